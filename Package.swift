@@ -1,0 +1,102 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
+let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+/// A room: a library target of the floor plan. Arrows point downward only.
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(of name: String, _ more: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.target(name: name), "LighterTesting"] + more, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "lighter",
+    products: [
+        .executable(name: "lighterd", targets: ["lighterd"]),
+        .executable(name: "lighter-gateway", targets: ["lighter-gateway"]),
+        .executable(name: "lighter", targets: ["lighter"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    ],
+    targets: [
+        // The nouns and the pure decisions.
+        room("Fleet", []),
+        room("Placement", ["Fleet"]),
+        room("Wire", ["Fleet", protobuf]),
+        // Between machines.
+        room("Trust", ["Fleet", crypto, nioCore, nioSSL]),
+        room("Link", ["Fleet", "Trust", nioCore, nioPosix, nioSSL, logging]),
+        // Docker.
+        room("DockerAPI", ["Fleet", nioCore]),
+        room("Engine", ["Fleet", "DockerAPI", nioCore, nioPosix, logging]),
+        // The node daemon.
+        .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
+        room("FrontDoor", [
+            "Fleet", "Placement", "DockerAPI", "Engine", "Link", "Wire", "CSQLite", nioCore, nioPosix, logging,
+        ]),
+        room("Agent", [
+            "Fleet", "Placement", "DockerAPI", "Engine", "Link", "Trust", "Wire", nioCore, nioPosix, logging,
+        ]),
+        // The control plane.
+        room("Authority", ["Fleet", "Trust", crypto, x509, asn1]),
+        room("Ledger", ["Fleet", grdb]),
+        room("Gateway", [
+            "Fleet", "Placement", "Wire", "Trust", "Authority", "Link", "Ledger", nioCore, nioPosix, logging,
+        ]),
+        // The programs.
+        program("lighterd", ["Agent", "FrontDoor", "Engine", "Link", "Trust", "Fleet", nioCore, nioPosix, logging]),
+        program("lighter-gateway", ["Gateway", "Ledger", "Authority", "Trust", "Fleet", nioPosix, logging, arguments]),
+        program("lighter", [
+            "Agent", "Authority", "Link", "Trust", "Wire", "Fleet", nioCore, nioPosix, logging, arguments,
+        ]),
+        // Tests.
+        room("LighterTesting", ["Fleet", "DockerAPI", nioCore, nioPosix]),
+        tests(of: "Fleet"),
+        tests(of: "Placement"),
+        tests(of: "Wire"),
+        tests(of: "Trust", [crypto, nioSSL]),
+        tests(of: "Authority", ["Trust", crypto, x509, nioSSL]),
+        tests(of: "Link", ["Trust", "Authority", nioCore, nioPosix, nioEmbedded, nioSSL]),
+        tests(of: "DockerAPI", [nioCore]),
+        tests(of: "Engine", ["DockerAPI", nioCore, nioPosix]),
+        tests(of: "FrontDoor", ["DockerAPI", "Engine", nioCore, nioPosix]),
+        tests(of: "Agent", ["DockerAPI", "Engine", nioCore, nioPosix]),
+        tests(of: "Ledger"),
+        tests(of: "Gateway", ["Ledger", "Authority", "Trust", "Link", "Wire", nioCore, nioPosix]),
+    ]
+)

@@ -1,0 +1,42 @@
+/// What placement needs to know of a container that was asked for.
+package struct WorkloadRequest: Sendable, Hashable, Codable {
+    package var id: WorkloadID
+    package var tenant: TenantID
+    package var origin: NodeID
+    /// The name that the user gave, without a slash; empty when the engine shall draw one.
+    package var name: String
+    /// As in the create request: `busybox`, `registry:5000/app:v2`, `sha256:…`.
+    package var image: String
+    /// The image's config digest, when the origin's engine has it.
+    package var imageID: String
+    /// The image's size, zero when unknown.
+    package var imageSize: ByteCount
+    /// A short fingerprint of image and command, under which durations are learned.
+    package var workKey: String
+    /// `os/architecture` that was asked for; empty for any.
+    package var platform: String
+    package var resources: Resources
+    package var policy: Policy
+    /// What the container uses that only its origin has: each is a reason to stay, as a person reads it
+    /// (`bind mount /data`, `published port 80/tcp`, `network mynet`).
+    package var ties: [String]
+
+    package init(
+        id: WorkloadID, tenant: TenantID, origin: NodeID, name: String = "", image: String, imageID: String = "",
+        imageSize: ByteCount = .zero, workKey: String = "", platform: String = "", resources: Resources = .none,
+        policy: Policy = Policy(), ties: [String] = []
+    ) {
+        self.id = id
+        self.tenant = tenant
+        self.origin = origin
+        self.name = name
+        self.image = image
+        self.imageID = imageID
+        self.imageSize = imageSize
+        self.workKey = workKey
+        self.platform = platform
+        self.resources = resources
+        self.policy = policy
+        self.ties = ties
+    }
+}
