@@ -64,13 +64,15 @@ let package = Package(
         // Docker.
         room("DockerAPI", ["Fleet", nioCore]),
         room("Engine", ["Fleet", "DockerAPI", nioCore, nioPosix, logging]),
+        // A node's side of the control plane.
+        room("Session", ["Fleet", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),
         // The node daemon.
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         room("FrontDoor", [
-            "Fleet", "Placement", "DockerAPI", "Engine", "Link", "Wire", "CSQLite", nioCore, nioPosix, logging,
+            "Fleet", "Placement", "DockerAPI", "Engine", "Link", "Wire", "Session", "CSQLite", nioCore, nioPosix, logging,
         ]),
         room("Agent", [
-            "Fleet", "Placement", "DockerAPI", "Engine", "Link", "Trust", "Wire", nioCore, nioPosix, logging,
+            "Fleet", "DockerAPI", "Engine", "Link", "Trust", "Wire", "Session", nioCore, nioPosix, logging,
         ]),
         // The control plane.
         room("Authority", ["Fleet", "Trust", crypto, x509, asn1]),
@@ -79,10 +81,12 @@ let package = Package(
             "Fleet", "Placement", "Wire", "Trust", "Authority", "Link", "Ledger", nioCore, nioPosix, logging,
         ]),
         // The programs.
-        program("lighterd", ["Agent", "FrontDoor", "Engine", "Link", "Trust", "Fleet", nioCore, nioPosix, logging]),
+        program("lighterd", [
+            "Agent", "FrontDoor", "Engine", "Session", "Link", "Trust", "Fleet", nioCore, nioPosix, logging,
+        ]),
         program("lighter-gateway", ["Gateway", "Ledger", "Authority", "Trust", "Fleet", nioPosix, logging, arguments]),
         program("lighter", [
-            "Agent", "Authority", "Link", "Trust", "Wire", "Fleet", nioCore, nioPosix, logging, arguments,
+            "Session", "Authority", "Link", "Trust", "Wire", "Fleet", nioCore, nioPosix, logging, arguments,
         ]),
         // Tests.
         room("LighterTesting", ["Fleet", "DockerAPI", nioCore, nioPosix]),
@@ -94,6 +98,7 @@ let package = Package(
         tests(of: "Link", ["Trust", "Authority", nioCore, nioPosix, nioEmbedded, nioSSL]),
         tests(of: "DockerAPI", [nioCore]),
         tests(of: "Engine", ["DockerAPI", nioCore, nioPosix]),
+        tests(of: "Session", ["Link", "Trust", "Wire", "Authority", nioCore, nioPosix]),
         tests(of: "FrontDoor", ["DockerAPI", "Engine", nioCore, nioPosix]),
         tests(of: "Agent", ["DockerAPI", "Engine", nioCore, nioPosix]),
         tests(of: "Ledger"),
