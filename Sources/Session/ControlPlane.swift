@@ -1,0 +1,66 @@
+package import Fleet
+package import Link
+package import NIOCore
+
+/// What the front door and the agent need of the control plane; fakes conform to it too.
+///
+/// Everything here may be called from any thread and any task.
+package protocol ControlPlane: Sendable {
+    var node: NodeID { get }
+    var tenant: TenantID { get }
+    /// The fleet as the gateway pushed it last; it stays when the gateway is lost.
+    var snapshot: FleetSnapshot { get }
+    /// Whether the session with the gateway stands at this moment.
+    var isConnected: Bool { get }
+    /// The gateway's default policy, below the device's own.
+    var gatewayPolicy: PolicyOverrides { get }
+
+    /// Asks the gateway for a target and a lease. Retrying with the same workload id is safe: the newest epoch counts.
+    /// - Parameter refused: nodes that turned this workload down just now, with the reason each.
+    /// - Throws: `.unavailable` or `.timedOut` when the gateway cannot answer: the caller runs the work locally.
+    func place(_ request: WorkloadRequest, refused: [NodeID: String]) async throws(SessionError) -> Placed
+    /// Gives a lease back before a container existed. Best effort: a lost one expires at the gateway by itself.
+    func abandon(_ workload: WorkloadID, epoch: UInt64, reason: String) async
+    /// A fresh signed ticket for a workload of this origin.
+    func ticket(for workload: WorkloadID) async throws(SessionError) -> [UInt8]
+    /// The shared link to a node: direct when it can be reached, else relayed. Concurrent callers share one attempt.
+    func link(to node: NodeID) async throws(SessionError) -> LinkConnection
+    /// The shared link to a node if it stands, without dialling.
+    func existingLink(to node: NodeID) -> LinkConnection?
+    /// Tells the gateway a workload's new state at this node. The sequence number of its version is set here; never blocks.
+    func report(_ workload: Workload)
+}
+
+extension ControlPlane {
+    /// Opens a stream to a node's guard, dialling a link where none stands; Docker's HTTP may be written at once.
+    /// - Parameter initializer: installs the caller's handlers; runs on the link's event loop.
+    package func openDockerStream(
+        to node: NodeID, ticket: [UInt8], purpose: String,
+        _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+    ) async throws(SessionError) -> any Channel {
+        let link = try await link(to: node)
+        do {
+            return try await link.openDockerStream(ticket: ticket, purpose: purpose, initializer).get()
+        } catch {
+            throw SessionError(.unavailable, "the link to \(node) did not open a stream", cause: error)
+        }
+    }
+}
+
+/// The gateway's answer to a placement.
+package struct Placed: Sendable {
+    package var decision: Decision
+    /// The lease's epoch; for work that stays at the origin too, to be set in its reports.
+    package var epoch: UInt64
+    /// The signed ticket for the target's guard; empty when the target is the origin itself or there is none.
+    package var ticket: [UInt8]
+    /// Where the target's agent can be dialled directly, `host:port`.
+    package var addresses: [String]
+
+    package init(decision: Decision, epoch: UInt64 = 0, ticket: [UInt8] = [], addresses: [String] = []) {
+        self.decision = decision
+        self.epoch = epoch
+        self.ticket = ticket
+        self.addresses = addresses
+    }
+}

@@ -1,0 +1,22 @@
+package import Link
+package import NIOCore
+import Wire
+
+extension LinkConnection {
+    /// Opens a stream to the peer's guard on this link; the opening message travels with the stream's first packet.
+    ///
+    /// - Parameters:
+    ///   - ticket: the workload's signed ticket; empty for calls that concern the tenant only.
+    ///   - purpose: what for, as the peer's logs show it: `create`, `attach`, `list`.
+    ///   - initializer: installs the caller's handlers, on the link's event loop; they may write at once.
+    package func openDockerStream(
+        ticket: [UInt8], purpose: String, _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+    ) -> EventLoopFuture<any Channel> {
+        var call = Lighter_V1_DockerCall()
+        call.ticket = .init(ticket)
+        call.purpose = purpose
+        var open = Lighter_V1_StreamOpen()
+        open.docker = call
+        return openStream(announcing: open, initializer)
+    }
+}
