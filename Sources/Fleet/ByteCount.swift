@@ -10,9 +10,20 @@ package struct ByteCount: Sendable, Hashable, Comparable, Codable, CustomStringC
     package static func gibibytes(_ n: Int64) -> ByteCount { ByteCount(n << 30) }
 
     package static func < (a: Self, b: Self) -> Bool { a.bytes < b.bytes }
-    package static func + (a: Self, b: Self) -> Self { ByteCount(a.bytes + b.bytes) }
-    package static func - (a: Self, b: Self) -> Self { ByteCount(a.bytes - b.bytes) }
-    package static func += (a: inout Self, b: Self) { a.bytes += b.bytes }
+
+    /// Stops at the ends of the range: figures come from peers, and no sum of them may trap.
+    package static func + (a: Self, b: Self) -> Self {
+        let (sum, overflow) = a.bytes.addingReportingOverflow(b.bytes)
+        return ByteCount(overflow ? (b.bytes < 0 ? .min : .max) : sum)
+    }
+
+    /// Stops at the ends of the range, as the sum does.
+    package static func - (a: Self, b: Self) -> Self {
+        let (difference, overflow) = a.bytes.subtractingReportingOverflow(b.bytes)
+        return ByteCount(overflow ? (b.bytes < 0 ? .max : .min) : difference)
+    }
+
+    package static func += (a: inout Self, b: Self) { a = a + b }
 
     /// As a person reads it, in binary units: `1.5 GiB`.
     package var description: String {
