@@ -1,0 +1,250 @@
+"""What every end-to-end test stands on: the fleet, the docker client, names, clean-up, terminals."""
+
+import errno
+import fcntl
+import json
+import os
+import pty
+import re
+import secrets
+import select
+import shlex
+import signal
+import struct
+import subprocess
+import termios
+import time
+import unittest
+from pathlib import Path
+from types import SimpleNamespace
+
+REPO = Path(__file__).resolve().parents[2]
+TESTBED, FLEET = REPO / "Testbed" / "testbed", REPO / "Testbed" / "fleet"
+PLAIN = os.environ.get("LIGHTER_E2E_PLAIN") == "1"
+PATIENCE = float(os.environ.get("LIGHTER_E2E_PATIENCE", "60"))  # seconds that one docker command may take
+
+lighter_only = unittest.skipIf(PLAIN, "a plain engine has nothing of this")
+
+
+def command_output(*command, timeout=300):
+    done = subprocess.run([str(c) for c in command], text=True, capture_output=True, timeout=timeout)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def exports(text):
+    """'export A=b' lines as a dict."""
+    return dict(line.removeprefix("export ").split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+class World:
+    """The fleet that the whole run shares; made at the first use."""
+
+    def __init__(self):
+        if PLAIN:
+            command_output(TESTBED, "up", "edge1")
+            command_output(TESTBED, "images", "edge1")
+            edge = exports(command_output(TESTBED, "env", "edge1"))
+            self.engines = {"edge1": edge["DOCKER_HOST"], "cloud1": edge["DOCKER_HOST"]}
+            self.front_doors = self.engines
+            return
+        command_output(FLEET, "up", "--policy", "remote", timeout=600)
+        found = {n: exports(command_output(FLEET, "env", n)) for n in ("edge1", "cloud1")}
+        self.engines = {n: e["ENGINE_HOST"] for n, e in found.items()}
+        self.front_doors = {n: e["DOCKER_HOST"] for n, e in found.items()}
+        self.addresses = {n: e["ADDR"] for n, e in found.items()}
+        self.gateway = found["edge1"]["LIGHTER_GATEWAY"]
+        self.credentials = found["edge1"]["LIGHTER_CREDENTIALS"]
+
+    _shared = None
+
+    @classmethod
+    def shared(cls):
+        if cls._shared is None:
+            cls._shared = cls()
+        return cls._shared
+
+
+def environment(host):
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("DOCKER_")}
+    return {**kept, "DOCKER_HOST": host, "TERM": "xterm"}
+
+
+def eventually(what, check, seconds=15):
+    """Waits until check() is true and returns what it returned; asks every 50 ms."""
+    end = time.monotonic() + seconds
+    while True:
+        found = check()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
+        select.select([], [], [], 0.05)
+
+
+class Case(unittest.TestCase):
+    """A test with names of its own, and everything it made removed in reverse order."""
+
+    maxDiff = 4000
+
+    @classmethod
+    def setUpClass(cls):
+        cls.world = World.shared()
+
+    def setUp(self):
+        self.tag = f"e2e-{secrets.token_hex(4)}"
+        self.count = 0
+
+    # ------------------------------------------------------------- docker
+
+    def docker(self, *args, input=None, expect=0, timeout=None, text=True, at="edge1", engine=False):
+        """Runs the docker client to its end. `expect`: the exit code that the test stands on, or None for any."""
+        host = (self.world.engines if engine else self.world.front_doors)[at]
+        done = subprocess.run(["docker", *map(str, args)], input=input, text=text, capture_output=True,
+                              timeout=timeout or PATIENCE, env=environment(host))
+        if expect is not None and done.returncode != expect:
+            out, err = (x if text else x[-500:].decode(errors="replace") for x in (done.stdout, done.stderr))
+            self.fail(f"docker {shlex.join(map(str, args))}: exit code {done.returncode}, not {expect}\n"
+                      f"stdout: {out[-1000:]}\nstderr: {err[-1000:]}")
+        return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr,
+                               line=done.stdout.strip() if text else None)
+
+    def start(self, *args, **options):
+        """Starts the docker client and returns the process, which the test's end kills if it still runs."""
+        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        process = subprocess.Popen(["docker", *map(str, args)],
+                                   env=environment(self.world.front_doors["edge1"]), **options)
+        self.addCleanup(self.reap, process)
+        return process
+
+    @staticmethod
+    def reap(process):
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    pass
+
+    def terminal(self, *args, rows=24, columns=80):
+        terminal = Terminal(["docker", *map(str, args)], environment(self.world.front_doors["edge1"]), rows, columns)
+        self.addCleanup(terminal.close)
+        return terminal
+
+    def name(self):
+        """A fresh container name; whatever bears it at the end is removed."""
+        self.count += 1
+        name = f"{self.tag}-{self.count}"
+        self.addCleanup(lambda: self.docker("rm", "-f", "-v", name, expect=None))
+        return name
+
+    def service(self, *args, command=("sleep", "600")):
+        """A container in the background: its name."""
+        name = self.name()
+        self.docker("run", "-d", "--name", name, *args, "busybox", *command)
+        return name
+
+    def inspect(self, ref, template):
+        return self.docker("inspect", "--format", template, ref).line
+
+    def state(self, ref):
+        return self.inspect(ref, "{{.State.Status}}")
+
+    def names(self, *args):
+        """The names that `docker ps` lists."""
+        return set(self.docker("ps", "--format", "{{.Names}}", *args).out.split())
+
+    # ---------------------------------------------------------- placement
+
+    def whereabouts(self, name):
+        """The nodes whose engines hold a container of this name (an offloaded one is NAME.ORIGIN there)."""
+        found = set()
+        for node in ("edge1", "cloud1"):
+            held = self.docker("ps", "-a", "--format", "{{.Names}}", at=node, engine=True).out.split()
+            if name in held or f"{name}.edge1" in held:
+                found.add(node)
+        return found
+
+    def assert_at(self, node, name):
+        if not PLAIN:
+            self.assertEqual(self.whereabouts(name), {node})
+
+    # --------------------------------------------------------------- fleet
+
+    def fleet(self, *args, expect=0, timeout=120):
+        done = subprocess.run([str(FLEET), *args], text=True, capture_output=True, timeout=timeout)
+        if expect is not None and done.returncode != expect:
+            self.fail(f"fleet {shlex.join(args)}: exit code {done.returncode}: {done.stderr.strip()}")
+        return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr, line=done.stdout.strip())
+
+    def mended(self):
+        """Whatever the test breaks is mended at its end."""
+        self.addCleanup(self.fleet, "up")
+
+
+class Terminal:
+    """A program under a pseudo-terminal, its controlling one, so that resizing sends it SIGWINCH."""
+
+    def __init__(self, command, env, rows, columns):
+        self.master, slave = pty.openpty()
+        self.seen = b""
+        self.resize(rows, columns)
+
+        def own_terminal():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env,
+                                        preexec_fn=own_terminal, close_fds=True)
+        os.close(slave)
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def send(self, text):
+        os.write(self.master, text.encode())
+
+    def read_until(self, pattern, seconds=PATIENCE):
+        """What came up to and with the pattern; a terminal that ends or is silent fails the test."""
+        wanted, end = re.compile(pattern.encode()), time.monotonic() + seconds
+        while True:
+            found = wanted.search(self.seen)
+            if found:
+                before, self.seen = self.seen[: found.end()], self.seen[found.end():]
+                return before.decode(errors="replace")
+            if not self.read_some(end):
+                raise AssertionError(f"no {pattern!r} on the terminal, but: {self.seen[-500:]!r}")
+
+    def read_some(self, end):
+        ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
+        if not ready:
+            return False
+        try:
+            data = os.read(self.master, 65536)
+        except OSError as e:
+            if e.errno != errno.EIO:  # Linux's way to say that the other side has closed
+                raise
+            data = b""
+        self.seen += data
+        return bool(data)
+
+    def wait(self, seconds=PATIENCE):
+        """Reads to the end of the program: its exit code."""
+        end = time.monotonic() + seconds
+        while self.read_some(end):
+            pass
+        return self.process.wait(max(0.1, end - time.monotonic()))
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        os.close(self.master)
+
+
+def json_lines(text):
+    return [json.loads(line) for line in text.splitlines() if line.strip()]

@@ -1,0 +1,63 @@
+"""Events of the device and the fleet, merged."""
+
+import json
+import subprocess
+import time
+
+from fixture import Case, json_lines
+
+STAY = ("--label", "lighter.policy=local")
+
+
+class Events(Case):
+    def follow(self, *filters):
+        return self.start("events", "--format", "{{json .}}", *filters, stdin=subprocess.DEVNULL)
+
+    def read_until(self, process, name, action):
+        """The actions of one container, in order, up to and with this one."""
+        seen = []
+        while True:
+            line = process.stdout.readline()
+            self.assertTrue(line, f"events ended after {seen}")
+            event = json.loads(line)
+            if event["Actor"]["Attributes"].get("name") == name:
+                seen.append(event["Action"])
+                if event["Action"] == action:
+                    return seen
+
+    def test_a_containers_life_is_seen_here_and_away(self):
+        since = f"{time.time():.9f}"
+        process = self.follow("--since", since, "--filter", "type=container", "--filter", f"label=t={self.tag}")
+        for where in (STAY, ()):
+            name = self.name()
+            self.docker("run", "--rm", "--name", name, "--label", f"t={self.tag}", *where, "busybox", "true")
+            seen = [a for a in self.read_until(process, name, "destroy") if a not in ("attach", "resize")]
+            self.assertEqual(seen, ["create", "start", "die", "destroy"])
+
+    def test_past_events_are_given_and_end_at_the_time_asked_for(self):
+        since, name = f"{time.time():.9f}", self.name()
+        self.docker("run", "--name", name, "busybox", "sh", "-c", "exit 3", expect=3)
+        found = self.docker("events", "--since", since, "--until", f"{time.time():.9f}", "--filter",
+                            f"container={name}", "--format", "{{json .}}")
+        events = {e["Action"]: e["Actor"]["Attributes"] for e in json_lines(found.out)}
+        self.assertLessEqual({"create", "start", "die"}, set(events))
+        self.assertEqual(events["die"]["exitCode"], "3")
+        self.assertEqual(events["die"]["image"], "busybox")
+
+    def test_events_are_filtered_by_what_happened(self):
+        since, name = f"{time.time():.9f}", self.service()
+        self.docker("pause", name)
+        self.docker("unpause", name)
+        found = self.docker("events", "--since", since, "--until", f"{time.time():.9f}", "--filter",
+                            f"container={name}", "--filter", "event=pause", "--format", "{{.Action}}")
+        self.assertEqual(found.out.split(), ["pause"])
+
+    def test_events_here_and_away_come_in_the_order_of_time(self):
+        since = f"{time.time():.9f}"
+        made = [self.service(*where, "--label", f"t={self.tag}") for where in ((), STAY, (), STAY)]
+        found = self.docker("events", "--since", since, "--until", f"{time.time():.9f}", "--filter",
+                            f"label=t={self.tag}", "--filter", "event=start", "--format",
+                            "{{.TimeNano}} {{.Actor.Attributes.name}}")
+        events = [(int(time), name) for time, name in (line.split() for line in found.out.splitlines())]
+        self.assertEqual([name for _, name in events], made)
+        self.assertEqual(events, sorted(events))

@@ -1,0 +1,117 @@
+"""Programs and machines that die in the middle."""
+
+import subprocess
+
+from fixture import Case, eventually, lighter_only
+
+COUNTING = ("sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done")
+
+
+@lighter_only
+class Faults(Case):
+    def setUp(self):
+        super().setUp()
+        self.mended()
+
+    def counting(self):
+        """A container away that counts on its standard output, and the client that shows it."""
+        name = self.name()
+        process = self.start("run", "--name", name, "busybox", *COUNTING, stdin=subprocess.DEVNULL)
+        self.assertEqual(process.stdout.readline(), b"1\n")
+        self.assert_at("cloud1", name)
+        return name, process
+
+    def assert_goes_on(self, process, lines=5):
+        """The stream brings the next lines, none lost and none twice."""
+        first = int(process.stdout.readline())
+        for n in range(first + 1, first + lines):
+            self.assertEqual(int(process.stdout.readline()), n)
+
+    def goes_away_again(self):
+        def tried():
+            name = self.name()
+            self.docker("run", "-d", "--name", name, "busybox", "sleep", "60")
+            return self.whereabouts(name) == {"cloud1"}
+        eventually("new work goes away again", tried, 30)
+
+    def test_the_gateway_dies_and_nothing_that_runs_is_harmed(self):
+        name, process = self.counting()
+        self.fleet("gateway", "kill")
+        self.assert_goes_on(process)
+        self.assertEqual(self.docker("exec", name, "echo", "yes").line, "yes")
+        self.assertIn(name, self.names())
+        alone = self.name()
+        found = self.docker("run", "--name", alone, "busybox", "echo", "here", timeout=60)
+        self.assertEqual(found.out, "here\n")
+        self.assert_at("edge1", alone)
+        self.assertTrue(found.err.strip(), "the user was not told that the fleet is out of reach")
+        self.fleet("gateway", "start")
+        self.assert_goes_on(process)
+        self.goes_away_again()
+        self.assertEqual(self.docker("exec", name, "echo", "yes").line, "yes")
+        eventually("the gateway knows it again", lambda: name in self.fleet("cli", "ps").out)
+        self.docker("rm", "-f", name)
+        self.assertEqual(process.wait(30), 137)
+
+    def test_the_devices_daemon_dies_and_comes_back_to_the_same_list_and_routes(self):
+        away, here = self.service(command=COUNTING), self.service("--label", "lighter.policy=local")
+        fields = "{{.ID}} {{.Names}} {{.Image}} {{.State}}"
+        before = sorted(self.docker("ps", "-a", "--no-trunc", "--format", fields).out.splitlines())
+        self.fleet("daemon", "edge1", "kill")
+        self.assertIn("Cannot connect", self.docker("ps", expect=1).err)
+        self.fleet("daemon", "edge1", "start")
+        self.assertEqual(sorted(self.docker("ps", "-a", "--no-trunc", "--format", fields).out.splitlines()), before)
+        for name in (away, here):
+            self.assertEqual(eventually("exec works", lambda n=name: self.docker(
+                "exec", n, "echo", "yes", expect=None).line), "yes")
+        self.assertIn("3", self.docker("logs", away).out.split())
+        self.docker("stop", "-t", "0", away)
+        self.assertEqual(self.docker("wait", away).line, "137")
+
+    def test_the_targets_daemon_dies_and_the_container_lives_on(self):
+        name = self.service(command=COUNTING)
+        ident = self.inspect(name, "{{.Id}}")
+        self.fleet("daemon", "cloud1", "kill")
+        self.fleet("daemon", "cloud1", "start")
+        eventually("the route is back", lambda: self.docker("exec", name, "true", expect=None).code == 0, 30)
+        self.assertEqual(self.inspect(name, "{{.Id}} {{.State.Status}}"), f"{ident} running")
+        self.goes_away_again()
+
+    def test_the_targets_engine_stops_and_new_work_stays_here_until_it_is_back(self):
+        self.fleet("stop", "cloud1")
+
+        def stays():
+            name = self.name()
+            found = self.docker("run", "-d", "--name", name, "busybox", "sleep", "60", expect=None, timeout=60)
+            return found.code == 0 and self.docker("ps", "--format", "{{.Names}}", at="edge1",
+                                                   engine=True).out.split().count(name) == 1
+        eventually("new work stays on the device", stays, 30)
+        self.fleet("start", "cloud1")
+        self.goes_away_again()
+
+    def test_the_devices_engine_stops_and_its_socket_says_so_until_it_is_back(self):
+        away = self.service()
+        self.fleet("stop", "edge1")
+        found = self.docker("run", "--rm", "--label", "lighter.policy=local", "busybox", "true", expect=125)
+        self.assertTrue(found.err.strip())
+        self.assertEqual(self.docker("exec", away, "echo", "yes").line, "yes")
+        self.fleet("start", "edge1")
+        eventually("work runs here again", lambda: self.docker(
+            "run", "--rm", "--label", "lighter.policy=local", "busybox", "true", expect=None).code == 0, 30)
+
+    def test_a_link_that_is_cut_gives_errors_and_heals(self):
+        name = self.service()
+        self.fleet("cut", "cloud1")
+        alone = self.name()
+        self.docker("run", "--name", alone, "--label", "lighter.policy=local", "busybox", "true")
+        self.fleet("heal", "cloud1")
+        eventually("the route is back", lambda: self.docker("exec", name, "true", expect=None).code == 0, 40)
+        self.assertEqual(self.state(name), "running")
+
+    def test_a_device_that_loses_power_finds_its_work_again(self):
+        away = self.service()
+        ident = self.inspect(away, "{{.Id}}")
+        self.fleet("kill", "edge1")
+        self.fleet("start", "edge1")
+        eventually("the route is back", lambda: self.docker("exec", away, "true", expect=None).code == 0, 30)
+        self.assertEqual(self.inspect(away, "{{.Id}}"), ident)

@@ -1,0 +1,81 @@
+"""Where containers go, and what goes with them."""
+
+import json
+
+from fixture import Case, eventually, lighter_only
+
+
+@lighter_only
+class Placement(Case):
+    def test_a_container_goes_away_when_the_policy_says_so(self):
+        self.assert_at("cloud1", self.service())
+
+    def test_a_label_keeps_a_container_on_the_device(self):
+        self.assert_at("edge1", self.service("--label", "lighter.policy=local"))
+
+    def test_a_label_names_the_target(self):
+        self.assert_at("cloud1", self.service("--label", "lighter.target=cloud1"))
+        self.assert_at("edge1", self.service("--label", "lighter.target=edge1"))
+
+    def test_a_label_with_a_bad_value_is_refused_with_the_label_and_the_value(self):
+        found = self.docker("run", "--rm", "--label", "lighter.policy=banana", "busybox", "true", expect=125)
+        self.assertIn("lighter.policy", found.err)
+        self.assertIn("banana", found.err)
+
+    def test_a_target_that_does_not_exist_is_refused_with_its_name(self):
+        found = self.docker("run", "--rm", "--label", "lighter.target=nowhere", "busybox", "true", expect=125)
+        self.assertIn("nowhere", found.err)
+
+    def test_an_image_that_the_target_lacks_goes_with_the_container(self):
+        image = "testbed/work:latest"
+        self.docker("rmi", "-f", image, at="cloud1", engine=True, expect=None)
+        name = self.name()
+        found = self.docker("run", "--name", name, "testbed/work", "work", "1", timeout=180)
+        self.assertRegex(found.out, r"\d")
+        self.assert_at("cloud1", name)
+        self.assertEqual(self.inspect(name, "{{.Config.Image}}"), "testbed/work")
+
+    def test_the_target_shows_whose_container_it_is(self):
+        name = self.service()
+        labels = json.loads(self.docker("inspect", "--format", "{{json .Config.Labels}}", f"{name}.edge1",
+                                        at="cloud1", engine=True).out)
+        self.assertEqual(labels["io.lighter.origin"], "edge1")
+        self.assertEqual(labels["io.lighter.target"], "cloud1")
+        self.assertEqual(labels["io.lighter.name"].removeprefix("/"), name)
+
+    def test_privileged_work_does_not_leave_the_device(self):
+        for option in (["--privileged"], ["--pid", "host"], ["-v", "/tmp:/there"], ["--network", "host"]):
+            with self.subTest(option=option):
+                self.assert_at("edge1", self.service(*option))
+
+    def test_published_ports_and_bind_mounts_work_where_the_user_is(self):
+        name = self.name()
+        self.docker("run", "-d", "--name", name, "-p", "127.0.0.1::8080", "testbed/web")
+        self.assertRegex(self.docker("port", name, "8080/tcp").line, r"^127\.0\.0\.1:\d+$")
+
+    def test_what_runs_is_listed_and_explained_by_the_command_line(self):
+        name = self.service()
+        listed = json.loads(self.fleet("cli", "ps", "--format", "json").out)
+        mine = eventually("it is listed", lambda: [w for w in json.loads(
+            self.fleet("cli", "ps", "--format", "json").out) if w["name"] == name])
+        self.assertIsInstance(listed, list)
+        self.assertEqual((mine[0]["target"], mine[0]["origin"]), ("cloud1", "edge1"))
+        explained = self.fleet("cli", "explain", name).out
+        self.assertIn("cloud1", explained)
+        self.assertIn("remote", explained)
+
+    def test_explaining_what_does_not_exist_is_one_line(self):
+        found = self.fleet("cli", "explain", f"{self.tag}-ghost", expect=1)
+        self.assertEqual(len(found.err.strip().splitlines()), 1, found.err)
+
+    def test_version_and_info_are_answered_for_the_device(self):
+        self.assertRegex(self.docker("version", "--format", "{{.Server.Version}}").line, r"^\d+\.")
+        self.assertTrue(self.docker("info", "--format", "{{.ServerVersion}}").line)
+
+
+@lighter_only
+class FromTheTarget(Case):
+    def test_what_others_sent_is_not_in_the_targets_own_lists_twice(self):
+        name = self.service()
+        listed = self.docker("ps", "-a", "--format", "{{.Names}}", at="cloud1").out.split()
+        self.assertLessEqual(sum(name in n for n in listed), 1)
