@@ -1,0 +1,61 @@
+/// What a request asks of the Docker API. A method that the API does not know for a path makes it `.other`.
+package enum DockerRoute: Sendable, Hashable {
+    /// `GET` or `HEAD /_ping`.
+    case ping
+    case version
+    case info
+    case events
+    /// `GET /system/df`.
+    case diskUsage
+    /// `POST /auth`.
+    case auth
+
+    case containerList
+    case containerCreate(name: String?)
+    case containerPrune
+    /// One container, by id, prefix of an id, or name.
+    ///
+    /// Actions: `""` (DELETE), `json`, `top`, `logs`, `changes`, `export`, `stats`, `resize`, `start`, `stop`, `restart`,
+    /// `kill`, `update`, `rename`, `pause`, `unpause`, `attach`, `attach/ws`, `wait`, `archive` (GET, HEAD, PUT), `exec`.
+    case container(ref: String, action: String)
+    /// An exec instance; actions `start`, `resize`, `json`.
+    case exec(id: String, action: String)
+
+    case imageList
+    /// `POST /images/create`: pull, or import.
+    case imageCreate
+    case imageLoad
+    /// `GET /images/get?names=…`; one image is `image(ref, "get")`.
+    case imageSave
+    case imageSearch
+    case imagePrune
+    /// One image; actions `""` (DELETE), `json`, `history`, `push`, `tag`, `get`.
+    case image(ref: String, action: String)
+    /// `GET /distribution/NAME/json`.
+    case distribution(ref: String)
+    case build
+    case buildPrune
+    case buildCancel
+    case commit
+    /// BuildKit's raw pipes.
+    case session
+    case grpc
+
+    case volumeList
+    case volumeCreate
+    case volumePrune
+    /// GET, PUT or DELETE of one volume.
+    case volume(name: String)
+
+    case networkList
+    case networkCreate
+    case networkPrune
+    /// Actions: `""` (GET, DELETE), `connect`, `disconnect`.
+    case network(ref: String, action: String)
+
+    /// Anything under `/plugins`.
+    case plugins
+    /// Anything under `/swarm`, `/nodes`, `/services`, `/tasks`, `/secrets`, `/configs`.
+    case swarm
+    case other
+}

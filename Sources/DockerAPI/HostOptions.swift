@@ -1,0 +1,110 @@
+/// The fields of a create request's HostConfig that placement and the guard read.
+package struct HostOptions: Sendable, Hashable {
+    package struct Mount: Sendable, Hashable {
+        /// `bind`, `volume`, `tmpfs`, `npipe`, `cluster`, `image`.
+        package var type: String
+        package var source: String
+        package var target: String
+        package var readOnly: Bool
+        /// The driver of a volume; empty for the engine's own.
+        package var driver: String
+        package var hasDriverOptions: Bool
+    }
+
+    package struct PublishedPort: Sendable, Hashable {
+        /// `80/tcp`.
+        package var containerPort: String
+        package var hostIP: String
+        /// As asked for: a number, a range, or empty for any.
+        package var hostPort: String
+    }
+
+    package let binds: [String]
+    package let mounts: [Mount]
+    package let tmpfs: [String]
+    package let publishedPorts: [PublishedPort]
+    package let publishAllPorts: Bool
+    package let networkMode: String
+    package let pidMode: String
+    package let ipcMode: String
+    package let utsMode: String
+    package let usernsMode: String
+    package let cgroupnsMode: String
+    package let volumesFrom: [String]
+    package let links: [String]
+    package let extraHosts: [String]
+    package let logDriver: String
+    package let privileged: Bool
+    package let capAdd: [String]
+    package let securityOpt: [String]
+    package let devices: [String]
+    package let deviceRequests: Int
+    package let deviceCgroupRules: [String]
+    package let sysctls: [String]
+    package let cgroupParent: String
+    package let runtime: String
+    package let volumeDriver: String
+    package let restartPolicy: String
+    package let autoRemove: Bool
+    package let nanoCPUs: Int64
+    package let cpuQuota: Int64
+    package let cpuPeriod: Int64
+    package let memory: Int64
+    package let pidsLimit: Int64
+
+    init(_ host: GoValue) throws(DockerFailure) {
+        binds = try host.member("Binds").strings()
+        var mounts: [Mount] = []
+        for item in try host.member("Mounts").list() {
+            let driver = try item.member("VolumeOptions").member("DriverConfig")
+            mounts.append(
+                Mount(
+                    type: try item.member("Type").string(), source: try item.member("Source").string(),
+                    target: try item.member("Target").string(), readOnly: try item.member("ReadOnly").bool(),
+                    driver: try driver.member("Name").string(),
+                    hasDriverOptions: try !driver.member("Options").map().isEmpty))
+        }
+        self.mounts = mounts
+        tmpfs = try host.member("Tmpfs").map().map(\.key)
+        var ports: [PublishedPort] = []
+        for (port, bindings) in try host.member("PortBindings").map() {
+            for binding in try bindings.list() {
+                ports.append(
+                    PublishedPort(
+                        containerPort: port, hostIP: try binding.member("HostIp").string(),
+                        hostPort: try binding.member("HostPort").string()))
+            }
+        }
+        publishedPorts = ports
+        publishAllPorts = try host.member("PublishAllPorts").bool()
+        networkMode = try host.member("NetworkMode").string()
+        pidMode = try host.member("PidMode").string()
+        ipcMode = try host.member("IpcMode").string()
+        utsMode = try host.member("UTSMode").string()
+        usernsMode = try host.member("UsernsMode").string()
+        cgroupnsMode = try host.member("CgroupnsMode").string()
+        volumesFrom = try host.member("VolumesFrom").strings()
+        links = try host.member("Links").strings()
+        extraHosts = try host.member("ExtraHosts").strings()
+        logDriver = try host.member("LogConfig").member("Type").string()
+        privileged = try host.member("Privileged").bool()
+        capAdd = try host.member("CapAdd").words()
+        securityOpt = try host.member("SecurityOpt").strings()
+        var devices: [String] = []
+        for device in try host.member("Devices").list() { devices.append(try device.member("PathOnHost").string()) }
+        self.devices = devices
+        deviceRequests = try host.member("DeviceRequests").list().count
+        deviceCgroupRules = try host.member("DeviceCgroupRules").strings()
+        sysctls = try host.member("Sysctls").map().map(\.key)
+        cgroupParent = try host.member("CgroupParent").string()
+        runtime = try host.member("Runtime").string()
+        volumeDriver = try host.member("VolumeDriver").string()
+        restartPolicy = try host.member("RestartPolicy").member("Name").string()
+        autoRemove = try host.member("AutoRemove").bool()
+        nanoCPUs = try host.member("NanoCpus").int()
+        cpuQuota = try host.member("CpuQuota").int()
+        cpuPeriod = try host.member("CpuPeriod").int()
+        memory = try host.member("Memory").int()
+        pidsLimit = try host.member("PidsLimit").int()
+    }
+}
