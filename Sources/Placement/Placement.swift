@@ -5,7 +5,7 @@ package import Fleet
 /// The same call serves a device's front door (with the snapshot that was pushed to it) and the gateway (with the whole fleet).
 /// Nothing in it waits, fails or draws random numbers: equal arguments give equal decisions, whatever the order of nodes.
 package struct Placement: Sendable {
-    /// What is kept of the candidates in a decision; a fleet of thousands would make every decision megabytes.
+    /// How many candidates a decision keeps; all those of a large fleet would make every decision megabytes.
     package static let candidatesShown = 24
 
     /// Chooses the target of `request`.
@@ -19,13 +19,46 @@ package struct Placement: Sendable {
     ///   - estimates: What has been learned of work and images.
     ///   - memory: Which origins are sending work away under `threshold`; updated.
     ///   - policySource: Who said so, as a person reads it (`label lighter.policy`); empty where it is the default.
-    /// - Returns: A decision whose `target` is nil only when the origin cannot take the workload either or an explicit
-    ///   `lighter.target` cannot be had; its candidates then say why.
+    /// - Returns: A decision whose `target` is nil only when the origin cannot take the workload either, or when an explicit
+    ///   `lighter.target` cannot be had; its candidates and `reason` then say why.
     package static func decide(
         _ request: WorkloadRequest, snapshot: FleetSnapshot, now: Double, fleetReachable: Bool = true,
         refused: [NodeID: String] = [:], estimates: WorkEstimates = WorkEstimates(),
         memory: inout ThresholdMemory, policySource: String = ""
     ) -> Decision {
-        Decision(workload: request.id, policy: request.policy.kind, target: request.origin, reason: "")
+        let question = Question(request, snapshot: snapshot, refused: refused, estimates: estimates)
+        let placement = Placement(
+            question: question, snapshot: snapshot, fleetReachable: fleetReachable,
+            originRefusals: Filters.origin(question).refusals(of: question.origin))
+        var decision = placement.decision(memory: &memory)
+        decision.snapshotRevision = snapshot.revision
+        decision.decidedAt = now
+        decision.reason += " (policy \(request.policy.kind.rawValue), \(policySource.isEmpty ? "default" : policySource))"
+        return decision
+    }
+
+    let question: Question
+    let snapshot: FleetSnapshot
+    let fleetReachable: Bool
+    /// What stands against the origin, whatever the policy.
+    let originRefusals: [Refusal]
+
+    var request: WorkloadRequest { question.request }
+    var origin: NodeID { question.request.origin }
+
+    private func decision(memory: inout ThresholdMemory) -> Decision {
+        if let target = request.policy.target {
+            return target == origin ? staying("lighter.target names it") : explicit(target)
+        }
+        if request.policy.kind == .local { return staying("the policy keeps work on its origin") }
+        if !request.ties.isEmpty {
+            let tie = "the container uses \(Text.list(request.ties)), which only \(origin) has"
+            return staying(tie, warnings: request.policy.kind == .remote ? ["runs on \(origin): \(tie)"] : [])
+        }
+        switch request.policy.kind {
+        case .local, .remote: return byLoad(because: nil)
+        case .threshold: return byThreshold(memory: &memory)
+        case .completion: return byCompletion()
+        }
     }
 }

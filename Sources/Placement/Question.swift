@@ -1,0 +1,35 @@
+import Fleet
+
+/// One placement's question: what was asked, with what the filters and scores need to know besides the node.
+struct Question: Sendable {
+    let request: WorkloadRequest
+    /// The origin as the snapshot has it; ready and unmeasured where it has not.
+    let origin: Node
+    let refused: [NodeID: String]
+    /// Nodes that have the image already.
+    let holders: Set<NodeID>
+    let work: WorkEstimates.Work?
+    /// What another node must run: as asked for; where nothing was, the origin's if the image comes from there.
+    let platform: Platform
+
+    init(
+        _ request: WorkloadRequest, snapshot: FleetSnapshot, refused: [NodeID: String], estimates: WorkEstimates
+    ) {
+        self.request = request
+        origin = snapshot[request.origin] ?? Node(id: request.origin, tenant: request.tenant)
+        self.refused = refused
+        holders = estimates.holders(of: request.imageID)
+        work = estimates.work(request.workKey)
+        let wanted = request.platform.isEmpty && !request.imageID.isEmpty ? origin.platform : request.platform
+        platform = Platform(wanted)
+    }
+
+    func isOrigin(_ node: Node) -> Bool { node.id == request.origin }
+
+    /// Bytes that must travel before the container can be made on `node`.
+    ///
+    /// The origin needs none; where not even the origin has the image, all pull the same bytes, and nobody's count.
+    func missingBytes(on node: Node) -> ByteCount {
+        isOrigin(node) || request.imageID.isEmpty || holders.contains(node.id) ? .zero : request.imageSize
+    }
+}

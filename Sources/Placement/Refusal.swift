@@ -1,0 +1,40 @@
+import Fleet
+
+/// Why a node cannot have a workload; its text is made only for the few that are shown.
+enum Refusal: Sendable, Hashable {
+    case state(NodeState)
+    case takesNoWork
+    case otherTenant(TenantID)
+    case notTheTarget(NodeID)
+    case refusedJustNow(String)
+    case platform(has: String, wants: String)
+    case lacksTags([String])
+    case tied([String], to: NodeID)
+    case cpus(free: Double, wants: Double)
+    case memory(free: ByteCount, wants: ByteCount)
+    case disk(free: ByteCount, wants: ByteCount)
+    case unknownNode
+    case gatewayAway
+
+    /// A clause that a person can act on, without the node's name.
+    var reason: String {
+        switch self {
+        case .state(.engineDown): "its engine does not answer: start it"
+        case .state(.suspect): "it has missed heartbeats: look at its network"
+        case .state(.unreachable): "it cannot be reached: look at its power, network and agent"
+        case .state(.ready): "it is not ready"
+        case .takesNoWork: "it takes no work of others: it was set to only send work away"
+        case .otherTenant(let tenant): "it belongs to tenant \(tenant)"
+        case .notTheTarget(let target): "lighter.target asks for \(target)"
+        case .refusedJustNow(let reason): "it refused just now: \(reason)"
+        case .platform(let has, let wants): "its platform is \(has), not \(wants)"
+        case .lacksTags(let tags): "it lacks the tag\(tags.count == 1 ? "" : "s") \(tags.joined(separator: ", "))"
+        case .tied(let ties, let origin): "the container uses \(Text.list(ties)), which only \(origin) has"
+        case .cpus(let free, let wants): "\(Text.number(free)) cores are free, \(Text.number(wants)) are asked for"
+        case .memory(let free, let wants): "\(free) of memory is free, \(wants) is asked for"
+        case .disk(let free, let wants): "\(free) of disk is free, the image needs \(wants)"
+        case .unknownNode: "the fleet has no node of this name"
+        case .gatewayAway: "the gateway cannot be reached, so nothing can be leased there"
+        }
+    }
+}
