@@ -41,7 +41,8 @@ class Exec(Case):
         name = self.service("-h", "inside")
         self.assertEqual(self.docker("exec", name, "hostname").line, "inside")
         self.docker("exec", name, "sh", "-c", "exit 42", expect=42)
-        self.docker("exec", name, "/no/such/program", expect=127)
+        # Which of the two depends on the runtime's wording, which differs between engines.
+        self.assertIn(self.docker("exec", name, "/no/such/program", expect=None).code, (126, 127))
 
     def test_exec_takes_input_environment_user_and_folder(self):
         name = self.service()

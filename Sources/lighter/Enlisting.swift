@@ -1,0 +1,50 @@
+import Fleet
+import Foundation
+import Logging
+import NIOPosix
+import Session
+import Trust
+
+/// Makes a machine a node: credentials from the gateway, settings for its daemon.
+struct Enlisting {
+    let installation: Installation
+    let gateway: String
+
+    /// Joins with a token and writes the daemon's configuration file.
+    ///
+    /// - Returns: the name that the node got.
+    func join(token: String, name: String?, listen: String?, advertise: String?) async throws -> NodeID {
+        if Credentials.exist(in: installation.nodeCredentials) {
+            let fleet = (try? Credentials.load(from: installation.nodeCredentials).fleet) ?? "a fleet"
+            throw CommandFailure(
+                "this node belongs to \(fleet) already: remove \(installation.nodeCredentials) first, or use --state")
+        }
+        try installation.prepare()
+        do {
+            let credentials = try await Enrolment.join(
+                gateway: gateway, token: try JoinToken(token), node: name, directory: installation.nodeCredentials,
+                on: MultiThreadedEventLoopGroup.singleton.next(), logger: .silent)
+            guard let node = credentials.node else {
+                throw CommandFailure("the gateway gave credentials that are not a node's: is it of another release?")
+            }
+            try configure(listen: listen, advertise: advertise)
+            return node
+        } catch let failure as CommandFailure {
+            throw failure
+        } catch {
+            throw CommandFailure(error)
+        }
+    }
+
+    /// Writes `lighterd.conf`: what lighterd cannot know by itself.
+    func configure(listen: String?, advertise: String?) throws {
+        let settings = [("gateway", gateway), ("listen", listen), ("advertise", advertise ?? listen)]
+        let lines = settings.compactMap { key, value in value.map { "\(key) = \($0)" } }
+        let text = "# Written by lighter; every key is explained in docs/operations.md.\n" + lines.joined(separator: "\n")
+        do {
+            try (text + "\n").write(toFile: installation.configurationFile, atomically: true, encoding: .utf8)
+        } catch {
+            throw CommandFailure("cannot write \(installation.configurationFile): \(error.localizedDescription)")
+        }
+    }
+}

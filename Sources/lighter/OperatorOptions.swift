@@ -1,0 +1,60 @@
+import ArgumentParser
+import Foundation
+import Session
+import Trust
+
+/// Which gateway a command asks, and as whom.
+struct OperatorOptions: ParsableArguments {
+    @Option(name: .long, help: "HOST:PORT of the gateway (LIGHTER_GATEWAY; default: that of `lighter up`).")
+    var gateway: String?
+
+    @Option(name: .long, help: "Folder of operator credentials (LIGHTER_CREDENTIALS; default: those of `lighter up`).")
+    var credentials: String?
+
+    /// Calls `body` with a client of the gateway.
+    ///
+    /// - Throws: `CommandFailure`, one line, whatever went wrong.
+    func withClient<Result: Sendable>(
+        _ body: @Sendable (OperatorClient) async throws -> Result
+    ) async throws -> Result {
+        let address = try gatewayAddress()
+        do {
+            let credentials = try Credentials.load(from: credentialsDirectory())
+            return try await OperatorClient.with(gateway: address, credentials: credentials, body)
+        } catch let failure as CommandFailure {
+            throw failure
+        } catch {
+            throw CommandFailure(error)
+        }
+    }
+
+    private var environment: [String: String] { ProcessInfo.processInfo.environment }
+
+    func gatewayAddress() throws -> String {
+        if let given = gateway ?? environment["LIGHTER_GATEWAY"], !given.isEmpty {
+            guard HostPort(given) != nil else { throw ValidationError("--gateway \(given): write it as HOST:PORT") }
+            return given
+        }
+        for installation in Self.installations {
+            if let text = try? String(contentsOfFile: installation.gatewayAddressFile, encoding: .utf8) {
+                return text.trimmed
+            }
+        }
+        throw CommandFailure("no gateway is known: run `lighter up`, or name one with --gateway HOST:PORT")
+    }
+
+    func credentialsDirectory() throws -> String {
+        if let given = credentials ?? environment["LIGHTER_CREDENTIALS"], !given.isEmpty { return given }
+        for installation in Self.installations
+        where FileManager.default.isReadableFile(atPath: installation.operatorCredentials) {
+            return installation.operatorCredentials
+        }
+        throw CommandFailure(
+            "no operator credentials: run `lighter up`, or name the gateway's operator folder with --credentials DIR")
+    }
+
+    /// The caller's own first, then the machine's.
+    private static var installations: [Installation] {
+        [Installation(), Installation(state: "/var/lib/lighter")]
+    }
+}

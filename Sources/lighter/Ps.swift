@@ -1,0 +1,76 @@
+import ArgumentParser
+import Fleet
+import Foundation
+import Session
+
+struct Ps: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Lists the fleet's containers, and where each runs.",
+        discussion: "`docker ps` shows one device's; this shows all of the fleet's.")
+
+    @OptionGroup var client: OperatorOptions
+    @OptionGroup var output: FormatOption
+
+    @Flag(name: .shortAndLong, help: "Those that have ended, too.")
+    var all = false
+
+    func run() async throws {
+        let all = all
+        let workloads = try await client.withClient { try await $0.workloads(all: all) }
+            .sorted { $0.createdAt > $1.createdAt }
+        try output.format.show(workloads.map(WorkloadRow.init)) {
+            let now = Date().timeIntervalSince1970
+            var table = Table("CONTAINER ID", "NAME", "IMAGE", "STATE", "ORIGIN", "TARGET", "AGE", "WORKLOAD")
+            for workload in workloads { table.add(workload, now: now) }
+            return table.text
+        }
+    }
+}
+
+/// A workload as `--format json` shows it: names and units here are a promise to scripts.
+struct WorkloadRow: Encodable {
+    let workload, containerID, name, image, state, tenant, origin, target, error: String
+    let exitCode: Int32?
+    let epoch: UInt64
+    /// Seconds since 1970; 0 where it has not happened.
+    let createdAt, startedAt, finishedAt: Double
+    let decision: Decision?
+
+    init(_ workload: Workload) {
+        self.workload = workload.id.hex
+        containerID = workload.containerID
+        name = workload.name
+        image = workload.image
+        state = workload.state.rawValue
+        tenant = workload.tenant.name
+        origin = workload.origin.name
+        target = workload.target.name
+        error = workload.error
+        exitCode = workload.exitCode
+        epoch = workload.version.epoch
+        createdAt = workload.createdAt
+        startedAt = workload.startedAt
+        finishedAt = workload.finishedAt
+        decision = workload.decision
+    }
+}
+
+extension Table {
+    fileprivate mutating func add(_ workload: Workload, now: Double) {
+        let code = workload.exitCode.map { " (\($0))" } ?? ""
+        add(
+            workload.containerID.isEmpty ? "-" : String(workload.containerID.prefix(12)), workload.name,
+            workload.image, workload.state.rawValue + code, workload.origin.name, workload.target.name,
+            age(of: workload.createdAt, now: now), String(workload.id.hex.prefix(12)))
+    }
+}
+
+/// How long ago, in the largest unit that fits twice.
+private func age(of time: Double, now: Double) -> String {
+    guard time > 0, time.isFinite else { return "-" }
+    let seconds = min(max(0, now - time), 1e12)
+    for (unit, length) in [("d", 86_400.0), ("h", 3600), ("min", 60)] where seconds >= 2 * length {
+        return "\(Int64(seconds / length)) \(unit)"
+    }
+    return "\(Int64(seconds)) s"
+}

@@ -1,0 +1,77 @@
+import ArgumentParser
+import Fleet
+import Foundation
+import Session
+
+struct Up: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Starts a gateway and a node on this machine, and a docker context that leads to them.",
+        discussion: "May be repeated: what runs as it should is left alone. `lighter down` ends both.")
+
+    @Option(help: "local, remote, threshold or completion.")
+    var policy: String?
+
+    @Option(help: "HOST:PORT of the gateway; 0.0.0.0:7700 lets other machines join.")
+    var listen = "127.0.0.1:7700"
+
+    @Option(help: "HOST:PORT that other machines dial for that, where it differs from --listen.")
+    var advertise: String?
+
+    @Option(help: "The engine behind the socket, or none.")
+    var engine: String?
+
+    @Option(help: "This node's name (default: the host's).")
+    var name: String?
+
+    @Option(help: "Folder for everything that is kept.")
+    var state: String?
+
+    @Flag(help: "End the gateway and the node instead.")
+    var stop = false
+
+    func validate() throws {
+        for (option, value) in [("--listen", listen), ("--advertise", advertise ?? listen)]
+        where HostPort(value) == nil {
+            throw ValidationError("\(option): write '\(value)' as HOST:PORT")
+        }
+        if let policy, Policy.Kind(rawValue: policy) == nil {
+            let kinds = Policy.Kind.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("--policy \(policy): one of \(kinds)")
+        }
+        if let name, (try? NodeID(name)) == nil {
+            throw ValidationError("--name \(name): use 1 to 63 of a-z, 0-9 and -")
+        }
+    }
+
+    func run() async throws {
+        let installation = Installation(state: state)
+        if stop { return try await Down.stop(installation) }
+        try installation.prepare()
+        let gateway = try LocalGateway(installation: installation, listen: listen, advertise: advertise)
+        try await gateway.start(policy: policy)
+        print("gateway: \(listen)")
+        let enlisting = Enlisting(installation: installation, gateway: gateway.address)
+        if FileManager.default.fileExists(atPath: installation.nodeCredentials + "/cert.pem") {
+            try enlisting.configure(listen: nil, advertise: nil)
+        } else {
+            _ = try await enlisting.join(
+                token: try gateway.token(), name: name ?? Self.hostName, listen: nil, advertise: nil)
+        }
+        var arguments: [String] = []
+        if let engine { arguments += ["--engine", engine] }
+        if let policy { arguments += ["--policy", policy] }
+        try await NodeDaemon(installation: installation).start(arguments)
+        print("node:    \(installation.defaultSocket)")
+        print("state:   \(installation.state) (logs in log/, `lighter down` ends both)\n")
+        try DockerContext(socket: installation.defaultSocket).use { print($0) }
+        print("Then:  lighter ps, lighter explain NAME, lighter token (to let a second machine join)")
+    }
+
+    /// The host's name as a node's name may be; nil where nothing of it may.
+    private static var hostName: String? {
+        let first = ProcessInfo.processInfo.hostName.lowercased().prefix { $0 != "." }
+        let allowed = first.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "-" }
+        let name = String(String(allowed).drop { $0 == "-" }.prefix(63))
+        return (try? NodeID(name))?.name
+    }
+}
