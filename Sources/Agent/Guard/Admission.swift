@@ -1,0 +1,150 @@
+package import DockerAPI
+package import Fleet
+
+/// What a caller's request is let do: the table of routes, decided by request line and scope alone.
+package enum Admission: Sendable, Hashable {
+    /// About the node itself or its images; goes on as it is, with this query.
+    case node(path: String, Query)
+    /// A list or an event stream, with the caller's own label filters in the query.
+    case ownList(path: String, Query)
+    case imageLoad(Query)
+    case create(name: String?, Query)
+    /// One container of the ticket's workload; `ref` is as the caller wrote it.
+    case container(ref: String, action: ContainerAction, Query)
+    /// One exec of a container of the ticket's workload.
+    case exec(id: String, action: String, Query)
+
+    /// What may be done with a container of one's own.
+    package enum ContainerAction: String, Sendable, Hashable {
+        case json, top, logs, changes, export, stats, resize, start, stop, restart, kill, update, rename, pause, unpause
+        case attach, wait, archive, exec
+        case remove = ""
+
+        /// Whose body is JSON that has to be read before the engine sees it.
+        var hasCheckedBody: Bool { self == .update || self == .exec }
+        /// Whose body is passed on as it is. All others have none: old engines take a start's for a HostConfig.
+        var hasStreamedBody: Bool { self == .archive }
+        /// Whose answer turns the connection into a raw pipe.
+        var hijacks: Bool { self == .attach }
+        /// Whose answer must be on its way before a later `start` is let through.
+        var holdsStart: Bool { self == .attach || self == .wait }
+    }
+
+    /// - Throws: `DockerFailure` with what is not admitted, and why.
+    package static func decide(
+        _ head: RequestHead, scope: CallScope, node: NodeID
+    ) throws(DockerFailure) -> (apiVersion: String?, Admission) {
+        try checkBodyKind(head)
+        let (version, route, query) = DockerPath.parse(method: head.method, target: head.target)
+        try checkVersion(version)
+        return (version, try decide(head, route, query, scope: scope, node: node))
+    }
+
+    private static func decide(
+        _ head: RequestHead, _ route: DockerRoute, _ query: Query, scope: CallScope, node: NodeID
+    ) throws(DockerFailure) -> Admission {
+        switch route {
+        case .ping: return .node(path: "/_ping", query)
+        case .version: return .node(path: "/version", query)
+        case .info: return .node(path: "/info", query)
+        case .containerList: return .ownList(path: "/containers/json", try own(query, scope))
+        case .events: return .ownList(path: "/events", try own(query, scope))
+        case .imageLoad: return .imageLoad(query)
+        case .imageCreate:
+            guard query.first("fromSrc") == nil else {
+                throw refusal(node, "POST /images/create?fromSrc", "images are pulled or shipped, not imported")
+            }
+            return .node(path: "/images/create", query)
+        case .image(let ref, "json") where isImageReference(ref): return .node(path: "/images/\(ref)/json", query)
+        case .containerCreate(let name): return .create(name: try checked(name), try ticketed(query, scope, "create"))
+        case .container(let ref, let action):
+            guard let action = ContainerAction(rawValue: action) else {
+                throw refusal(node, "\(head.method) /containers/…/\(action)", "it is not offered to other nodes")
+            }
+            return .container(ref: ref, action: action, try ticketed(query, scope, action.rawValue))
+        case .exec(let id, let action):
+            return .exec(id: id, action: action, try ticketed(query, scope, "exec \(action)"))
+        default:
+            throw refusal(
+                node, "\(head.method) \(head.routePath.prefix(200))", "other nodes reach their own containers here, no more")
+        }
+    }
+
+    /// Adds the caller's labels to its own filters; Docker wants all labels of a list to match.
+    private static func own(_ query: Query, _ scope: CallScope) throws(DockerFailure) -> Query {
+        var query = query
+        var filters = try query.filters()
+        filters.add("label", "\(WorkloadLabels.tenant)=\(scope.tenant)")
+        filters.add("label", "\(WorkloadLabels.origin)=\(scope.origin)")
+        query.setFilters(filters)
+        return query
+    }
+
+    private static func ticketed(_ query: Query, _ scope: CallScope, _ what: String) throws(DockerFailure) -> Query {
+        guard scope.ticket != nil else {
+            throw DockerFailure(
+                status: 403, message: "lighter: '\(what)' needs the ticket of a workload; ask the gateway to place it first")
+        }
+        return query
+    }
+
+    /// Go reads a form in the body over the query, and what was checked is the query.
+    private static func checkBodyKind(_ head: RequestHead) throws(DockerFailure) {
+        for type in head.headers.all("Content-Type") {
+            let kind = type.lowercased()
+            guard !kind.contains("form-urlencoded"), !kind.contains("form-data") else {
+                throw DockerFailure(status: 400, message: "lighter: forms are no part of Docker's API; use the query")
+            }
+        }
+        guard head.headers.all("Content-Type").count <= 1 else {
+            throw DockerFailure(status: 400, message: "lighter: more than one Content-Type header")
+        }
+    }
+
+    /// Before 1.24 a start could carry a HostConfig.
+    private static func checkVersion(_ version: String?) throws(DockerFailure) {
+        guard let version else { return }
+        let parts = version.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[0].elementsEqual("1".utf8), parts[1].count == 2,
+            let minor = Int(String(Substring(parts[1]))), minor >= 24
+        else {
+            throw DockerFailure(
+                status: 400, message: "client version \(version.prefix(16)) is not offered. Minimum supported API version is 1.24")
+        }
+    }
+
+    private static func checked(_ name: String?) throws(DockerFailure) -> String? {
+        guard let name else { return nil }
+        return try containerName(name)
+    }
+
+    /// A container's name without the slash that the API allows before it.
+    static func containerName(_ text: String) throws(DockerFailure) -> String {
+        let name = text.utf8.first == UInt8(ascii: "/") ? String(text.dropFirst()) : text
+        guard let first = name.utf8.first, isAlphanumeric(first), name.utf8.count <= 128, isReference(name) else {
+            throw DockerFailure(
+                status: 400,
+                message: "Invalid container name (\(text.prefix(200))), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
+        }
+        return name
+    }
+
+    /// Whether the text can be a container's id or name, and so needs no escapes in a path.
+    static func isReference(_ text: String) -> Bool {
+        !text.utf8.isEmpty && text.utf8.count <= 255
+            && text.utf8.allSatisfy { isAlphanumeric($0) || "_.-".utf8.contains($0) }
+    }
+
+    private static func isImageReference(_ text: String) -> Bool {
+        !text.utf8.isEmpty && text.utf8.count <= 1024
+            && text.utf8.allSatisfy { isAlphanumeric($0) || "_.-/:@".utf8.contains($0) }
+    }
+
+    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+    }
+
+    private static func refusal(_ node: NodeID, _ what: String, _ why: String) -> DockerFailure {
+        DockerFailure(status: 403, message: "lighter: node \(node) does not admit \(what): \(why)")
+    }
+}

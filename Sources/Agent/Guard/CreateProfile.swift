@@ -1,0 +1,32 @@
+import DockerAPI
+package import Fleet
+
+/// Under what a body is sanitised: the node's policy, and which other containers the caller may refer to.
+package struct CreateProfile: Sendable {
+    package var policy: GuardPolicy
+    /// The node that admits or refuses, for messages.
+    package var node: NodeID
+    /// References (`container:REF`, `--volumes-from REF`) that are the caller's own, with the full id each stands for.
+    package var ownContainers: [String: String]
+
+    package init(policy: GuardPolicy, node: NodeID, ownContainers: [String: String] = [:]) {
+        self.policy = policy
+        self.node = node
+        self.ownContainers = ownContainers
+    }
+
+    /// 403 with the field, why, and what to do.
+    /// - Parameter setting: the node's setting that would admit it, if one would.
+    func refusal(_ path: String, _ why: String, setting: String? = nil) -> DockerFailure {
+        let owner = setting.map { ", or ask the owner of \(node) to set \($0)" } ?? ""
+        return DockerFailure(
+            status: 403,
+            message: "lighter: node \(node) does not admit \(path): \(why); "
+                + "keep the container on your device with the label lighter.policy=local\(owner)")
+    }
+
+    /// 400: the body is not what Docker's API describes.
+    func malformed(_ path: String, _ what: String) -> DockerFailure {
+        DockerFailure(status: 400, message: "lighter: invalid request body: \(path) \(what)")
+    }
+}

@@ -1,0 +1,98 @@
+package import DockerAPI
+import Fleet
+
+/// Makes a create request that came from another node one that cannot reach this node's host.
+///
+/// Pure: what the caller may refer to is in the profile. The list of fields is that of Docker's API up to 1.50.
+package struct CreateSanitizer: Sendable {
+    let profile: CreateProfile
+
+    package init(profile: CreateProfile) { self.profile = profile }
+
+    /// The body to send to the engine.
+    ///
+    /// - Parameter labels: whose work it is; they replace whatever the caller says under `io.lighter.`.
+    /// - Throws: 403 naming the field that is not admitted and why, 400 when the body is not a create request.
+    package func sanitize(_ body: JSON, labels: WorkloadLabels) throws(DockerFailure) -> JSON {
+        var top = try Self.container.rebuild(body, at: "", in: profile)
+        var host: [(String, JSON)] = []
+        if case .object(let object)? = top.first("HostConfig") { host = object.members.map { ($0.key, $0.value) } }
+        limitPids(&host)
+        top.removeAll { $0.0 == "HostConfig" || $0.0 == "Labels" }
+        top.append(("Labels", merged(body, labels)))
+        top.append(("HostConfig", .object(host)))
+        return .object(top)
+    }
+
+    /// The caller's references to other containers, which the profile must know before `sanitize`.
+    package static func references(in body: JSON) -> [String] {
+        guard let host = body.value(named: "HostConfig") else { return [] }
+        var references: [String] = []
+        for name in ["NetworkMode", "IpcMode", "PidMode"] {
+            if case .string(let mode)? = host.value(named: name), let reference = containerReference(mode) {
+                references.append(reference)
+            }
+        }
+        if case .array(let items)? = host.value(named: "VolumesFrom") {
+            for case .string(let item) in items { references.append(volumesFrom(item).reference) }
+        }
+        return references.filter { !$0.isEmpty }
+    }
+
+    private func limitPids(_ host: inout [(String, JSON)]) {
+        if let limit = host.first("PidsLimit"), !limit.isZero { return }
+        host.removeAll { $0.0 == "PidsLimit" }
+        host.append(("PidsLimit", .number(String(profile.policy.defaultPids))))
+    }
+
+    /// The caller's labels without Lighter's, then Lighter's.
+    private func merged(_ body: JSON, _ labels: WorkloadLabels) -> JSON {
+        var pairs: [(String, JSON)] = []
+        var shownImage = labels.image
+        if case .object(let own)? = body.value(named: "Labels") {
+            for member in own.members {
+                let (key, value) = (member.key, member.value)
+                if key == WorkloadLabels.image, case .string(let image) = value, image.utf8.count <= 512 {
+                    shownImage = image
+                }
+                if !key.utf8.starts(with: WorkloadLabels.prefix.utf8) { pairs.append((key, value)) }
+            }
+        }
+        var labels = labels
+        labels.image = shownImage
+        if labels.image.isEmpty, case .string(let image)? = body.value(named: "Image") { labels.image = image }
+        return .object(pairs + labels.pairs.map { ($0.key, .string($0.value)) })
+    }
+
+    static let container = FieldTable([
+        .text("Hostname"), .text("Domainname"), .text("User"), .flag("AttachStdin"), .flag("AttachStdout"),
+        .flag("AttachStderr"), .set("ExposedPorts"), .flag("Tty"), .flag("OpenStdin"), .flag("StdinOnce"),
+        .texts("Env"), .command("Cmd"), .structure("Healthcheck", healthcheck), .flag("ArgsEscaped"), .text("Image"),
+        .set("Volumes"), .text("WorkingDir"), .command("Entrypoint"), .flag("NetworkDisabled"),
+        .refused("MacAddress", ownAddresses), .texts("OnBuild"), .map("Labels"), .text("StopSignal"),
+        .integer("StopTimeout"), .texts("Shell"), .structure("HostConfig", host),
+        .structure("NetworkingConfig", networking),
+    ])
+
+    static let healthcheck = FieldTable([
+        .texts("Test"), .integer("Interval", notNegative), .integer("Timeout", notNegative),
+        .integer("StartPeriod", notNegative), .integer("StartInterval", notNegative), .integer("Retries", notNegative),
+    ])
+
+    static let ownAddresses = "addresses on this node's network are given out by its own engine"
+}
+
+/// `REF` of `container:REF`.
+func containerReference(_ mode: String) -> String? {
+    mode.utf8.starts(with: "container:".utf8) ? String(mode.dropFirst("container:".count)) : nil
+}
+
+/// `REF` and `:ro` of `REF:ro`.
+func volumesFrom(_ text: String) -> (reference: String, mode: String) {
+    guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) else { return (text, "") }
+    return (String(text[..<colon]), String(text[colon...]))
+}
+
+@Sendable func notNegative(_ value: Int64, _ path: String, _ profile: CreateProfile) throws(DockerFailure) {
+    guard value >= 0 else { throw profile.malformed(path, "must not be negative") }
+}

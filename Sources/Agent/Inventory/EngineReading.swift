@@ -1,0 +1,116 @@
+package import DockerAPI
+package import Fleet
+
+/// Reads what the engine says of a container: an inspect's JSON, or an event's attributes.
+package enum EngineReading {
+    /// A record from `GET /containers/ID/json`; nil when the container is no work of another node, or the JSON is none.
+    package static func record(inspect json: JSON) -> ContainerRecord? {
+        guard let id = json["Id"]?.stringValue, let name = json["Name"]?.stringValue,
+            let labels = WorkloadLabels({ json["Config"]?["Labels"]?[$0]?.stringValue })
+        else { return nil }
+        var workload = workload(labels, containerID: id)
+        apply(inspect: json, to: &workload)
+        return ContainerRecord(id: id, name: trimmed(name), workload: workload, isLocal: false)
+    }
+
+    /// A record from the attributes of a container's event, which carry its labels; nil when it is no such work.
+    package static func record(id: String, attributes: [String: String]) -> ContainerRecord? {
+        guard let labels = WorkloadLabels({ attributes[$0] }) else { return nil }
+        return ContainerRecord(
+            id: id, name: attributes["name"] ?? "", workload: workload(labels, containerID: id), isLocal: false)
+    }
+
+    /// Brings a workload to the state that an inspect shows.
+    package static func apply(inspect json: JSON, to workload: inout Workload) {
+        let state = json["State"]
+        switch state?["Status"]?.stringValue {
+        case "created": workload.state = .created
+        case "running", "restarting": workload.state = .running
+        case "paused": workload.state = .paused
+        case "exited", "dead": workload.state = .exited
+        case "removing": workload.state = .exited
+        default: break
+        }
+        workload.exitCode = workload.state == .exited ? state?["ExitCode"]?.intValue.map { Int32(truncatingIfNeeded: $0) } : nil
+        workload.error = state?["Error"]?.stringValue ?? ""
+        if state?["OOMKilled"]?.boolValue == true, workload.error.isEmpty { workload.error = outOfMemory }
+        workload.createdAt = seconds(json["Created"]) ?? workload.createdAt
+        workload.startedAt = seconds(state?["StartedAt"]) ?? 0
+        workload.finishedAt = workload.state == .exited ? seconds(state?["FinishedAt"]) ?? 0 : 0
+        let host = json["HostConfig"]
+        workload.resources = Resources(
+            cpus: Double(host?["NanoCpus"]?.intValue ?? 0) / 1e9, memory: ByteCount(host?["Memory"]?.intValue ?? 0))
+    }
+
+    /// The process in the host's numbers; nil when none runs.
+    package static func pid(inspect json: JSON) -> Int32? {
+        guard let pid = json["State"]?["Pid"]?.intValue, pid > 0 else { return nil }
+        return Int32(exactly: pid)
+    }
+
+    /// What an event makes of a container; false when it changes nothing that is reported.
+    /// - Parameter nanoseconds: the event's own time; an event that is not newer than the last one applied is passed over.
+    package static func apply(
+        action: String, attributes: [String: String], nanoseconds: Int64, to record: inout ContainerRecord
+    ) -> Bool {
+        guard nanoseconds > record.eventTime else { return false }
+        let seconds = Double(nanoseconds) / 1e9
+        switch action {
+        case "create":
+            record.workload.state = .created
+            record.workload.createdAt = seconds
+        case "start":
+            record.workload.state = .running
+            record.workload.startedAt = seconds
+            record.workload.finishedAt = 0
+            record.workload.exitCode = nil
+            record.workload.error = ""
+            record.hasEnded = false
+        case "pause": record.workload.state = .paused
+        case "unpause": record.workload.state = .running
+        case "oom": record.workload.error = outOfMemory
+        case "die":
+            record.workload.state = .exited
+            record.workload.exitCode = attributes["exitCode"].flatMap { Int32($0) }
+            record.workload.finishedAt = seconds
+            record.hasEnded = true
+        case "rename":
+            record.name = trimmed(attributes["name"] ?? record.name)
+            record.workload.name = record.userName
+        case "destroy":
+            record.workload.state = .removed
+            record.hasEnded = true
+        default: return false
+        }
+        record.eventTime = nanoseconds
+        return true
+    }
+
+    package static let outOfMemory = "killed: out of memory"
+
+    private static func workload(_ labels: WorkloadLabels, containerID: String) -> Workload {
+        Workload(
+            id: labels.id, tenant: labels.tenant, origin: labels.origin, target: labels.target, state: .created,
+            version: Version(epoch: labels.epoch, sequence: 0), containerID: containerID, name: labels.name,
+            image: labels.image)
+    }
+
+    private static func trimmed(_ name: String) -> String {
+        name.utf8.first == UInt8(ascii: "/") ? String(name.dropFirst()) : name
+    }
+
+    /// Seconds since 1970 of `2026-01-02T03:04:05.678Z`; nil for Docker's zero time and for nonsense.
+    static func seconds(_ json: JSON?) -> Double? {
+        guard let text = json?.stringValue, text.utf8.count >= 20, !text.hasPrefix("0001-") else { return nil }
+        let bytes = Array(text.utf8)
+        func number(_ from: Int, _ count: Int) -> Int? { Int(String(decoding: bytes[from..<(from + count)], as: UTF8.self)) }
+        guard let year = number(0, 4), let month = number(5, 2), let day = number(8, 2), let hour = number(11, 2),
+            let minute = number(14, 2), let second = number(17, 2)
+        else { return nil }
+        let fraction = bytes[19] == UInt8(ascii: ".") ? String(decoding: bytes[20...].prefix { $0 >= 0x30 && $0 <= 0x39 }, as: UTF8.self) : ""
+        // Days since 1970 in the Gregorian calendar, with years that begin in March.
+        let shifted = month <= 2 ? year - 1 : year
+        let days = 365 * shifted + shifted / 4 - shifted / 100 + shifted / 400 + (153 * ((month + 9) % 12) + 2) / 5 + day - 1 - 719_468
+        return Double(days * 86_400 + hour * 3600 + minute * 60 + second) + (Double("0.\(fraction)0") ?? 0)
+    }
+}
