@@ -29,9 +29,14 @@ package protocol ControlPlane: Sendable {
     func existingLink(to node: NodeID) -> LinkConnection?
     /// Tells the gateway a workload's new state at this node. The sequence number of its version is set here; never blocks.
     func report(_ workload: Workload)
+    /// Says that every workload of this node has been reported once, so that what was not is gone. Until then the gateway
+    /// takes no workload for lost.
+    func inventoryIsComplete()
 }
 
 extension ControlPlane {
+    package func inventoryIsComplete() {}
+
     /// Opens a stream to a node's guard, dialling a link where none stands; Docker's HTTP may be written at once.
     /// - Parameter initializer: installs the caller's handlers; runs on the link's event loop.
     package func openDockerStream(

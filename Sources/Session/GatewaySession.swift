@@ -1,26 +1,166 @@
+import FoundationEssentials
 package import Fleet
 package import Link
 package import Logging
 package import NIOCore
+import Synchronization
 package import Trust
+import Wire
 
 /// A node's session with its gateway, and its links to the other nodes.
+///
+/// Every socket and stream lives on the loop given at init; the methods may be called from anywhere.
 package final class GatewaySession: ControlPlane {
+    /// The connection to the gateway that stands now.
+    struct Connection: Sendable {
+        var control: ControlStream
+        var link: LinkConnection { control.link }
+        /// Whether the gateway's Welcome has come.
+        var isWelcome = false
+    }
+
+    struct State: ~Copyable {
+        var credentials: Credentials
+        var snapshot = FleetSnapshot()
+        var gatewayPolicy = PolicyOverrides()
+        var connection: Connection?
+        var outbox: Outbox
+        /// Smoothed from heartbeats, in seconds.
+        var roundTrip: Double?
+        var heartbeat = TimeAmount.seconds(1)
+        var lastHeartbeatAck = NIODeadline.now()
+        var saidClockIsOff = false
+        /// Direct addresses that came with placements, newer than the snapshot's.
+        var hints: [NodeID: [String]] = [:]
+    }
+
     package let node: NodeID
     package let tenant: TenantID
+    let configuration: SessionConfiguration
+    let gateways: [Endpoint]
+    let loop: any EventLoop
+    let logger: Logger
+    let links: PeerLinks
+    let dialler: PeerDialler
+    let accept: StreamAcceptor
+    let state: Mutex<State>
 
     /// - Parameters:
     ///   - loop: where all sockets and streams of this session live.
     ///   - dockerStream: serves the Docker streams that peers open (the guard).
-    /// - Throws: `.credentials` when the directory holds none that can be used.
+    /// - Throws: `.credentials` when the directory holds none that can be used, `.invalid` for a bad address or a state
+    ///   directory that cannot be written.
     package init(
         configuration: SessionConfiguration, loop: any EventLoop, logger: Logger,
         dockerStream: @escaping DockerStreamHandler
-    ) throws(SessionError)
+    ) throws(SessionError) {
+        let credentials: Credentials
+        do {
+            credentials = try Credentials.load(from: configuration.credentialsDirectory)
+        } catch {
+            throw SessionError(.credentials, "this node has no usable credentials", cause: error)
+        }
+        guard let node = credentials.node else {
+            throw SessionError(.credentials, "these are the \(credentials); join the fleet as a node")
+        }
+        guard !configuration.gateways.isEmpty else {
+            throw SessionError(.invalid, "no gateway is configured; give at least one HOST:PORT")
+        }
+        var gateways: [Endpoint] = []
+        for text in configuration.gateways { gateways.append(try Endpoint(text)) }
+        self.node = node
+        tenant = credentials.tenant
+        self.configuration = configuration
+        self.gateways = gateways
+        self.loop = loop
+        self.logger = logger
+        links = PeerLinks(loop: loop)
+        accept = PeerStreams.acceptor(tenant: credentials.tenant, dockerStream: dockerStream)
+        dialler = PeerDialler(loop: loop, logger: logger, configuration: configuration.link, accept: accept)
+        let sequence = try SequenceReservation(directory: configuration.stateDirectory)
+        state = Mutex(State(credentials: credentials, outbox: Outbox(sequence: sequence)))
+    }
 
-    /// Dials, reports, beats and renews until cancelled; a lost gateway is redialled for ever.
-    package func run() async
+    package var snapshot: FleetSnapshot { state.withLock { $0.snapshot } }
+    package var gatewayPolicy: PolicyOverrides { state.withLock { $0.gatewayPolicy } }
+    package var isConnected: Bool { state.withLock { $0.connection?.isWelcome ?? false } }
+    /// The credentials in use; they change when the certificate is renewed.
+    package var credentials: Credentials { state.withLock { $0.credentials } }
 
-    /// Accepts direct links from other nodes of the tenant until the returned channel is closed.
-    package func listen(host: String, port: Int) async throws(SessionError) -> any Channel
+    package func existingLink(to node: NodeID) -> LinkConnection? { links.existing(to: node) }
+
+    package func link(to node: NodeID) async throws(SessionError) -> LinkConnection {
+        guard node != self.node else { throw SessionError(.invalid, "\(node) is this node; no link is needed") }
+        do {
+            return try await links.link(to: node) { try await self.dialler.dial(node, self.surroundings(of: node)) }
+        } catch let error as SessionError {
+            throw error
+        } catch {
+            throw SessionError(.unavailable, "node \(node) cannot be reached", cause: error)
+        }
+    }
+
+    private func surroundings(of node: NodeID) -> PeerDialler.Environment {
+        state.withLock { state in
+            var addresses = state.snapshot[node]?.addresses ?? []
+            addresses += (state.hints[node] ?? []).filter { !addresses.contains($0) }
+            let gateway = state.connection?.link
+            return PeerDialler.Environment(
+                credentials: state.credentials, addresses: addresses, gateway: gateway, roundTrip: gateway?.rtt)
+        }
+    }
+
+    // MARK: - Requests
+
+    package func place(
+        _ request: WorkloadRequest, refused: [NodeID: String]
+    ) async throws(SessionError) -> Placed {
+        guard case .placeReply(let reply) = try await ask(.placeRequest(.init(request, refused: refused))) else {
+            throw Self.unexpected
+        }
+        do {
+            let decision = try reply.decision.domain()
+            if let target = decision.target, !reply.addresses.isEmpty {
+                state.withLock { $0.hints[target] = reply.addresses }
+            }
+            return Placed(
+                decision: decision, epoch: reply.epoch, ticket: Array(reply.ticket), addresses: reply.addresses)
+        } catch {
+            throw SessionError(.malformed, "the gateway's placement cannot be read", cause: error)
+        }
+    }
+
+    package func abandon(_ workload: WorkloadID, epoch: UInt64, reason: String) async {
+        var request = Lighter_V1_AbandonRequest()
+        request.workload = workload.hex
+        request.epoch = epoch
+        request.reason = reason
+        do {
+            _ = try await ask(.abandonRequest(request))
+        } catch {
+            // The lease expires at the gateway by itself.
+            logger.info("a lease was not given back", metadata: ["workload": "\(workload)", "error": "\(error)"])
+        }
+    }
+
+    package func ticket(for workload: WorkloadID) async throws(SessionError) -> [UInt8] {
+        var request = Lighter_V1_TicketRequest()
+        request.workload = workload.hex
+        guard case .ticketReply(let reply) = try await ask(.ticketRequest(request)) else { throw Self.unexpected }
+        return Array(reply.ticket)
+    }
+
+    /// Asks the gateway, if the session stands; waits two seconds, or eight round trips where they are longer.
+    func ask(_ body: ControlStream.Body) async throws(SessionError) -> ControlStream.Body {
+        let (connection, roundTrip) = state.withLock { ($0.connection, $0.roundTrip) }
+        guard let connection, connection.isWelcome else {
+            throw SessionError(.unavailable, "the gateway is away; it is being dialled")
+        }
+        let patience = max(2, 8 * (roundTrip ?? 0))
+        return try await connection.control.request(body, timeout: .nanoseconds(Int64(patience * 1e9)))
+    }
+
+    static var unexpected: SessionError {
+        SessionError(.malformed, "the gateway's answer is not one to this question; do both run the same version?")
+    }
 }

@@ -1,3 +1,4 @@
+import FoundationEssentials
 package import Link
 package import NIOCore
 import Wire
@@ -13,7 +14,7 @@ extension LinkConnection {
         ticket: [UInt8], purpose: String, _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
     ) -> EventLoopFuture<any Channel> {
         var call = Lighter_V1_DockerCall()
-        call.ticket = .init(ticket)
+        call.ticket = Data(ticket)
         call.purpose = purpose
         var open = Lighter_V1_StreamOpen()
         open.docker = call

@@ -1,0 +1,114 @@
+import Link
+import NIOCore
+import Session
+import Synchronization
+import Wire
+
+/// The answering side of stream 1: a peer's envelopes in order, with back-pressure, and the way to answer them.
+///
+/// Reading pauses while `backlog` envelopes are unfinished or the peer does not read its answers, so that a peer costs
+/// bounded memory whatever it sends.
+final class ControlPeer: Sendable {
+    private static let backlog = 64
+
+    let link: LinkConnection
+    let channel: any Channel
+    /// Ends when the stream does. Each envelope taken from it is owed one `finished()`.
+    let envelopes: AsyncStream<Lighter_V1_Envelope>
+    private let unfinished = Atomic<Int>(0)
+
+    private init(link: LinkConnection, channel: any Channel, envelopes: AsyncStream<Lighter_V1_Envelope>) {
+        self.link = link
+        self.channel = channel
+        self.envelopes = envelopes
+    }
+
+    /// Makes a control stream of a channel that has just been opened by the peer; on the channel's event loop.
+    static func install(on channel: any Channel, link: LinkConnection) throws -> ControlPeer {
+        let (envelopes, continuation) = AsyncStream.makeStream(of: Lighter_V1_Envelope.self)
+        let peer = ControlPeer(link: link, channel: channel, envelopes: envelopes)
+        try channel.pipeline.syncOperations.addHandlers([
+            EnvelopeCodec(), Inbox(peer: peer, continuation: continuation),
+        ])
+        return peer
+    }
+
+    /// An envelope was dealt with: room for another.
+    func finished() {
+        let left = unfinished.subtract(1, ordering: .relaxed).newValue
+        guard left == Self.backlog / 2 else { return }
+        channel.eventLoop.execute { self.channel.pipeline.fireUserInboundEventTriggered(RoomForMore()) }
+    }
+
+    func send(_ body: Lighter_V1_Envelope.OneOf_Body) { reply(to: 0, body) }
+
+    func reply(to request: UInt64, _ body: Lighter_V1_Envelope.OneOf_Body) {
+        var envelope = Lighter_V1_Envelope()
+        envelope.request = request
+        envelope.body = body
+        channel.writeAndFlush(envelope, promise: nil)
+    }
+
+    /// Says why, then closes the link.
+    func dismiss(_ error: GatewayError) {
+        var envelope = Lighter_V1_Envelope()
+        envelope.failure = Lighter_V1_Failure(error)
+        channel.writeAndFlush(envelope).whenComplete { _ in
+            self.link.close(LinkError(.closed, error.message))
+        }
+    }
+
+    private struct RoomForMore: Sendable {}
+
+    private final class Inbox: ChannelDuplexHandler {
+        typealias InboundIn = Lighter_V1_Envelope
+        typealias OutboundIn = Lighter_V1_Envelope
+
+        private let peer: ControlPeer
+        private let continuation: AsyncStream<Lighter_V1_Envelope>.Continuation
+        private var readHeld = false
+
+        init(peer: ControlPeer, continuation: AsyncStream<Lighter_V1_Envelope>.Continuation) {
+            self.peer = peer
+            self.continuation = continuation
+        }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            peer.unfinished.add(1, ordering: .relaxed)
+            continuation.yield(unwrapInboundIn(data))
+        }
+
+        func read(context: ChannelHandlerContext) {
+            if hasRoom(context) { context.read() } else { readHeld = true }
+        }
+
+        func channelWritabilityChanged(context: ChannelHandlerContext) {
+            resume(context)
+            context.fireChannelWritabilityChanged()
+        }
+
+        func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+            if event is RoomForMore { return resume(context) }
+            if case .inputClosed? = event as? ChannelEvent { context.close(promise: nil) }
+            context.fireUserInboundEventTriggered(event)
+        }
+
+        func errorCaught(context: ChannelHandlerContext, error: any Error) {
+            context.close(promise: nil)
+            peer.link.close(LinkError(.closed, "the control stream broke: \(error)"))
+        }
+
+        func channelInactive(context: ChannelHandlerContext) { continuation.finish() }
+        func handlerRemoved(context: ChannelHandlerContext) { continuation.finish() }
+
+        private func hasRoom(_ context: ChannelHandlerContext) -> Bool {
+            context.channel.isWritable && peer.unfinished.load(ordering: .relaxed) < ControlPeer.backlog
+        }
+
+        private func resume(_ context: ChannelHandlerContext) {
+            guard readHeld, hasRoom(context) else { return }
+            readHeld = false
+            context.read()
+        }
+    }
+}

@@ -1,0 +1,165 @@
+import Fleet
+import NIOCore
+
+/// What the gateway believes of every node, and what leases hold of them. Pure: times come in as arguments.
+struct FleetView {
+    struct Entry {
+        var node: Node
+        /// The view's revision when something of it changed last.
+        var revision: UInt64
+        /// What the node says of itself: `.ready` or `.engineDown`.
+        var reported: NodeState
+        var lastHeard: NIODeadline
+        var isConnected: Bool
+    }
+
+    /// A workload that holds capacity.
+    struct Lease {
+        var tenant: TenantID
+        var origin: NodeID
+        var target: NodeID
+        var epoch: UInt64
+        var resources: Resources
+        var isPending: Bool
+        var createdAt: Double
+    }
+
+    private(set) var entries: [NodeID: Entry] = [:]
+    private(set) var leases: [WorkloadID: Lease] = [:]
+    private var leasesByNode: [NodeID: [WorkloadID: Resources]] = [:]
+    /// Grows with every change, also across restarts: it begins at the microseconds since 1970.
+    private(set) var revision: UInt64
+
+    init(nodes: [Node], workloads: [Workload], since1970: Double, now: NIODeadline) {
+        revision = UInt64(max(0, since1970) * 1_000_000)
+        for var node in nodes {
+            node.state = .unreachable
+            node.reserved = .none
+            entries[node.id] = Entry(
+                node: node, revision: revision, reported: .ready, lastHeard: now, isConnected: false)
+        }
+        for workload in workloads { hold(workload) }
+    }
+
+    // MARK: - Reading
+
+    subscript(id: NodeID) -> Node? { entries[id]?.node }
+
+    /// The nodes of a tenant; of all tenants for nil.
+    func snapshot(of tenant: TenantID?) -> FleetSnapshot {
+        let nodes = entries.values.lazy.map(\.node).filter { tenant == nil || $0.tenant == tenant }
+        return FleetSnapshot(revision: revision, nodes: nodes.sorted { $0.id < $1.id })
+    }
+
+    func changes(in tenant: TenantID, since known: UInt64) -> [Node] {
+        entries.values.filter { $0.revision > known && $0.node.tenant == tenant }.map(\.node)
+    }
+
+    // MARK: - Nodes
+
+    /// A node connected, or beat. Returns whether more than its measures changed.
+    mutating func heard(_ node: Node, now: NIODeadline) -> Bool {
+        let old = entries[node.id]
+        var fresh = node
+        let reported: NodeState = node.state == .engineDown ? .engineDown : .ready
+        fresh.state = reported
+        fresh.reserved = reserved(at: node.id)
+        guard let old else {
+            change(Entry(node: fresh, revision: 0, reported: reported, lastHeard: now, isConnected: true))
+            return true
+        }
+        var entry = old
+        entry.reported = reported
+        entry.lastHeard = now
+        entry.isConnected = true
+        guard fresh != old.node else {
+            entries[node.id] = entry
+            return false
+        }
+        entry.node = fresh
+        change(entry)
+        fresh.measures = old.node.measures
+        return fresh != old.node
+    }
+
+    /// A machine joined: it is known from here on.
+    mutating func joined(_ node: Node, now: NIODeadline) {
+        guard entries[node.id] == nil else { return }
+        change(Entry(node: node, revision: 0, reported: .ready, lastHeard: now, isConnected: false))
+    }
+
+    /// A join failed after its name was taken.
+    mutating func withdraw(_ id: NodeID) { entries[id] = nil }
+
+    /// The node's link is gone; it becomes unreachable unless it is back within one heartbeat.
+    mutating func lost(_ id: NodeID, now: NIODeadline) {
+        guard entries[id]?.isConnected == true else { return }
+        entries[id]?.isConnected = false
+        entries[id]?.lastHeard = now
+    }
+
+    /// Turns missed heartbeats into states. Returns whether one changed.
+    mutating func check(now: NIODeadline, heartbeat: TimeAmount) -> Bool {
+        var hasChanged = false
+        for entry in entries.values {
+            let state = Self.state(of: entry, now: now, heartbeat: heartbeat)
+            guard state != entry.node.state else { continue }
+            var changed = entry
+            changed.node.state = state
+            change(changed)
+            hasChanged = true
+        }
+        return hasChanged
+    }
+
+    /// Half a heartbeat is granted for the network: two missed are suspect, three unreachable.
+    private static func state(of entry: Entry, now: NIODeadline, heartbeat: TimeAmount) -> NodeState {
+        let silence = now - entry.lastHeard
+        guard entry.isConnected else {
+            // One that was never heard since the start has been unreachable all along.
+            return silence > heartbeat ? .unreachable : entry.node.state
+        }
+        if silence * 2 > heartbeat * 7 { return .unreachable }
+        if silence * 2 > heartbeat * 5 { return .suspect }
+        return entry.reported
+    }
+
+    private mutating func change(_ entry: Entry) {
+        revision += 1
+        var entry = entry
+        entry.revision = revision
+        entries[entry.node.id] = entry
+    }
+
+    // MARK: - Leases
+
+    /// Takes in a workload's newest version: what it holds, or that it holds no more.
+    mutating func hold(_ workload: Workload) {
+        if let old = leases.removeValue(forKey: workload.id) {
+            leasesByNode[old.target]?[workload.id] = nil
+            if old.target != workload.target || !workload.state.holdsCapacity { updateReserved(at: old.target) }
+        }
+        guard workload.state.holdsCapacity else { return }
+        leases[workload.id] = Lease(
+            tenant: workload.tenant, origin: workload.origin, target: workload.target, epoch: workload.version.epoch,
+            resources: workload.resources, isPending: workload.state == .pending, createdAt: workload.createdAt)
+        leasesByNode[workload.target, default: [:]][workload.id] = workload.resources
+        updateReserved(at: workload.target)
+    }
+
+    private func reserved(at node: NodeID) -> Resources {
+        var sum = Resources.none
+        for resources in (leasesByNode[node] ?? [:]).values {
+            sum.cpus += resources.cpus
+            sum.memory += resources.memory
+        }
+        return sum
+    }
+
+    private mutating func updateReserved(at node: NodeID) {
+        let sum = reserved(at: node)
+        guard var entry = entries[node], entry.node.reserved != sum else { return }
+        entry.node.reserved = sum
+        change(entry)
+    }
+}

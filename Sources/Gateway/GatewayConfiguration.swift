@@ -1,0 +1,25 @@
+package import Fleet
+package import Link
+
+/// How a gateway behaves.
+package struct GatewayConfiguration: Sendable {
+    package var host = "0.0.0.0"
+    package var port = 7700
+    package var version = ""
+    /// The fleet's default policy, below each device's own.
+    package var policy = PolicyOverrides()
+    package var heartbeat = Duration.seconds(1)
+    /// The least time between two pushes of changed states.
+    package var pushInterval = Duration.milliseconds(100)
+    /// The time between pushes of measures.
+    package var measureInterval = Duration.seconds(1)
+    /// How long a lease may stay without a container.
+    package var pendingLimit = Duration.seconds(600)
+    package var ticketLife = Duration.seconds(24 * 3600)
+    package var certificateLife = Duration.seconds(24 * 3600)
+    /// Joining machines that may connect at once, and in a burst; the burst refills at two a second.
+    package var joinBurst = 32
+    package var link = LinkConfiguration()
+
+    package init() {}
+}

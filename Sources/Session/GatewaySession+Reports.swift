@@ -1,0 +1,173 @@
+import FoundationEssentials
+package import Fleet
+import Link
+import Logging
+import NIOCore
+import Synchronization
+import Wire
+
+extension GatewaySession {
+    package func report(_ workload: Workload) {
+        let delay = state.withLock { state -> TimeAmount? in
+            state.outbox.record(workload)
+            guard state.connection != nil, !state.outbox.isFlushScheduled else { return nil }
+            state.outbox.isFlushScheduled = true
+            return state.outbox.isIdle ? .zero : Outbox.pause
+        }
+        guard let delay else { return }
+        if delay == .zero { loop.execute { self.flush() } } else { loop.scheduleTask(in: delay) { self.flush() } }
+    }
+
+    package func inventoryIsComplete() {
+        let isFirst = state.withLock { state in
+            defer { state.outbox.complete() }
+            return !state.outbox.isComplete
+        }
+        if isFirst { loop.execute { self.sendEverything() } }
+    }
+
+    /// Whether the gateway has acknowledged every report.
+    package var isSettled: Bool { state.withLock { $0.outbox.isSettled } }
+
+    private func flush() {
+        let (connection, reports) = state.withLock { state in
+            state.outbox.isFlushScheduled = false
+            return (state.connection, state.connection == nil ? [] : state.outbox.news(now: .now()))
+        }
+        send(reports, on: connection)
+    }
+
+    private func sendEverything() {
+        let (connection, reports) = state.withLock { state in
+            (state.connection, state.connection == nil ? [] : state.outbox.everything(now: .now()))
+        }
+        send(reports, on: connection)
+    }
+
+    private func send(_ reports: [Outbox.Report], on connection: Connection?) {
+        guard let connection else { return }
+        for report in reports {
+            var message = Lighter_V1_Report()
+            message.sequence = report.sequence
+            message.full = report.isFull
+            message.workloads = report.workloads.map(Lighter_V1_WorkloadMessage.init)
+            connection.control.send(.report(message))
+        }
+    }
+
+    // MARK: - Beginning and beating, on the loop
+
+    /// The first messages on a fresh control stream: who this is, and all it has.
+    func introduce(_ control: ControlStream, session: String) {
+        var hello = Lighter_V1_Hello()
+        hello.node = Lighter_V1_NodeMessage(describe(control.link))
+        hello.session = session
+        hello.version = configuration.version
+        control.send(.hello(hello))
+        let reports = state.withLock { state -> [Outbox.Report] in
+            state.connection = Connection(control: control)
+            state.lastHeartbeatAck = .now()
+            state.outbox.startOver()
+            return state.outbox.everything(now: .now())
+        }
+        send(reports, on: Connection(control: control))
+    }
+
+    func beat(on control: ControlStream) {
+        let node = describe(control.link)
+        let now = NIODeadline.now()
+        let (connection, reports, checksum, isSilent) = state.withLock { state in
+            let patience = max(.seconds(5), TimeAmount.nanoseconds(Int64((state.roundTrip ?? 0) * 8e9)))
+            state.outbox.resend(sentBefore: now - patience)
+            // All news goes first, so that the checksum is over what the gateway will have seen by then.
+            let reports = state.outbox.news(now: now, isUrgent: true)
+            let silence = max(.seconds(10), state.heartbeat * 5)
+            let isSilent = now - state.lastHeartbeatAck > silence
+            return (state.connection, reports, state.outbox.checksum, isSilent)
+        }
+        guard let connection, connection.control === control else { return }
+        if isSilent {
+            logger.warning("the gateway stopped answering heartbeats; dialling it again")
+            return control.link.close(nil)
+        }
+        send(reports, on: connection)
+        var heartbeat = Lighter_V1_Heartbeat()
+        heartbeat.node = Lighter_V1_NodeMessage(node)
+        heartbeat.checksum = checksum.value
+        heartbeat.workloads = checksum.count
+        heartbeat.sentAt = now.uptimeNanoseconds
+        control.send(.heartbeat(heartbeat))
+    }
+
+    private func describe(_ link: LinkConnection) -> Node {
+        var node = configuration.describeNode()
+        node.id = self.node
+        node.tenant = tenant
+        if !configuration.advertisedAddresses.isEmpty { node.addresses = configuration.advertisedAddresses }
+        let heartbeats = state.withLock { $0.roundTrip }
+        let pings = link.rtt.map { Double($0.components.seconds) + Double($0.components.attoseconds) / 1e18 }
+        node.measures.gatewayRTT = [heartbeats, pings].compactMap(\.self).min() ?? 0
+        node.measures.bandwidth = link.throughput
+        return node
+    }
+
+    // MARK: - What the gateway says, on the loop
+
+    func receive(_ body: ControlStream.Body, on control: ControlStream, welcomed: EventLoopPromise<Void>) {
+        switch body {
+        case .welcome(let welcome):
+            take(welcome, from: control)
+            welcomed.succeed()
+        case .reportAck(let ack): acknowledge(ack.sequence)
+        case .heartbeatAck(let ack): take(ack)
+        case .fleetPush(let push):
+            state.withLock { state in
+                if let fresh = push.applied(to: state.snapshot) { state.snapshot = fresh }
+            }
+        case .failure(let failure):
+            logger.warning("the gateway says: \(failure.message)", metadata: ["code": "\(failure.code)"])
+            welcomed.fail(SessionError(failure))
+        default: break
+        }
+    }
+
+    private func take(_ welcome: Lighter_V1_Welcome, from control: ControlStream) {
+        let off = Date().timeIntervalSince1970 - welcome.now
+        let warns = state.withLock { state -> Bool in
+            state.connection?.isWelcome = true
+            if welcome.hasPolicy, let policy = try? welcome.policy.domain() { state.gatewayPolicy = policy }
+            if (0.01...3600).contains(welcome.heartbeatSeconds) {
+                state.heartbeat = .nanoseconds(Int64(welcome.heartbeatSeconds * 1e9))
+            }
+            let isOff = welcome.now > 0 && off.magnitude > 60
+            defer { state.saidClockIsOff = isOff }
+            return isOff && !state.saidClockIsOff
+        }
+        if warns {
+            logger.warning(
+                """
+                this machine's clock is \(Int(min(off.magnitude, 1e12))) seconds \(off > 0 ? "ahead of" : "behind") the \
+                gateway's; certificates and tickets may be refused: set both by NTP
+                """)
+        }
+    }
+
+    private func acknowledge(_ sequence: UInt64) {
+        let hasNews = state.withLock { state in
+            state.outbox.acknowledge(sequence)
+            return state.outbox.hasNews && !state.outbox.isFlushScheduled
+        }
+        if hasNews { flush() }
+    }
+
+    private func take(_ ack: Lighter_V1_HeartbeatAck) {
+        let now = NIODeadline.now()
+        state.withLock { state in
+            state.lastHeartbeatAck = now
+            guard ack.sentAt > 0, now.uptimeNanoseconds >= ack.sentAt else { return }
+            let sample = Double(now.uptimeNanoseconds - ack.sentAt) / 1e9
+            state.roundTrip = state.roundTrip.map { $0 + (sample - $0) / 8 } ?? sample
+        }
+        if ack.wantFullReport { sendEverything() }
+    }
+}
