@@ -35,6 +35,11 @@ package struct JSONError: Error, Hashable, CustomStringConvertible {
     package var offset: Int
     package var message: String
 
+    package init(offset: Int, message: String) {
+        self.offset = offset
+        self.message = message
+    }
+
     package var description: String { "invalid JSON at byte \(offset): \(message)" }
 }
 
