@@ -103,7 +103,7 @@ extension LinkHandler {
         switch code {
         case .normal:
             if reason == nil { reason = LinkError.peerGone }
-            if channels.isEmpty { context?.close(promise: nil) }
+            closeIfDone()
         case .protocolError:
             reason = LinkError(
                 .protocolViolation, "the peer says that this end broke the protocol; do both run the same version?")

@@ -74,7 +74,7 @@ extension LinkHandler {
             promises.forEach { $0.succeed(()) }
             return
         }
-        measures.add(sent: batch.bytes, now: .now())
+        measures.add(sent: batch.bytes, now: eventLoop.now)
         var written: EventLoopPromise<Void>?
         if !promises.isEmpty {
             let promise = context.eventLoop.makePromise(of: Void.self)
@@ -102,7 +102,7 @@ extension LinkHandler {
 
     private func keepAliveIsDue() {
         guard phase == .open else { return }
-        let now = NIODeadline.now()
+        let now = eventLoop.now
         if let asked = session.oldestPing, lastReceived < asked,
             now - asked >= TimeAmount(configuration.keepAliveTimeout)
         {

@@ -57,7 +57,7 @@ extension LinkHandler {
     }
 
     /// Within a burst of the link the time of its arrival will do; a channel that reads later asks the clock.
-    private func readTime() -> NIODeadline { reading ? lastReceived : .now() }
+    private func readTime() -> NIODeadline { reading ? lastReceived : eventLoop.now }
 
     func discard(_ bytes: Int) { session.drop(bytes: bytes) }
 
@@ -72,7 +72,7 @@ extension LinkHandler {
 
     func abandon(_ channel: StreamChannel, unread: Int) {
         let linger = channel.output.bytes > 0 ? configuration.drainTimeout : configuration.lingerTimeout
-        session.abandon(channel.id, unread: unread, deadline: .now() + TimeAmount(linger))
+        session.abandon(channel.id, unread: unread, deadline: eventLoop.now + TimeAmount(linger))
         if !session.contains(channel.id) { channels.removeValue(forKey: channel.id) }
         scheduleFlush()
         scheduleExpiry(in: TimeAmount(linger))
@@ -99,7 +99,13 @@ extension LinkHandler {
         guard let channel = channels[id], channel.phase == .closed, !session.contains(id) else { return }
         channels.removeValue(forKey: id)
         channel.giveUpOutput(ChannelError.ioOnClosedChannel)
-        if session.goingAway, channels.isEmpty, phase == .open { context?.close(promise: nil) }
+        closeIfDone()
+    }
+
+    /// After the peer's friendly go-away the link ends with its last stream.
+    func closeIfDone() {
+        guard phase == .open, session.goingAway, channels.isEmpty else { return }
+        context?.close(promise: nil)
     }
 
     private func scheduleExpiry(in time: TimeAmount) {
@@ -111,7 +117,7 @@ extension LinkHandler {
     private func expire() {
         expiry = nil
         guard phase == .open else { return }
-        let now = NIODeadline.now()
+        let now = eventLoop.now
         let (gone, next) = session.expire(now: now, drain: TimeAmount(configuration.drainTimeout))
         for id in gone { channels.removeValue(forKey: id)?.giveUpOutput(LinkError.resetHere) }
         if !gone.isEmpty { scheduleFlush() }

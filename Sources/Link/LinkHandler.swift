@@ -46,7 +46,8 @@ final class LinkHandler: ChannelInboundHandler {
     var flushing = false
     var flushScheduled = false
     var heard = false
-    var lastReceived = NIODeadline.now()
+    let eventLoop: any EventLoop
+    var lastReceived: NIODeadline
     var lastBatch = 256
     var keepAlive: Scheduled<Void>?
     var expiry: Scheduled<Void>?
@@ -61,6 +62,8 @@ final class LinkHandler: ChannelInboundHandler {
         self.logger = logger
         self.measures = measures
         self.acceptor = acceptor
+        self.eventLoop = eventLoop
+        lastReceived = eventLoop.now
         session = Session(role: role, limits: Session.Limits(configuration))
         firstFrame = eventLoop.makePromise()
         closedPromise = eventLoop.makePromise()
@@ -94,7 +97,7 @@ final class LinkHandler: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let bytes = unwrapInboundIn(data)
         guard phase == .open else { return }
-        let now = NIODeadline.now()
+        let now = eventLoop.now
         lastReceived = now
         measures.add(received: bytes.readableBytes, now: now)
         decoder.feed(bytes)
@@ -108,6 +111,7 @@ final class LinkHandler: ChannelInboundHandler {
         completing.removeAll(keepingCapacity: true)
         finished.forEach { $0.completeReading() }
         if flushScheduled || session.hasOutput || !owedPromises.isEmpty { flush() }
+        if session.goingAway { closeIfDone() }
         context.fireChannelReadComplete()
     }
 
@@ -120,7 +124,7 @@ final class LinkHandler: ChannelInboundHandler {
         guard phase == .idle else { return }
         phase = .open
         // The answer proves that the peer speaks yamux and has accepted this end, and is the first round-trip time.
-        session.ping(now: .now())
+        session.ping(now: eventLoop.now)
         scheduleFlush()
         scheduleKeepAlive()
     }
