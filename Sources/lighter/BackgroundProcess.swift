@@ -8,6 +8,9 @@ struct BackgroundProcess {
     let pidFile: String
     let log: String
 
+    /// glibc's `POSIX_SPAWN_SETSID`, which is declared for `_GNU_SOURCE` only.
+    private static let newSession: Int16 = 0x80
+
     /// The pid, while it is alive.
     var pid: pid_t? {
         guard let text = try? String(contentsOfFile: pidFile, encoding: .utf8) else { return nil }
@@ -90,7 +93,7 @@ struct BackgroundProcess {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID))
+        posix_spawnattr_setflags(&attributes, Self.newSession)
         var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
         arguments.append(nil)
         defer { arguments.forEach { free($0) } }

@@ -13,7 +13,7 @@ struct DockerSocket {
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         guard connect(descriptor) else { return false }
         let question = Array("GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n".utf8)
-        guard send(descriptor, question, question.count, Int32(MSG_NOSIGNAL.rawValue)) == question.count else {
+        guard send(descriptor, question, question.count, Int32(MSG_NOSIGNAL)) == question.count else {
             return false
         }
         var answer = [UInt8](repeating: 0, count: 64)

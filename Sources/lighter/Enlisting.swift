@@ -19,10 +19,11 @@ struct Enlisting {
             throw CommandFailure(
                 "this node belongs to \(fleet) already: remove \(installation.nodeCredentials) first, or use --state")
         }
-        try installation.prepare()
         do {
+            let token = try JoinToken(token)
+            try Installation.makeFolder(installation.state)
             let credentials = try await Enrolment.join(
-                gateway: gateway, token: try JoinToken(token), node: name, directory: installation.nodeCredentials,
+                gateway: gateway, token: token, node: name, directory: installation.nodeCredentials,
                 on: MultiThreadedEventLoopGroup.singleton.next(), logger: .silent)
             guard let node = credentials.node else {
                 throw CommandFailure("the gateway gave credentials that are not a node's: is it of another release?")
@@ -40,9 +41,9 @@ struct Enlisting {
     func configure(listen: String?, advertise: String?) throws {
         let settings = [("gateway", gateway), ("listen", listen), ("advertise", advertise ?? listen)]
         let lines = settings.compactMap { key, value in value.map { "\(key) = \($0)" } }
-        let text = "# Written by lighter; every key is explained in docs/operations.md.\n" + lines.joined(separator: "\n")
+        let text = (["# Written by lighter; docs/operations.md explains every key."] + lines).map { $0 + "\n" }
         do {
-            try (text + "\n").write(toFile: installation.configurationFile, atomically: true, encoding: .utf8)
+            try text.joined().write(toFile: installation.configurationFile, atomically: true, encoding: .utf8)
         } catch {
             throw CommandFailure("cannot write \(installation.configurationFile): \(error.localizedDescription)")
         }

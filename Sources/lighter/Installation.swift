@@ -30,15 +30,18 @@ struct Installation {
         BackgroundProcess(name: program, pidFile: "\(state)/run/\(program).pid", log: "\(state)/log/\(program).log")
     }
 
-    /// Makes the folders, the state's own for nobody but its owner.
+    /// Makes the folders that background processes need.
     func prepare() throws {
-        for folder in [state, state + "/run", state + "/log"] {
-            do {
-                try FileManager.default.createDirectory(
-                    atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-            } catch {
-                throw CommandFailure("cannot make \(folder): run this as root, or choose another place with --state")
-            }
+        for folder in [state, state + "/run", state + "/log"] { try Self.makeFolder(folder) }
+    }
+
+    /// Makes a folder, for nobody but its owner, where there is none.
+    static func makeFolder(_ path: String) throws {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw CommandFailure("cannot make \(path): run this as root, or choose another place with --state")
         }
     }
 

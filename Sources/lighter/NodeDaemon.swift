@@ -14,6 +14,7 @@ struct NodeDaemon {
 
     /// Starts it, unless it runs with these arguments already, and waits until its Docker socket answers.
     func start(_ arguments: [String]) async throws {
+        try installation.prepare()
         let socket = installation.defaultSocket
         let folder = URL(fileURLWithPath: socket).deletingLastPathComponent().path
         do {

@@ -29,7 +29,7 @@ enum Programs {
         let output = Pipe()
         // Into a file, not a second pipe: nobody has to read two pipes at once.
         let complaints = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-        FileManager.default.createFile(atPath: complaints.path, contents: nil, attributes: [.posixPermissions: 0o600])
+        try Data().write(to: complaints)
         defer { try? FileManager.default.removeItem(at: complaints) }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = output

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Fleet
+import Foundation
 import Glibc
 import Session
 
@@ -28,7 +29,8 @@ struct Token: AsyncParsableCommand {
             print(token)
             if isatty(STDOUT_FILENO) == 1 {
                 let command = "lighter join \(try client.gatewayAddress()) --token \(token)"
-                fputs("\nOn the new machine, within \(ttl.defaultValueDescription):\n  \(command)\n", stderr)
+                let hint = "\nOn the new machine, within \(ttl.defaultValueDescription):\n  \(command)\n"
+                try FileHandle.standardError.write(contentsOf: Data(hint.utf8))
             }
         }
     }
