@@ -120,7 +120,7 @@ class BadInput(Case):
             with self.subTest(name=name):
                 with self.tls(gateway) as s:
                     s.sendall(data)
-                    if name != "half a header":
+                    if name not in ("half a header", "a message that is cut short"):  # those may still go on
                         s.settimeout(10)
                         try:
                             while s.recv(65536):
@@ -131,10 +131,14 @@ class BadInput(Case):
     # ---------------------------------------------------------- strangers
 
     def test_a_stranger_without_a_certificate_cannot_link_to_a_node(self):
-        with self.assertRaises((ssl.SSLError, ConnectionError, AssertionError)):
+        self.connect(self.ports[2]).close()  # it listens
+        try:
             with self.tls(self.ports[2]) as s:  # TLS 1.3: the refusal comes with the first read
-                s.sendall(struct.pack(">BBHII", 0, 0, 1, 1, 0))
-                self.assertTrue(s.recv(100), "closed")
+                s.sendall(struct.pack(">BBHII", 0, 2, 1, 0, 7))  # a ping, which a link would answer
+                answer = s.recv(100)
+        except (ssl.SSLError, ConnectionError):
+            answer = b""
+        self.assertEqual(answer, b"")
 
     def scratch(self):
         folder = tempfile.TemporaryDirectory(dir=Path(self.world.credentials).parents[2], prefix="e2e-")

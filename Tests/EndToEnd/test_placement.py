@@ -43,15 +43,24 @@ class Placement(Case):
         self.assertEqual(labels["io.lighter.target"], "cloud1")
         self.assertEqual(labels["io.lighter.name"].removeprefix("/"), name)
 
-    def test_privileged_work_does_not_leave_the_device(self):
-        for option in (["--privileged"], ["--pid", "host"], ["-v", "/tmp:/there"], ["--network", "host"]):
+    def test_what_reaches_into_its_host_does_not_leave_the_device(self):
+        for option in (["--privileged"], ["--pid", "host"], ["-v", "/tmp:/there"], ["--network", "host"],
+                       ["--cap-add", "SYS_ADMIN"], ["--device", "/dev/null"], ["-v", f"{self.tag}:/kept"]):
             with self.subTest(option=option):
-                self.assert_at("edge1", self.service(*option))
+                name = self.name()
+                self.docker("create", "--name", name, *option, "busybox", "true")
+                self.assert_at("edge1", name)
 
-    def test_published_ports_and_bind_mounts_work_where_the_user_is(self):
+    def test_what_stays_for_a_reason_of_its_own_is_told_to_the_user(self):
+        name = self.name()
+        found = self.docker("create", "--name", name, "-v", "/tmp:/there", "busybox", "true")
+        self.assertRegex(found.err, "(?i)warning.*(mount|bind|/tmp)")
+
+    def test_published_ports_open_where_the_user_is(self):
         name = self.name()
         self.docker("run", "-d", "--name", name, "-p", "127.0.0.1::8080", "testbed/web")
         self.assertRegex(self.docker("port", name, "8080/tcp").line, r"^127\.0\.0\.1:\d+$")
+        self.assert_at("edge1", name)
 
     def test_what_runs_is_listed_and_explained_by_the_command_line(self):
         name = self.service()
