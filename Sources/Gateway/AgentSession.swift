@@ -1,4 +1,5 @@
 import Fleet
+import NIOCore
 import Session
 import Synchronization
 import Wire

@@ -88,9 +88,6 @@ struct FleetView {
         change(Entry(node: node, revision: 0, reported: .ready, lastHeard: now, isConnected: false))
     }
 
-    /// A join failed after its name was taken.
-    mutating func withdraw(_ id: NodeID) { entries[id] = nil }
-
     /// The node's link is gone; it becomes unreachable unless it is back within one heartbeat.
     mutating func lost(_ id: NodeID, now: NIODeadline) {
         guard entries[id]?.isConnected == true else { return }
@@ -135,16 +132,29 @@ struct FleetView {
 
     /// Takes in a workload's newest version: what it holds, or that it holds no more.
     mutating func hold(_ workload: Workload) {
-        if let old = leases.removeValue(forKey: workload.id) {
-            leasesByNode[old.target]?[workload.id] = nil
-            if old.target != workload.target || !workload.state.holdsCapacity { updateReserved(at: old.target) }
-        }
+        // A commit that was overtaken by a newer placement changes nothing.
+        if let known = leases[workload.id], known.epoch > workload.version.epoch { return }
+        release(workload.id)
         guard workload.state.holdsCapacity else { return }
-        leases[workload.id] = Lease(
+        let lease = Lease(
             tenant: workload.tenant, origin: workload.origin, target: workload.target, epoch: workload.version.epoch,
             resources: workload.resources, isPending: workload.state == .pending, createdAt: workload.createdAt)
-        leasesByNode[workload.target, default: [:]][workload.id] = workload.resources
-        updateReserved(at: workload.target)
+        restore(workload.id, lease)
+    }
+
+    /// Counts a workload no more; answers what it held.
+    @discardableResult
+    mutating func release(_ workload: WorkloadID) -> Lease? {
+        guard let lease = leases.removeValue(forKey: workload) else { return nil }
+        leasesByNode[lease.target]?[workload] = nil
+        updateReserved(at: lease.target)
+        return lease
+    }
+
+    mutating func restore(_ workload: WorkloadID, _ lease: Lease) {
+        leases[workload] = lease
+        leasesByNode[lease.target, default: [:]][workload] = lease.resources
+        updateReserved(at: lease.target)
     }
 
     private func reserved(at node: NodeID) -> Resources {

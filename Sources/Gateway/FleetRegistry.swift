@@ -1,0 +1,192 @@
+import Fleet
+import NIOCore
+import Placement
+import Synchronization
+import Wire
+
+/// The gateway's memory: its view of the fleet, who is connected, and what placement has learned. Safe from any task.
+final class FleetRegistry: Sendable {
+    private struct State {
+        var view: FleetView
+        var sessions: [NodeID: AgentSession] = [:]
+        var estimates = WorkEstimates()
+        var thresholds = ThresholdMemory()
+        /// The image of each lease that is under way, to learn where it is once the container exists.
+        var images: [WorkloadID: String] = [:]
+    }
+
+    /// A lease that has been decided and counted, but not yet committed.
+    struct Reservation: Sendable {
+        var decision: Decision
+        /// The lease to commit; nil where nothing can have the workload.
+        var lease: Workload?
+        fileprivate var former: FleetView.Lease?
+    }
+
+    private let state: Mutex<State>
+    /// Yields when nodes should hear of a change soon; changes that come together make one.
+    let changes: AsyncStream<Void>
+    private let changed: AsyncStream<Void>.Continuation
+
+    init(view: FleetView) {
+        state = Mutex(State(view: view))
+        (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Ends `changes`.
+    func finish() { changed.finish() }
+    func announce() { changed.yield() }
+
+    // MARK: - Nodes
+
+    subscript(id: NodeID) -> Node? { state.withLock { $0.view[id] } }
+    func snapshot(of tenant: TenantID?) -> FleetSnapshot { state.withLock { $0.view.snapshot(of: tenant) } }
+
+    /// The session of a connected node of the tenant.
+    func session(of node: NodeID, in tenant: TenantID) -> AgentSession? {
+        state.withLock { $0.sessions[node] }.flatMap { $0.tenant == tenant ? $0 : nil }
+    }
+
+    func isKnown(_ node: NodeID, in tenant: TenantID) -> Bool {
+        state.withLock { $0.view[node]?.tenant == tenant }
+    }
+
+    /// Puts a session in its node's place and answers the one that was there.
+    func attach(_ session: AgentSession, _ node: Node) -> AgentSession? {
+        defer { announce() }
+        return state.withLock { state in
+            _ = state.view.heard(node, now: .now())
+            return state.sessions.updateValue(session, forKey: session.node)
+        }
+    }
+
+    /// A session ended; its node is lost unless a newer session has taken its place.
+    func detach(_ session: AgentSession) {
+        state.withLock { state in
+            guard state.sessions[session.node] === session else { return }
+            state.sessions[session.node] = nil
+            state.view.lost(session.node, now: .now())
+        }
+    }
+
+    func beat(_ session: AgentSession, _ node: Node) {
+        let isUrgent = state.withLock { state -> Bool in
+            guard state.sessions[session.node] === session else { return false }
+            state.thresholds.observe(node)
+            return state.view.heard(node, now: .now())
+        }
+        if isUrgent { announce() }
+    }
+
+    func checkHealth(heartbeat: TimeAmount) {
+        if state.withLock({ $0.view.check(now: .now(), heartbeat: heartbeat) }) { announce() }
+    }
+
+    func isConnected(_ node: NodeID) -> Bool { state.withLock { $0.sessions[node] != nil } }
+
+    /// A machine joined: it is known from here on.
+    func joined(_ name: NodeID, tenant: TenantID) {
+        state.withLock { $0.view.joined(Node(id: name, tenant: tenant, state: .unreachable), now: .now()) }
+        announce()
+    }
+
+    // MARK: - Pushes
+
+    /// Tells every session what it has not been pushed yet.
+    func push() {
+        let (view, sessions) = state.withLock { ($0.view, Array($0.sessions.values)) }
+        for session in sessions { push(view, to: session) }
+    }
+
+    /// Tells one session all it may know.
+    func push(to session: AgentSession) { push(state.withLock { $0.view }, to: session) }
+
+    private func push(_ view: FleetView, to session: AgentSession) {
+        guard let known = session.pushed else {
+            return session.push(Lighter_V1_FleetPush(full: view.snapshot(of: session.tenant)))
+        }
+        let nodes = view.changes(in: session.tenant, since: known)
+        guard !nodes.isEmpty else { return }
+        var message = Lighter_V1_FleetPush()
+        message.revision = view.revision
+        message.nodes = nodes.map(Lighter_V1_NodeMessage.init)
+        session.push(message)
+    }
+
+    // MARK: - Placement
+
+    /// Decides, and counts the lease at once, so that the next decision sees it.
+    func reserve(_ request: WorkloadRequest, refused: [NodeID: String], now: Double) -> Reservation {
+        defer { announce() }
+        return state.withLock { state in
+            // What an earlier try of the same workload holds must not stand in its own way.
+            let former = state.view.release(request.id)
+            let decision = Placement.decide(
+                request, snapshot: state.view.snapshot(of: request.tenant), now: now, refused: refused,
+                estimates: state.estimates, memory: &state.thresholds)
+            guard let target = decision.target else {
+                if let former { state.view.restore(request.id, former) }
+                return Reservation(decision: decision, lease: nil, former: former)
+            }
+            let lease = Workload(
+                id: request.id, tenant: request.tenant, origin: request.origin, target: target,
+                version: Version(epoch: former?.epoch ?? 0, sequence: 0), name: request.name, image: request.image,
+                resources: request.resources, createdAt: now, workKey: request.workKey, decision: decision)
+            state.view.hold(lease)
+            if !request.imageID.isEmpty { state.images[request.id] = request.imageID }
+            return Reservation(decision: decision, lease: lease, former: former)
+        }
+    }
+
+    /// The commit failed: everything is as it was before `reserve`.
+    func undo(_ reservation: Reservation) {
+        guard let lease = reservation.lease else { return }
+        state.withLock { state in
+            _ = state.view.release(lease.id)
+            state.images[lease.id] = nil
+            if let former = reservation.former { state.view.restore(lease.id, former) }
+        }
+        announce()
+    }
+
+    func lease(of workload: WorkloadID) -> FleetView.Lease? { state.withLock { $0.view.leases[workload] } }
+
+    /// Takes in what the ledger has committed. Returns those that have just given their capacity back.
+    func committed(_ workloads: [Workload]) {
+        guard !workloads.isEmpty else { return }
+        state.withLock { state in
+            for workload in workloads {
+                state.view.hold(workload)
+                guard workload.state != .pending else { continue }
+                if let image = state.images.removeValue(forKey: workload.id) {
+                    state.estimates.note(image: image, at: workload.target, present: workload.state != .removed)
+                }
+            }
+        }
+        announce()
+    }
+
+    /// Learns from runs that have ended; `runs` carry work in seconds of a reference core.
+    func learn(_ runs: [(key: String, coreSeconds: Double)]) {
+        state.withLock { state in
+            for run in runs { state.estimates.learn(run.key, coreSeconds: run.coreSeconds) }
+        }
+    }
+
+    func knowsWork(_ key: String) -> Bool { state.withLock { $0.estimates.work(key) != nil } }
+
+    /// Live workloads of `node` that have a container and are not among `reported`.
+    func missing(at node: NodeID, reported: Set<WorkloadID>) -> [WorkloadID] {
+        state.withLock { state in
+            state.view.leases.filter { $0.value.target == node && !$0.value.isPending && !reported.contains($0.key) }
+                .map(\.key)
+        }
+    }
+
+    /// Leases without a container that were made before `time`, in seconds since 1970.
+    func stale(before time: Double) -> [(id: WorkloadID, lease: FleetView.Lease)] {
+        state.withLock { state in
+            state.view.leases.filter { $0.value.isPending && $0.value.createdAt < time }.map { ($0.key, $0.value) }
+        }
+    }
+}

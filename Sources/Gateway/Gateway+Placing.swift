@@ -1,0 +1,134 @@
+import Authority
+import Fleet
+import FoundationEssentials
+import Ledger
+import Link
+import Logging
+import NIOCore
+import Session
+import Trust
+import Wire
+
+extension Gateway {
+    typealias Reply = Lighter_V1_Envelope.OneOf_Body
+
+    /// Chooses a target, commits the lease, signs a ticket. A retry of the same workload gets a newer epoch.
+    func place(_ message: Lighter_V1_PlaceRequest, for session: AgentSession) async throws -> Reply {
+        var (request, refused) = try message.domain()
+        request.tenant = session.tenant
+        request.origin = session.node
+        try await checkRetry(request)
+        await recall(request.workKey)
+        let reservation = registry.reserve(request, refused: refused, now: Date().timeIntervalSince1970)
+        var reply = Lighter_V1_PlaceReply()
+        reply.decision = Lighter_V1_DecisionMessage(reservation.decision)
+        guard let lease = reservation.lease else { return .placeReply(reply) }
+        let placed: Workload
+        do {
+            placed = try await ledger.place(lease)
+        } catch {
+            registry.undo(reservation)
+            logger.error("a lease was not recorded", metadata: ["workload": "\(lease.id)", "error": "\(error)"])
+            throw GatewayError(.unavailable, "the gateway's ledger cannot record a lease now; see the gateway's log")
+        }
+        registry.committed([placed])
+        reply.epoch = placed.version.epoch
+        if placed.target != session.node {
+            reply.ticket = Data(try sign(placed))
+            reply.addresses = registry[placed.target]?.addresses ?? []
+        }
+        logger.debug(
+            "placed", metadata: ["workload": "\(placed.id)", "target": "\(placed.target)", "epoch": "\(reply.epoch)"])
+        return .placeReply(reply)
+    }
+
+    /// A workload may be placed again by its origin as long as nothing of it has run.
+    private func checkRetry(_ request: WorkloadRequest) async throws {
+        guard let known = try await ledger.workload(request.id) else { return }
+        guard known.tenant == request.tenant, known.origin == request.origin else {
+            throw GatewayError(.denied, "workload \(request.id) belongs to another node")
+        }
+        guard known.state == .pending || known.state == .created else {
+            throw GatewayError(.invalid, "workload \(request.id) is \(known.state) at \(known.target); use a new id")
+        }
+    }
+
+    /// Brings back what the ledger has learned of a kind of work, once after a restart.
+    private func recall(_ workKey: String) async {
+        guard !workKey.isEmpty, !registry.knowsWork(workKey) else { return }
+        guard let known = try? await ledger.estimate(workKey) else { return }
+        // The two ends of what is usual, so that both the median and the bad case are there again.
+        registry.learn([0.25, 0.5, 0.9].map { (workKey, known.quantile($0)) })
+    }
+
+    private func sign(_ workload: Workload) throws -> [UInt8] {
+        let now = Date().timeIntervalSince1970
+        return try authority.ticketSigner.sign(
+            Ticket(
+                workload: workload.id, tenant: workload.tenant, origin: workload.origin, target: workload.target,
+                epoch: workload.version.epoch, notBefore: now,
+                expiresAt: now + (configuration.ticketLife / .seconds(1))))
+    }
+
+    func abandon(_ request: Lighter_V1_AbandonRequest, for session: AgentSession) async throws -> Reply {
+        let workload = try await own(request.workload, of: session)
+        try await giveBack(workload.id, epoch: request.epoch, reason: request.reason)
+        return .done(.init())
+    }
+
+    func ticket(_ request: Lighter_V1_TicketRequest, for session: AgentSession) async throws -> Reply {
+        let workload = try await own(request.workload, of: session)
+        guard workload.state != .removed else {
+            throw GatewayError(.notFound, "workload \(workload.id) has been removed")
+        }
+        var reply = Lighter_V1_TicketReply()
+        reply.ticket = Data(try sign(workload))
+        return .ticketReply(reply)
+    }
+
+    /// A workload of which the node is the origin; others do not exist for it.
+    private func own(_ id: String, of session: AgentSession) async throws -> Workload {
+        let id = try Self.workloadID(id)
+        guard let workload = try await ledger.workload(id), workload.tenant == session.tenant,
+            workload.origin == session.node
+        else { throw GatewayError(.notFound, "node \(session.node) has no workload \(id)") }
+        return workload
+    }
+
+    private static func workloadID(_ text: String) throws(GatewayError) -> WorkloadID {
+        do { return try WorkloadID(text) } catch { throw GatewayError(.invalid, "\(error)") }
+    }
+
+    private func giveBack(_ id: WorkloadID, epoch: UInt64, reason: String) async throws {
+        if let workload = try await ledger.abandon(id, epoch: epoch, reason: String(reason.prefix(500))) {
+            registry.committed([workload])
+        }
+    }
+
+    /// Gives back leases whose container never came.
+    func reap() async {
+        let limit = configuration.pendingLimit
+        for (id, lease) in registry.stale(before: Date().timeIntervalSince1970 - limit / .seconds(1)) {
+            do {
+                try await giveBack(id, epoch: lease.epoch, reason: "no container within \(limit)")
+                logger.info("a lease expired", metadata: ["workload": "\(id)", "target": "\(lease.target)"])
+            } catch {
+                logger.warning("a lease was not expired", metadata: ["workload": "\(id)", "error": "\(error)"])
+            }
+        }
+    }
+
+    func renew(_ request: Lighter_V1_RenewRequest, for session: AgentSession) throws -> Reply {
+        guard let identity = session.peer.link.peer else { throw GatewayError(.denied, "nobody to renew for") }
+        let publicKey = Array(request.publicKey)
+        guard NodeKey.isValid(proof: Array(request.proof), over: publicKey, publicKeyDER: publicKey) else {
+            throw GatewayError(.denied, "the request was not signed by the key that it names")
+        }
+        var reply = Lighter_V1_RenewReply()
+        reply.certificateChain = try authority.issue(
+            to: identity, publicKeyDER: publicKey, validFor: configuration.certificateLife)
+        reply.caCertificate = authority.certificatePEM
+        reply.ticketPublicKey = Data(authority.ticketSigner.publicKey)
+        return .renewReply(reply)
+    }
+}

@@ -1,0 +1,102 @@
+import Authority
+import Fleet
+import FoundationEssentials
+import Ledger
+import Logging
+import Session
+import Wire
+
+extension Gateway {
+    func welcome() -> Lighter_V1_Welcome {
+        var welcome = Lighter_V1_Welcome()
+        welcome.fleet = authority.fleet
+        welcome.gatewayVersion = configuration.version
+        welcome.policy = Lighter_V1_PolicyOverridesMessage(configuration.policy)
+        welcome.heartbeatSeconds = configuration.heartbeat / .seconds(1)
+        welcome.now = Date().timeIntervalSince1970
+        return welcome
+    }
+
+    func take(_ heartbeat: Lighter_V1_Heartbeat, of session: AgentSession) {
+        var message = heartbeat.node
+        message.id = session.node.name
+        message.tenant = session.tenant.name
+        if let node = try? message.domain() { registry.beat(session, node) }
+        var ack = Lighter_V1_HeartbeatAck()
+        ack.sentAt = heartbeat.sentAt
+        ack.wantFullReport = session.wantsFullReport(checksum: heartbeat.checksum, count: heartbeat.workloads)
+        session.peer.send(.heartbeatAck(ack))
+    }
+
+    /// Applies a report and acknowledges it once it is durable; otherwise the node sends it again.
+    func take(_ report: Lighter_V1_Report, of session: AgentSession) async {
+        let reported = report.workloads.compactMap { read($0, of: session) }
+        do {
+            var updates = reported.filter { isPermitted($0, from: session) }
+            if report.full { updates += try await lost(at: session.node, reported: Set(reported.map(\.id))) }
+            let applied = try await ledger.apply(updates.map(WorkloadUpdate.init), from: session.node)
+            registry.committed(applied)
+            await learn(from: applied)
+            session.note(reported, isFull: report.full)
+            var ack = Lighter_V1_ReportAck()
+            ack.sequence = report.sequence
+            session.peer.send(.reportAck(ack))
+        } catch {
+            logger.error(
+                "a report was not recorded; the node will send it again",
+                metadata: ["node": "\(session.node)", "error": "\(error)"])
+        }
+    }
+
+    /// One reported workload, of the node's own tenant and at the node itself, whatever the message says.
+    private func read(_ message: Lighter_V1_WorkloadMessage, of session: AgentSession) -> Workload? {
+        var message = message
+        message.tenant = session.tenant.name
+        message.target = session.node.name
+        do {
+            return try message.domain()
+        } catch {
+            logger.warning(
+                "a reported workload cannot be read", metadata: ["node": "\(session.node)", "error": "\(error)"])
+            return nil
+        }
+    }
+
+    /// A node may speak of what it holds; an epoch that was never given out would outlive every later placement.
+    private func isPermitted(_ workload: Workload, from session: AgentSession) -> Bool {
+        guard let lease = registry.lease(of: workload.id) else { return true }
+        guard lease.tenant == session.tenant else { return false }
+        return workload.version.epoch < lease.epoch || lease.target == session.node
+    }
+
+    /// What a full report does not hold though it did: removed, with a note.
+    private func lost(at node: NodeID, reported: Set<WorkloadID>) async throws -> [Workload] {
+        var lost: [Workload] = []
+        for id in registry.missing(at: node, reported: reported) {
+            guard var workload = try await ledger.workload(id), workload.target == node else { continue }
+            workload.state = .removed
+            workload.version.sequence += 1
+            workload.finishedAt = Date().timeIntervalSince1970
+            workload.error = "the container was gone when node \(node) reported all it has"
+            lost.append(workload)
+        }
+        return lost
+    }
+
+    /// Learns how much work the runs were that ended just now.
+    private func learn(from applied: [Workload]) async {
+        var runs: [(key: String, coreSeconds: Double)] = []
+        for workload in applied where workload.state == .exited && workload.exitCode == 0 && !workload.workKey.isEmpty {
+            guard workload.startedAt > 0, workload.finishedAt > workload.startedAt else { continue }
+            let speed = max(0.01, registry[workload.target]?.measures.coreSpeed ?? 1)
+            runs.append((workload.workKey, (workload.finishedAt - workload.startedAt) * speed))
+        }
+        guard !runs.isEmpty else { return }
+        registry.learn(runs)
+        for run in runs {
+            do { try await ledger.learn(run.key, coreSeconds: run.coreSeconds) } catch {
+                logger.warning("a run's duration was not kept", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+}

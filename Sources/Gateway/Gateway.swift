@@ -1,0 +1,159 @@
+package import Authority
+import Fleet
+import FoundationEssentials
+package import Ledger
+import Link
+package import Logging
+package import NIOCore
+import Session
+import Synchronization
+import Trust
+import Wire
+
+/// The control plane: who is in the fleet, what runs where, and the way between nodes that cannot dial each other.
+///
+/// `bind()` once, then `run()` until cancelled. Its memory is rebuilt from the ledger at init; nothing else is kept.
+package final class Gateway: Sendable {
+    let configuration: GatewayConfiguration
+    let authority: CertificateAuthority
+    let identity: GatewayIdentity
+    let ledger: any Ledger
+    let registry: FleetRegistry
+    let group: any EventLoopGroup
+    let logger: Logger
+    let joins: Mutex<TokenBucket>
+    /// Links that stand; true once one has opened its control stream.
+    let links = Mutex<[ObjectIdentifier: (link: LinkConnection, hasControl: Bool)]>([:])
+    /// Control streams that wait for a task of their own.
+    let arrivals: AsyncStream<ControlPeer>
+    let arrived: AsyncStream<ControlPeer>.Continuation
+    private let listener = Mutex<(any Channel)?>(nil)
+
+    /// - Throws: what the ledger throws when it cannot be read.
+    package init(
+        configuration: GatewayConfiguration, authority: CertificateAuthority, ledger: any Ledger,
+        group: any EventLoopGroup, logger: Logger
+    ) async throws {
+        self.configuration = configuration
+        self.authority = authority
+        self.ledger = ledger
+        self.group = group
+        self.logger = logger
+        identity = try GatewayIdentity(authority)
+        let view = FleetView(
+            nodes: try await ledger.nodes(), workloads: try await ledger.workloads(includingEnded: false),
+            since1970: Date().timeIntervalSince1970, now: .now())
+        registry = FleetRegistry(view: view)
+        joins = Mutex(TokenBucket(capacity: configuration.joinBurst, rate: 2, now: .now()))
+        (arrivals, arrived) = AsyncStream.makeStream()
+    }
+
+    /// Listens; links are answered from here on, and served once `run()` is called.
+    /// - Returns: the address, with the port that was chosen where the configuration has 0.
+    package func bind() async throws(GatewayError) -> SocketAddress {
+        do {
+            let channel = try await Link.listen(
+                on: configuration.host, port: configuration.port,
+                tls: { try LinkTLS.gatewayServer(credentials: try self.identity.credentials()) }, group: group,
+                configuration: configuration.link, logger: logger,
+                accept: { stream, link in self.accept(stream, link) }, connected: { link in self.welcome(link) }
+            ).get()
+            listener.withLock { $0 = channel }
+            guard let address = channel.localAddress else {
+                throw GatewayError(.internal, "the listener has no address")
+            }
+            return address
+        } catch let error as GatewayError {
+            throw error
+        } catch {
+            let address = Endpoint(host: configuration.host, port: configuration.port)
+            throw GatewayError(
+                .unavailable, "\(address) cannot be listened on; is another gateway running there?", cause: error)
+        }
+    }
+
+    /// Serves until cancelled; then takes no more links and closes those that stand.
+    package func run() async {
+        let heartbeat = TimeAmount(configuration.heartbeat)
+        await withDiscardingTaskGroup { group in
+            group.addTask {
+                // Pushes at once after a quiet time, then at most once an interval.
+                for await _ in self.registry.changes {
+                    self.registry.push()
+                    try? await Task.sleep(for: self.configuration.pushInterval)
+                }
+            }
+            group.addTask { await self.every(self.configuration.measureInterval) { self.registry.push() } }
+            group.addTask {
+                await self.every(self.configuration.heartbeat / 4) { self.registry.checkHealth(heartbeat: heartbeat) }
+            }
+            group.addTask { await self.every(min(.seconds(30), self.configuration.pendingLimit / 4)) { await self.reap() } }
+            await withTaskCancellationHandler {
+                for await peer in arrivals { group.addTask { await self.serve(peer) } }
+            } onCancel: {
+                self.shutDown()
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func every(_ interval: Duration, _ body: () async -> Void) async {
+        while !Task.isCancelled {
+            await body()
+            try? await Task.sleep(for: interval)
+        }
+    }
+
+    private func shutDown() {
+        arrived.finish()
+        registry.finish()
+        listener.withLock { $0 }?.close(promise: nil)
+        let open = links.withLock { $0.values.map(\.link) }
+        for link in open { link.close(nil) }
+    }
+
+    // MARK: - Links and their streams, on event loops
+
+    /// A link stands: it has ten seconds to open its control stream.
+    private func welcome(_ link: LinkConnection) {
+        let key = ObjectIdentifier(link)
+        links.withLock { $0[key] = (link, false) }
+        let timer = link.eventLoop.scheduleTask(in: .seconds(10)) {
+            guard self.links.withLock({ $0[key]?.hasControl }) == false else { return }
+            link.close(LinkError(.timedOut, "the peer opened no control stream"))
+        }
+        link.closed.whenComplete { _ in
+            timer.cancel()
+            self.links.withLock { _ = $0.removeValue(forKey: key) }
+        }
+    }
+
+    private func accept(_ stream: any Channel, _ link: LinkConnection) -> EventLoopFuture<Void> {
+        stream.eventLoop.makeCompletedFuture {
+            try stream.pipeline.syncOperations.addHandler(
+                FirstMessageHandler.streamOpen { channel, open in
+                    switch open.kind {
+                    case .control: self.acceptControl(channel, link)
+                    case .relay(let relay): self.relay(channel, from: link, to: relay.node)
+                    default:
+                        channel.eventLoop.makeFailedFuture(
+                            GatewayError(.invalid, "a gateway takes control and relay streams only"))
+                    }
+                })
+        }
+    }
+
+    private func acceptControl(_ channel: any Channel, _ link: LinkConnection) -> EventLoopFuture<Void> {
+        let isFirst = links.withLock { links in
+            guard let known = links[ObjectIdentifier(link)], !known.hasControl else { return false }
+            links[ObjectIdentifier(link)] = (link, true)
+            return true
+        }
+        guard isFirst else {
+            return channel.eventLoop.makeFailedFuture(GatewayError(.invalid, "a link has one control stream"))
+        }
+        return channel.eventLoop.makeCompletedFuture {
+            self.arrived.yield(try ControlPeer.install(on: channel, link: link))
+        }
+    }
+}
