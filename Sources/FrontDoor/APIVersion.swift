@@ -1,0 +1,26 @@
+/// A version of Docker's API, as in `/v1.41/…`.
+struct APIVersion: Sendable, Hashable, Comparable, CustomStringConvertible {
+    var major: Int
+    var minor: Int
+
+    static let oldest = APIVersion(major: 1, minor: 24)
+    /// From here on a stream without a terminal is announced as `application/vnd.docker.multiplexed-stream`.
+    static let multiplexedStreams = APIVersion(major: 1, minor: 42)
+    /// What is promised where no engine has said yet what it speaks.
+    static let fallback = APIVersion(major: 1, minor: 41)
+
+    init(major: Int, minor: Int) {
+        self.major = major
+        self.minor = minor
+    }
+
+    /// Nil for what is not `MAJOR.MINOR`.
+    init?(_ text: String) {
+        let parts = text.split(separator: ".")
+        guard parts.count == 2, let major = Int(parts[0]), let minor = Int(parts[1]) else { return nil }
+        self.init(major: major, minor: minor)
+    }
+
+    static func < (a: Self, b: Self) -> Bool { (a.major, a.minor) < (b.major, b.minor) }
+    var description: String { "\(major).\(minor)" }
+}

@@ -1,0 +1,300 @@
+internal import DockerAPI
+internal import Engine
+internal import NIOCore
+
+/// Passing a request to an engine and its answer back.
+extension ClientHandler {
+    func startForwarding(_ head: RequestHead, _ forward: Forward) {
+        var reused: BackendHandler?
+        if let spare, spare.key == forward.reuseKey, !spare.backend.inputClosed {
+            reused = spare.backend
+        } else {
+            spare?.backend.abandon()
+        }
+        spare = nil
+        let exchange = Exchange(request: head, forward: forward, usedSpare: reused != nil)
+        state = .forwarding(exchange)
+        exchange.backend = reused ?? dial(forward)
+        sendHead(exchange)
+        answerEarly(exchange)
+    }
+
+    private func sendHead(_ exchange: Exchange) {
+        guard let backend = exchange.backend else { return }
+        backend.write(exchange.forward.head)
+        if let body = exchange.forward.body, body.readableBytes > 0 { backend.write(body) }
+        backend.flush()
+    }
+
+    private func answerEarly(_ exchange: Exchange) {
+        switch exchange.forward.early {
+        case .upgraded(let head)?:
+            exchange.answeredEarly = true
+            writeAndFlush(head)
+            exchange.answering = .head
+        case .waiting(let head)?:
+            exchange.answeredEarly = true
+            writeAndFlush(head)
+        case nil: break
+        }
+    }
+
+    private func dial(_ forward: Forward) -> BackendHandler? {
+        guard let context else { return nil }
+        let loop = context.eventLoop
+        let backend = BackendHandler(client: self)
+        let boundBackend = NIOLoopBound(backend, eventLoop: loop)
+        let boundClient = NIOLoopBound(self, eventLoop: loop)
+        forward.dialer.dial(on: loop) { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(boundBackend.value)
+            }
+        }.hop(to: loop).whenComplete { result in
+            switch result {
+            case .success(let channel):
+                if boundBackend.value.isAbandoned { channel.close(promise: nil) }
+            case .failure(let error): boundClient.value.backendGone(boundBackend.value, error: error)
+            }
+        }
+        return backend
+    }
+
+    // MARK: Client to engine
+
+    /// Passes on what the client sent; true when something changed that allows another step.
+    func sendBody(_ exchange: Exchange) throws -> Bool {
+        guard let backend = exchange.backend else { return false }
+        if exchange.isRaw {
+            if inbound.readableBytes > 0, backend.isWritable {
+                backend.write(inbound.readSlice(length: inbound.readableBytes) ?? ByteBuffer())
+                backend.flush()
+            }
+            if exchange.clientClosed, inbound.readableBytes == 0 { backend.closeOutput() }
+            return false
+        }
+        while !exchange.body.isComplete, backend.isWritable, let part = try exchange.body.next(&inbound) {
+            backend.write(part.raw)
+        }
+        backend.flush()
+        if exchange.clientClosed, exchange.request.upgrade == nil, exchange.body.isComplete { backend.closeOutput() }
+        if exchange.clientClosed, !exchange.body.isComplete, inbound.readableBytes == 0 { backend.closeOutput() }
+        return false
+    }
+
+    func backendWritabilityChanged(_ backend: BackendHandler) {
+        guard case .forwarding(let exchange) = state, exchange.backend === backend else { return }
+        advance()
+    }
+
+    // MARK: Engine to client
+
+    func backendRead(_ buffer: ByteBuffer, from backend: BackendHandler) {
+        guard case .forwarding(let exchange) = state, exchange.backend === backend else { return }
+        exchange.sawAnswer = true
+        var buffer = buffer
+        if exchange.isRaw { return write(buffer) }
+        if exchange.held.readableBytes == 0 { exchange.held = buffer } else { exchange.held.writeBuffer(&buffer) }
+        do {
+            while try readAnswer(exchange) {}
+        } catch {
+            // An engine that does not speak HTTP: nothing that follows can be trusted.
+            backend.abandon()
+            if exchange.hasBegun { abort() } else { fail(exchange, 502, "the engine's answer is not HTTP: \(error)") }
+        }
+    }
+
+    func backendReadComplete(from backend: BackendHandler) {
+        guard case .forwarding(let exchange) = state else {
+            context?.flush()
+            return
+        }
+        if exchange.backend === backend, let context, !context.channel.isWritable { backend.setReading(false) }
+        context?.flush()
+    }
+
+    /// One step of the answer; false when it takes more bytes.
+    private func readAnswer(_ exchange: Exchange) throws -> Bool {
+        switch exchange.answering {
+        case .head:
+            guard let head = try exchange.parser.parse(&exchange.held) else { return false }
+            return try answerHead(head, exchange)
+        case .body(var reader, let keepAlive):
+            while !reader.isComplete, let part = try reader.next(&exchange.held) {
+                pass(part, exchange, last: reader.isComplete)
+            }
+            exchange.answering = .body(reader, keepAlive: keepAlive)
+            if reader.isComplete { answered(exchange, keepAlive: keepAlive) }
+            return false
+        case .raw:
+            if exchange.held.readableBytes > 0 { write(exchange.held) }
+            exchange.held = ByteBuffer()
+            return false
+        case .done: return false
+        }
+    }
+
+    private func answerHead(_ head: ResponseHead, _ exchange: Exchange) throws -> Bool {
+        let framing = head.framing(forMethod: exchange.request.method)
+        if case .interim = framing {
+            if !exchange.answeredEarly { writeAndFlush(head.raw) }
+            return true
+        }
+        if exchange.answeredEarly { return answerHeadAfterEarly(head, framing, exchange) }
+        exchange.forward.answered?(head.status)
+        write(head.raw)
+        switch framing {
+        case .upgraded, .untilClose: becomeRaw(exchange)
+        case .none: answered(exchange, keepAlive: head.keepAlive)
+        case .length(let count): exchange.answering = .body(BodyReader(BodyFraming.length(count)), keepAlive: head.keepAlive)
+        case .chunked:
+            exchange.isRewritten = exchange.forward.rewrite != nil && head.status == 200
+            exchange.answering = .body(BodyReader(BodyFraming.chunked), keepAlive: head.keepAlive)
+        case .interim: break
+        }
+        return true
+    }
+
+    /// The client believes in success already; a refusal can only be told in what the protocol has left.
+    private func answerHeadAfterEarly(
+        _ head: ResponseHead, _ framing: ResponseFraming, _ exchange: Exchange
+    ) -> Bool {
+        switch (exchange.forward.early, framing) {
+        case (.upgraded, .upgraded), (.upgraded, .untilClose):
+            becomeRaw(exchange)
+        case (.waiting, .chunked) where head.status == 200:
+            exchange.answering = .body(BodyReader(BodyFraming.chunked), keepAlive: head.keepAlive)
+        case (.waiting, _):
+            exchange.backend?.abandon()
+            endWait(exchange, "the node answered \(head.status)")
+            return false
+        default:
+            exchange.backend?.abandon()
+            close()
+            return false
+        }
+        return true
+    }
+
+    private func becomeRaw(_ exchange: Exchange) {
+        exchange.answering = .raw
+        // What the client sent early was held until now.
+        if inbound.readableBytes > 0, let backend = exchange.backend {
+            backend.write(inbound.readSlice(length: inbound.readableBytes) ?? ByteBuffer())
+            backend.flush()
+        }
+        if exchange.clientClosed || inputClosed { exchange.backend?.closeOutput() }
+        advance()
+    }
+
+    private func pass(_ part: BodyPart, _ exchange: Exchange, last: Bool) {
+        guard exchange.isRewritten, let rewrite = exchange.forward.rewrite else { return write(part.raw) }
+        if var payload = part.payload { exchange.line.writeBuffer(&payload) }
+        var out = ByteBuffer()
+        while let end = exchange.line.readableBytesView.firstIndex(of: UInt8(ascii: "\n")) {
+            let length = end - exchange.line.readerIndex + 1
+            guard let document = exchange.line.readSlice(length: length) else { break }
+            out.writeImmutableBuffer(rewrite(document))
+        }
+        if last, exchange.line.readableBytes > 0 { out.writeImmutableBuffer(rewrite(exchange.line)) }
+        exchange.line.discardReadBytes()
+        if out.readableBytes > 0 { write(ChunkedEncoding.chunk(out)) }
+        if last { write(ChunkedEncoding.end) }
+    }
+
+    private func answered(_ exchange: Exchange, keepAlive: Bool) {
+        exchange.answering = .done(keepAlive: keepAlive)
+        guard let backend = exchange.backend else { return }
+        // An answer before the body's end: the engine wants no more of it, and the client cannot know where it ends.
+        guard exchange.body.isComplete else {
+            backend.abandon()
+            return close()
+        }
+        if keepAlive, !exchange.clientClosed, let key = exchange.forward.reuseKey {
+            spare = (key, backend)
+        } else {
+            backend.abandon()
+        }
+        let stays = keepAlive || exchange.forward.reuseKey == nil
+        finished(keepAlive: exchange.request.keepAlive && stays && !exchange.clientClosed)
+        advance()
+    }
+
+    // MARK: Ends
+
+    func backendInputClosed(from backend: BackendHandler) {
+        guard case .forwarding(let exchange) = state, exchange.backend === backend else {
+            if spare?.backend === backend { dropSpare() }
+            return
+        }
+        if exchange.isRaw {
+            closeOutput()
+            if inputClosed { finishRaw(exchange) }
+        } else {
+            backendGone(backend, error: nil)
+        }
+    }
+
+    /// The engine's connection has ended or could not be made.
+    func backendGone(_ backend: BackendHandler, error: (any Error)?) {
+        if spare?.backend === backend { return dropSpare() }
+        guard case .forwarding(let exchange) = state, exchange.backend === backend else { return }
+        if exchange.isRaw { return finishRaw(exchange) }
+        if exchange.usedSpare, !exchange.sawAnswer, exchange.request.framing == .none || exchange.forward.body != nil {
+            // The engine closed a connection that stood idle, just as it was used again: nothing had been read.
+            let again = Exchange(request: exchange.request, forward: exchange.forward, usedSpare: false)
+            state = .forwarding(again)
+            again.backend = dial(exchange.forward)
+            return sendHead(again)
+        }
+        backend.abandon()
+        if exchange.answeredEarly, case .waiting? = exchange.forward.early {
+            endWait(exchange, error.map { "\($0)" } ?? "the node's answer ended early")
+        } else if exchange.hasBegun {
+            abort()
+        } else {
+            fail(exchange, 503, error.map { "\($0)" } ?? "the engine closed the connection without an answer")
+        }
+    }
+
+    private func finishRaw(_ exchange: Exchange) {
+        exchange.backend?.abandon()
+        close()
+    }
+
+    /// The engine has said its last byte; the client may still have something to say.
+    private func closeOutput() {
+        guard let context else { return }
+        let channel = context.channel
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
+            channel.close(mode: .output, promise: nil)
+        }
+    }
+
+    private func dropSpare() {
+        spare?.backend.abandon()
+        spare = nil
+    }
+
+    /// Ends an answer to `wait` that has begun: Docker's own field for a wait that failed.
+    private func endWait(_ exchange: Exchange, _ message: String) {
+        let body: JSON = ["StatusCode": 125, "Error": ["Message": .string("lighter: \(message)")]]
+        write(ChunkedEncoding.chunk(ByteBuffer(string: body.text + "\n")))
+        write(ChunkedEncoding.end)
+        finished(keepAlive: false)
+    }
+
+    private func fail(_ exchange: Exchange, _ status: Int, _ message: String) {
+        exchange.forward.answered?(status)
+        writeAndFlush(DockerFailure(status: status, message: message).response(version: nil, closing: true))
+        close()
+    }
+}
+
+extension Exchange {
+    /// Whether the client has seen a part of an answer.
+    var hasBegun: Bool {
+        if answeredEarly { return true }
+        if case .head = answering { return false }
+        return true
+    }
+}

@@ -1,0 +1,261 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Logging
+internal import NIOCore
+internal import Session
+
+/// Calls on one container, here or at another node.
+extension FrontDoor {
+    func planContainer(_ head: RequestHead, _ reference: String, _ action: String, _ query: Query) -> Plan {
+        switch routes.resolve(reference) {
+        case .none where action == "rename": .handle(Job { _, _ in await self.renameLocal(head, query) })
+        case .none: local(head)
+        case .exact(let route): remote(head, route, action, query)
+        case .prefix(let route): planPrefix(head, reference, route, action, query)
+        case .ambiguous: ambiguous(reference)
+        }
+    }
+
+    private func ambiguous(_ reference: String) -> Plan {
+        .answer(
+            Answer(
+                DockerFailure(status: 400, message: "Multiple IDs found with provided prefix: \(reference)")
+                    .response(version: greeting.apiVersion.description)))
+    }
+
+    /// A prefix that fits one remote container may fit a local one, or be a local one's name: the engine here knows.
+    private func planPrefix(
+        _ head: RequestHead, _ reference: String, _ route: Route, _ action: String, _ query: Query
+    ) -> Plan {
+        guard engineClient != nil else { return remote(head, route, action, query) }
+        return .ask { [self] in
+            guard let container = await inspectLocal(reference) else { return remote(head, route, action, query) }
+            let isNamed = container["Name"]?.stringValue == "/\(reference)"
+            return isNamed ? local(head) : ambiguous(reference)
+        }
+    }
+
+    /// The local engine's view of a container, or nil when it has none (or no answer).
+    func inspectLocal(_ reference: String) async -> JSON? {
+        guard let engineClient, let path = containerPath(reference, "json") else { return nil }
+        guard let answer = try? await engineClient.request("GET", path), answer.status == 200 else { return nil }
+        return try? JSON.parse(answer.body)
+    }
+
+    private func containerPath(_ reference: String, _ action: String) -> String? {
+        let allowed = reference.utf8.allSatisfy {
+            (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
+                || [0x2d, 0x2e, 0x5f].contains($0)
+        }
+        return allowed && !reference.isEmpty ? "/containers/\(reference)/\(action)" : nil
+    }
+
+    // MARK: Remote containers
+
+    private func remote(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) -> Plan {
+        switch (head.method, action) {
+        case ("GET", "json"): return .handle(Job { _, _ in await self.inspect(head, route, query) })
+        case ("POST", "rename"): return .handle(Job { _, _ in await self.rename(head, route, query) })
+        case ("POST", "exec"):
+            return .handle(Job { body, _ in await self.createExec(head, route, body) })
+        default: break
+        }
+        let path = "/containers/\(route.containerID)\(action.isEmpty ? "" : "/")\(action)"
+        var forward = forwarding(head, route, query.target(path), purpose: action.isEmpty ? "remove" : action)
+        switch (head.method, action) {
+        case ("GET", "stats"): forward.rewrite = presentation.rewriting(presentation.stats)
+        case ("POST", "start"): fresh.remove(route.containerID)
+        case ("POST", "attach"): forward.early = earlyAttach(head, route, query)
+        case ("POST", "wait"): forward.early = earlyWait(head, route, query)
+        default: break
+        }
+        forward.answered = { [weak self] status in
+            NodeLoop.assumeIsolated { self?.answered(status, to: head.method, action, on: route) }
+        }
+        return .forward(forward)
+    }
+
+    /// The same request, addressed to the target's engine.
+    func forwarding(_ head: RequestHead, _ route: Route, _ path: String, purpose: String) -> Forward {
+        Forward(
+            dialer: dialer(to: route, purpose: purpose),
+            head: retargeted(head, versioned(path, head, at: route.target)))
+    }
+
+    /// The head with another target; what cannot be (a path that is no path) goes as it is, for the engine to refuse.
+    private func retargeted(_ head: RequestHead, _ target: String) -> ByteBuffer {
+        ((try? head.withTarget(target)) ?? head).raw
+    }
+
+    func dialer(to route: Route, purpose: String) -> NodeDialer {
+        var ticketing = NodeDialer.Ticketing(ticket: route.ticket, renew: nil)
+        if now() > route.ticketRenewal {
+            ticketing.renew = { [self] in try await renewTicket(route) }
+        }
+        return NodeDialer(control: control, node: route.target, purpose: purpose, ticket: ticketing)
+    }
+
+    /// A fresh ticket, or the old one as long as the gateway is away: it may still be valid.
+    private func renewTicket(_ route: Route) async throws -> [UInt8] {
+        guard let ticket = try? await control.ticket(for: route.workload) else { return route.ticket }
+        guard var current = routes[route.containerID] else { return ticket }
+        current.ticket = ticket
+        current.ticketRenewal = now() + Self.ticketRenewal
+        try routes.put(current)
+        return ticket
+    }
+
+    /// Prefixes the API version that the client chose, but no newer one than the target's engine speaks.
+    func versioned(_ path: String, _ head: RequestHead, at node: NodeID) -> String {
+        guard let asked = head.apiVersion.flatMap(APIVersion.init) else { return path }
+        let newest = control.snapshot[node].flatMap { APIVersion($0.engineAPIVersion) }
+        return "/v\(newest.map { min($0, asked) } ?? asked)\(path)"
+    }
+
+    private func answered(_ status: Int, to method: String, _ action: String, on route: Route) {
+        switch (method, action, status) {
+        case ("DELETE", "", 204): drop(route)
+        case (_, "archive", _): break
+        case (_, _, 404): start { await self.verify(route) }
+        default: break
+        }
+    }
+
+    /// Forgets a route whose container the target does not have any more; true when it was forgotten.
+    @discardableResult
+    func verify(_ route: Route) async -> Bool {
+        let client = DockerClient(dialer: dialer(to: route, purpose: "verify"), maximumIdle: 0)
+        guard let answer = try? await client.request("GET", "/containers/\(route.containerID)/json"),
+            answer.status == 404
+        else { return false }
+        drop(route)
+        return true
+    }
+
+    func drop(_ route: Route) {
+        fresh.remove(route.containerID)
+        runs[route.containerID] = nil
+        do {
+            try routes.remove(route.containerID)
+        } catch {
+            logger.error("the journal did not take a removal", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func inspect(_ head: RequestHead, _ route: Route, _ query: Query) async -> Job.Outcome {
+        let path = versioned(query.target("/containers/\(route.containerID)/json"), head, at: route.target)
+        return await answering(route) { client in
+            let answer = try await client.request("GET", path)
+            guard answer.status == 200, let container = try? JSON.parse(answer.body) else { return answer }
+            return answer.replacing(body: self.presentation.inspected(container).buffer)
+        }
+    }
+
+    /// Runs one call against a route's target and answers with what it gives.
+    func answering(
+        _ route: Route, _ call: (DockerClient) async throws -> DockerResponse
+    ) async -> Job.Outcome {
+        let client = DockerClient(dialer: dialer(to: route, purpose: "call"), maximumIdle: 0)
+        do {
+            let answer = try await call(client)
+            if answer.status == 404 { start { await self.verify(route) } }
+            return .answer(Answer(answer.bytes))
+        } catch {
+            return unreachable(route, error)
+        }
+    }
+
+    func unreachable(_ route: Route, _ error: any Error) -> Job.Outcome {
+        failure(503, "lighter: node \(route.target), where this container runs, cannot be reached: \(error)")
+    }
+
+    // MARK: Names
+
+    private func rename(_ head: RequestHead, _ route: Route, _ query: Query) async -> Job.Outcome {
+        let name = query.first("name").map { $0.hasPrefix("/") ? String($0.dropFirst()) : $0 } ?? ""
+        if let conflict = await conflict(over: name) { return conflict }
+        guard routes.reserve(name) else { return nameTaken(name, by: "another create") }
+        defer { routes.unreserve(name) }
+        var query = query
+        query.set("name", name)
+        let path = versioned(query.target("/containers/\(route.containerID)/rename"), head, at: route.target)
+        return await answering(route) { client in
+            let answer = try await client.request("POST", path)
+            if answer.status == 204, var renamed = self.routes[route.containerID] {
+                renamed.name = name
+                try self.routes.put(renamed)
+            }
+            return answer
+        }
+    }
+
+    private func renameLocal(_ head: RequestHead, _ query: Query) async -> Job.Outcome {
+        let name = query.first("name").map { $0.hasPrefix("/") ? String($0.dropFirst()) : $0 } ?? ""
+        if let route = routes.named(name), await !verify(route) { return nameTaken(name, by: route.containerID) }
+        guard let engine else { return failure(404, "No such container") }
+        return .forward(Forward(dialer: engine, reuseKey: "engine", head: head.raw))
+    }
+
+    /// Docker's own 409 when a container here or away has the name.
+    func conflict(over name: String) async -> Job.Outcome? {
+        guard !name.isEmpty else { return nil }
+        if let route = routes.named(name), await !verify(route) { return nameTaken(name, by: route.containerID) }
+        if let local = await inspectLocal(name), local["Name"]?.stringValue == "/\(name)" {
+            return nameTaken(name, by: local["Id"]?.stringValue ?? "")
+        }
+        return nil
+    }
+
+    func nameTaken(_ name: String, by holder: String) -> Job.Outcome {
+        failure(
+            409,
+            "Conflict. The container name \"/\(name)\" is already in use by container \"\(holder)\". "
+                + "You have to remove (or rename) that container to be able to reuse that name.")
+    }
+
+    // MARK: Exec
+
+    private func createExec(_ head: RequestHead, _ route: Route, _ body: ByteBuffer) async -> Job.Outcome {
+        let path = versioned("/containers/\(route.containerID)/exec", head, at: route.target)
+        return await answering(route) { client in
+            let answer = try await client.request(
+                "POST", path, headers: [("Content-Type", "application/json")], body: body)
+            if answer.status == 201, let id = (try? JSON.parse(answer.body))?["Id"]?.stringValue {
+                self.execs.put(id, containerID: route.containerID)
+            }
+            return answer
+        }
+    }
+
+    func planExec(_ head: RequestHead, _ id: String, _ action: String) -> Plan {
+        guard let container = execs[id], let route = routes[container] else { return local(head) }
+        return .forward(forwarding(head, route, queryKept(head, "/exec/\(id)/\(action)"), purpose: "exec"))
+    }
+
+    private func queryKept(_ head: RequestHead, _ path: String) -> String {
+        head.query.map { "\(path)?\($0)" } ?? path
+    }
+
+    // MARK: Early answers
+
+    /// `attach` to a container that has just been created cannot fail, so its 101 need not cross the link first.
+    private func earlyAttach(_ head: RequestHead, _ route: Route, _ query: Query) -> EarlyAnswer? {
+        guard fresh.contains(route.containerID), head.upgrade == "tcp", query.flag("stream") else { return nil }
+        let multiplexed = !route.hasTerminal && (head.apiVersion.flatMap(APIVersion.init) ?? .multiplexedStreams) >= .multiplexedStreams
+            && newestAPI(at: route.target) >= .multiplexedStreams
+        return .upgraded(head: greeting.upgraded(multiplexed: multiplexed))
+    }
+
+    /// So it is with `wait`: its head says nothing yet, but the client will not go on without it.
+    private func earlyWait(_ head: RequestHead, _ route: Route, _ query: Query) -> EarlyAnswer? {
+        guard fresh.contains(route.containerID),
+            ["next-exit", "removed", "not-running", nil].contains(query.first("condition"))
+        else { return nil }
+        return .waiting(head: greeting.chunked())
+    }
+
+    private func newestAPI(at node: NodeID) -> APIVersion {
+        control.snapshot[node].flatMap { APIVersion($0.engineAPIVersion) } ?? .oldest
+    }
+}

@@ -1,0 +1,274 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Glibc
+internal import NIOCore
+internal import Placement
+internal import Session
+
+/// `POST /containers/create`: where shall it run?
+extension FrontDoor {
+    /// Seconds after which a ticket is renewed: well within the day for which the gateway signs it.
+    static let ticketRenewal = 12.0 * 3600
+
+    /// A create that is being worked on.
+    struct Creation: Sendable {
+        var head: RequestHead
+        var query: Query
+        /// Empty until a node other than this is asked: an engine here draws a name itself.
+        var name: String
+        var wasNamed: Bool
+        var body: ByteBuffer
+        var spec: CreateRequest
+        var request: WorkloadRequest
+        var policySource: String
+        var image: LocalImage?
+    }
+
+    func create(_ head: RequestHead, _ name: String, _ query: Query, _ body: ByteBuffer) async -> Job.Outcome {
+        let spec: CreateRequest
+        do {
+            spec = try CreateRequest(body)
+        } catch {
+            // What is wrong with it is said best by the engine itself.
+            guard let engine else { return failure(error.status, error.message) }
+            return .forward(sendingLocally(head, body, engine))
+        }
+        var creation: Creation
+        do {
+            creation = try await describe(head, name.hasPrefix("/") ? String(name.dropFirst()) : name, query, body, spec)
+        } catch {
+            return failure(400, "lighter: \(error)")
+        }
+        if let conflict = await conflict(over: creation.name) { return conflict }
+        guard routes.reserve(creation.name) else { return nameTaken(creation.name, by: "a create in progress") }
+        defer { routes.unreserve(creation.name) }
+        if let lease = leases.take(for: creation, at: now()) {
+            creation.name = lease.name
+            return await createAway(creation, lease)
+        }
+        return await place(creation)
+    }
+
+    /// Gathers what placement needs to know.
+    private func describe(
+        _ head: RequestHead, _ name: String, _ query: Query, _ body: ByteBuffer, _ spec: CreateRequest
+    ) async throws(FleetError) -> Creation {
+        let labels = try PolicyOverrides(labels: spec.labels.map { ($0.key, $0.value) })
+        let sources: [(String, PolicyOverrides)] = [
+            ("the container's labels", labels), ("the device's configuration", configuration.policy),
+            ("the gateway's configuration", control.gatewayPolicy),
+        ]
+        let policy = Policy(firstOf: sources.map(\.1))
+        let source = sources.first { $0.1.kind != nil || $0.1.target != nil }?.0 ?? "the default"
+        let staysAnyway = policy.kind == .local && (policy.target == nil || policy.target == control.node)
+        let image = staysAnyway ? nil : await localImage(spec.image)
+        if let image { estimates.note(image: image.id, at: control.node) }
+        let request = WorkloadRequest(
+            id: .random(), tenant: control.tenant, origin: control.node, name: name, image: spec.image,
+            imageID: image?.id ?? "", imageSize: image?.size ?? .zero, workKey: spec.workKey,
+            platform: query.first("platform") ?? "", resources: spec.resources, policy: policy, ties: spec.ties)
+        return Creation(
+            head: head, query: query, name: name, wasNamed: !name.isEmpty, body: body, spec: spec, request: request, policySource: source,
+            image: image)
+    }
+
+    /// The fleet, with this device as it is now rather than as the gateway saw it last.
+    private var freshSnapshot: FleetSnapshot {
+        var snapshot = control.snapshot
+        var own = describeNode()
+        if let index = snapshot.nodes.firstIndex(where: { $0.id == own.id }) {
+            own.reserved = snapshot.nodes[index].reserved
+            snapshot.nodes[index] = own
+        } else {
+            snapshot.nodes.append(own)
+        }
+        return snapshot
+    }
+
+    private func place(_ creation: Creation) async -> Job.Outcome {
+        var refused: [NodeID: String] = [:]
+        let decision = Placement.decide(
+            creation.request, snapshot: freshSnapshot, now: now(), fleetReachable: control.isConnected,
+            refused: refused, estimates: estimates, memory: &thresholds, policySource: creation.policySource)
+        guard let target = decision.target else { return refusal(decision) }
+        if target == control.node { return await createHere(creation, decision) }
+        var creation = creation
+        if creation.name.isEmpty { creation.name = NameDraw.draw() }
+        // A node may refuse what it has no room for; each gets one chance.
+        for _ in 0..<4 {
+            let placed: Placed
+            do {
+                placed = try await control.place(creation.request, refused: refused)
+            } catch {
+                return await stayAfterAll(creation, decision, because: "the fleet cannot be asked: \(error)")
+            }
+            guard let target = placed.decision.target else { return refusal(placed.decision) }
+            if target == control.node { return await createHere(creation, placed.decision) }
+            let lease = PendingLease(placed: placed, target: target, creation: creation, madeAt: now())
+            switch await attempt(creation, lease) {
+            case .done(let outcome): return outcome
+            case .noRoom(let reason): refused[target] = reason
+            case .unreachable(let reason):
+                await control.abandon(creation.request.id, epoch: placed.epoch, reason: reason)
+                refused[target] = reason
+            }
+        }
+        let reasons = refused.map { "\($0.key): \($0.value)" }.sorted().joined(separator: "; ")
+        return await stayAfterAll(creation, decision, because: reasons)
+    }
+
+    /// The device is always a candidate, unless the user named another.
+    private func stayAfterAll(_ creation: Creation, _ decision: Decision, because reason: String) async -> Job.Outcome {
+        if let target = creation.request.policy.target, target != control.node {
+            return failure(503, "lighter: node \(target) cannot take the container: \(reason)")
+        }
+        guard engine != nil else { return failure(503, "lighter: no node can take the container: \(reason)") }
+        var decision = decision
+        decision.target = control.node
+        decision.reason = "no other node could take it: \(reason)"
+        decision.warnings.append("lighter: runs on this device: \(reason)")
+        return await createHere(creation, decision)
+    }
+
+    private func refusal(_ decision: Decision) -> Job.Outcome {
+        let reasons = decision.candidates.filter { !$0.refusals.isEmpty }
+            .map { "\($0.node): \($0.refusals.joined(separator: ", "))" }
+        let list = reasons.isEmpty ? "" : " (\(reasons.joined(separator: "; ")))"
+        return failure(409, "lighter: \(decision.reason)\(list)")
+    }
+
+    // MARK: Here
+
+    private func createHere(_ creation: Creation, _ decision: Decision) async -> Job.Outcome {
+        guard let engineClient else { return refusal(decision) }
+        let answer: DockerResponse
+        do {
+            answer = try await engineClient.request(
+                "POST", creation.head.target, headers: creation.passedHeaders, body: creation.body)
+        } catch {
+            return failure(503, "lighter: \(error)")
+        }
+        guard answer.status == 201, var json = try? JSON.parse(answer.body), let id = json["Id"]?.stringValue else {
+            return .answer(Answer(answer.bytes))
+        }
+        var workload = Workload(
+            id: creation.request.id, tenant: creation.request.tenant, origin: control.node, target: control.node,
+            state: .created, version: Version(epoch: 1, sequence: 0), containerID: id, name: creation.name,
+            image: creation.spec.image, resources: creation.request.resources, createdAt: now(),
+            workKey: creation.request.workKey)
+        workload.decision = decision
+        localWorkload(id, workload)
+        guard !decision.warnings.isEmpty else { return .answer(Answer(answer.bytes)) }
+        json["Warnings"] = Self.adding(decision.warnings, to: json["Warnings"])
+        return .answer(Answer(answer.replacing(body: json.buffer).bytes))
+    }
+
+    private func sendingLocally(_ head: RequestHead, _ body: ByteBuffer, _ engine: UnixDialer) -> Forward {
+        let sized = (try? head.removing("Transfer-Encoding").withHeader("Content-Length", "\(body.readableBytes)")) ?? head
+        return Forward(dialer: engine, reuseKey: "engine", head: sized.raw, body: body)
+    }
+
+    static func adding(_ warnings: [String], to existing: JSON?) -> JSON {
+        .array((existing?.arrayValue ?? []) + warnings.map { .string($0) })
+    }
+
+    // MARK: Away
+
+    enum Attempt {
+        case done(Job.Outcome)
+        case noRoom(String)
+        case unreachable(String)
+    }
+
+    /// A create that follows a pull: the lease is there already.
+    private func createAway(_ creation: Creation, _ lease: PendingLease) async -> Job.Outcome {
+        switch await attempt(creation, lease) {
+        case .done(let outcome): return outcome
+        case .noRoom(let reason), .unreachable(let reason):
+            await control.abandon(lease.workload, epoch: lease.epoch, reason: reason)
+            return await place(creation)
+        }
+    }
+
+    private func attempt(_ creation: Creation, _ lease: PendingLease) async -> Attempt {
+        do {
+            let answer = try await sendCreate(creation, lease)
+            if answer.status == 404, Self.isMissingImage(answer) {
+                return await provide(creation, lease, missing: answer)
+            }
+            return try await conclude(answer, creation, lease)
+        } catch {
+            return .unreachable("\(error)")
+        }
+    }
+
+    func sendCreate(_ creation: Creation, _ lease: PendingLease) async throws -> DockerResponse {
+        var query = creation.query
+        query.set("name", creation.name)
+        let target = versioned(query.target("/containers/create"), creation.head, at: lease.target)
+        var json = creation.spec.json
+        if let image = creation.image { json.set(.string(image.id), named: "Image") }
+        let headers = creation.passedHeaders + [("X-Lighter-Image", creation.spec.image)]
+        let client = DockerClient(dialer: dialer(to: lease, purpose: "create"), maximumIdle: 0)
+        return try await client.request("POST", target, headers: headers, body: json.buffer)
+    }
+
+    func dialer(to lease: PendingLease, purpose: String) -> NodeDialer {
+        NodeDialer(
+            control: control, node: lease.target, purpose: purpose,
+            ticket: NodeDialer.Ticketing(ticket: lease.ticket, renew: nil))
+    }
+
+    func conclude(
+        _ answer: DockerResponse, _ creation: Creation, _ lease: PendingLease
+    ) async throws -> Attempt {
+        if answer.headers.first("X-Lighter-Refused") == "capacity" { return .noRoom(Self.message(of: answer)) }
+        guard answer.status == 201, var json = try? JSON.parse(answer.body), let id = json["Id"]?.stringValue else {
+            await control.abandon(lease.workload, epoch: lease.epoch, reason: "create answered \(answer.status)")
+            let text = presentation.message(Self.message(of: answer))
+            return .done(failure(answer.status < 400 ? 502 : answer.status, text))
+        }
+        let route = Route(
+            containerID: id, name: creation.name, workload: lease.workload, epoch: lease.epoch, target: lease.target,
+            ticket: lease.ticket, ticketRenewal: now() + Self.ticketRenewal, image: creation.spec.image,
+            imageID: creation.image?.id ?? "", hasTerminal: creation.spec.tty,
+            removesItself: creation.spec.host.autoRemove, createdAt: now())
+        let isNewTarget = routes.routes(to: lease.target).isEmpty
+        try routes.put(route)
+        fresh.insert(id)
+        runs[id] = (creation.request.workKey, 0)
+        if let image = creation.image { estimates.note(image: image.id, at: lease.target) }
+        if isNewTarget { for watcher in targetWatchers.values { watcher(lease.target) } }
+        guard !lease.warnings.isEmpty else { return .done(.answer(Answer(answer.bytes))) }
+        json["Warnings"] = Self.adding(lease.warnings, to: json["Warnings"])
+        return .done(.answer(Answer(answer.replacing(body: json.buffer).bytes)))
+    }
+
+    private static func isMissingImage(_ answer: DockerResponse) -> Bool {
+        message(of: answer).lowercased().contains("no such image")
+    }
+
+    static func message(of answer: DockerResponse) -> String {
+        (try? JSON.parse(answer.body))?["message"]?.stringValue ?? String(buffer: answer.body)
+    }
+}
+
+extension FrontDoor {
+    /// Seconds since 1970.
+    func now() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}
+
+extension FrontDoor.Creation {
+    /// Headers that an engine heeds and that travel with the body's copy.
+    var passedHeaders: [(String, String)] {
+        let kept = ["X-Registry-Auth", "X-Registry-Config", "X-Meta-Source"]
+        return [("Content-Type", "application/json")] + kept.compactMap { name in
+            head.headers.first(name).map { (name, $0) }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Logging
+internal import NIOCore
+internal import Session
+
+/// `GET /events`, merged over this device's engine and the nodes that run its containers.
+extension FrontDoor {
+    func events(_ head: RequestHead, _ query: Query, _ client: ClientWriter) async -> Job.Outcome {
+        let filters: DockerFilters
+        do {
+            filters = try query.filters()
+        } catch {
+            return .answer(Answer(error.response(version: greeting.apiVersion.description)))
+        }
+        var local: DockerStream?
+        if let engineClient {
+            do {
+                let target = query.target(head.apiVersion.map { "/v\($0)/events" } ?? "/events")
+                let stream = try await engineClient.stream("GET", target)
+                guard stream.status == 200 else {
+                    return .answer(Answer(try await stream.collect().bytes))
+                }
+                local = stream
+            } catch {
+                return failure(503, "lighter: \(error)")
+            }
+        }
+        client.begin(greeting.chunked())
+        let merge = EventMerge(door: self, head: head, query: query, filters: filters, client: client, since: now())
+        await merge.run(local)
+        client.end()
+        return .streamed
+    }
+
+    /// Calls `watcher` with every node that becomes the target of a first route; returns what ends that.
+    func watchTargets(_ watcher: @escaping @Sendable @NodeLoop (NodeID) -> Void) -> Int {
+        nextWatcher += 1
+        targetWatchers[nextWatcher] = watcher
+        return nextWatcher
+    }
+}
+
+/// One client's merged events.
+@NodeLoop
+private final class EventMerge {
+    private let door: FrontDoor
+    private let head: RequestHead
+    private let query: Query
+    private let filters: DockerFilters
+    private let client: ClientWriter
+    /// When the client asked, in seconds since 1970.
+    private let since: Double
+
+    init(
+        door: FrontDoor, head: RequestHead, query: Query, filters: DockerFilters, client: ClientWriter, since: Double
+    ) {
+        self.door = door
+        self.head = head
+        self.query = query
+        self.filters = filters
+        self.client = client
+        self.since = since
+    }
+
+    /// A finite question (`until` in the past) is answered in order; otherwise events are passed on as they come.
+    private var isHistory: Bool {
+        guard let until = query.first("until").flatMap(Double.init) else { return false }
+        return until <= since
+    }
+
+    func run(_ local: DockerStream?) async {
+        let (targets, found) = AsyncStream<NodeID>.makeStream()
+        let watcher = door.watchTargets { found.yield($0) }
+        defer { door.targetWatchers[watcher] = nil }
+        let known = door.routes.targets
+        if isHistory { return await history(local, known) }
+        let gone = client.gone
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { for await _ in gone {} }
+            group.addTask { await self.passAll(local, known, targets) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func passAll(_ local: DockerStream?, _ known: Set<NodeID>, _ new: AsyncStream<NodeID>) async {
+        let start = query.first("since")
+        await withTaskGroup(of: Void.self) { sources in
+            for node in known { sources.addTask { await self.follow(node, from: start) } }
+            sources.addTask { await self.followNew(new, known) }
+            // The engine here says when it is over: at `until`, or when it goes down.
+            if let local {
+                await passLocal(local)
+            } else if hasEnd {
+                await sources.next()
+            } else {
+                await sources.waitForAll()
+            }
+            sources.cancelAll()
+        }
+    }
+
+    private var hasEnd: Bool { query.first("until") != nil }
+
+    private func passLocal(_ stream: DockerStream) async {
+        do {
+            for try await chunk in stream.body { try await client.write(chunk) }
+        } catch {
+            return
+        }
+    }
+
+    private func followNew(_ targets: AsyncStream<NodeID>, _ known: Set<NodeID>) async {
+        await withDiscardingTaskGroup { group in
+            var seen = known
+            for await node in targets where seen.insert(node).inserted {
+                // What happened there before this stream stood belongs to it, too.
+                group.addTask { await self.follow(node, from: String(Int64(self.since) - 5)) }
+            }
+        }
+    }
+
+    /// Passes on a node's events, over every break of the link, until the client goes.
+    private func follow(_ node: NodeID, from start: String?) async {
+        var last: String? = start
+        while !Task.isCancelled {
+            do {
+                guard let stream = try await open(node, since: last) else { return }
+                for try await line in Lines(stream.body) {
+                    guard let event = try? JSON.parse(line), isNew(event, after: last) else { continue }
+                    last = Self.moment(event) ?? last
+                    try await client.write(ByteBuffer(string: door.presentation.event(event).text + "\n"))
+                }
+                if hasEnd { return }
+            } catch is CancellationError {
+                return
+            } catch {
+                door.logger.debug("events of a node broke off", metadata: ["node": "\(node)", "error": "\(error)"])
+            }
+            last = last ?? String(Int64(since))
+            try? await Task.sleep(for: .seconds(1))
+        }
+    }
+
+    private func open(_ node: NodeID, since: String?) async throws -> DockerStream? {
+        var query = query
+        if let since { query.set("since", since) }
+        query.setFilters(remoteFilters(node))
+        let target = door.versioned(query.target("/events"), head, at: node)
+        let stream = try await DockerClient(dialer: door.nodeDialer(node, purpose: "events"), maximumIdle: 0).stream("GET", target)
+        return stream.status == 200 ? stream : nil
+    }
+
+    /// Containers are named here by their own names, there by others; the id is the same in both places.
+    private func remoteFilters(_ node: NodeID) -> DockerFilters {
+        var remote = filters
+        for key in ["container", "image"] where filters.contains(key) {
+            let values = filters.values(key)
+            remote.remove(key)
+            for value in values {
+                if key == "container", case .exact(let route) = door.routes.resolve(value) {
+                    remote.add(key, route.containerID)
+                } else if key == "container" {
+                    remote.add(key, value.count == 64 ? value : "\(value).\(door.control.node)")
+                    remote.add(key, value)
+                } else {
+                    for route in door.routes.routes(to: node) where ImageReference(route.image) == ImageReference(value) {
+                        remote.add(key, route.imageID)
+                    }
+                    remote.add(key, value)
+                }
+            }
+        }
+        return remote
+    }
+
+    private func isNew(_ event: JSON, after last: String?) -> Bool {
+        guard let last, last.contains("."), let moment = Self.moment(event) else { return true }
+        return moment != last
+    }
+
+    /// `seconds.nanoseconds`, as `since` takes it.
+    private static func moment(_ event: JSON) -> String? {
+        guard let nanos = event["timeNano"]?.intValue else { return nil }
+        let fraction = String(nanos % 1_000_000_000)
+        return "\(nanos / 1_000_000_000).\(String(repeating: "0", count: 9 - fraction.utf8.count))\(fraction)"
+    }
+
+    // MARK: History
+
+    private func history(_ local: DockerStream?, _ nodes: Set<NodeID>) async {
+        var events: [JSON] = []
+        if let local { events += await documents(local) }
+        for node in nodes {
+            guard let stream = try? await open(node, since: nil) else { continue }
+            events += await documents(stream).map(door.presentation.event)
+        }
+        events.sort { ($0["timeNano"]?.intValue ?? 0) < ($1["timeNano"]?.intValue ?? 0) }
+        for event in events { try? await client.write(ByteBuffer(string: event.text + "\n")) }
+    }
+
+    private func documents(_ stream: DockerStream) async -> [JSON] {
+        var found: [JSON] = []
+        do {
+            for try await line in Lines(stream.body) {
+                if let event = try? JSON.parse(line) { found.append(event) }
+            }
+        } catch {
+            door.logger.debug("the history of a node broke off", metadata: ["error": "\(error)"])
+        }
+        return found
+    }
+}

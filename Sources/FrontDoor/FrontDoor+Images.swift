@@ -1,0 +1,189 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Logging
+internal import NIOCore
+internal import Session
+
+/// Getting a missing image to the node where its container shall run.
+extension FrontDoor {
+    func localImage(_ name: String) async -> LocalImage? {
+        guard let engineClient, let reference = Self.pathSegment(name) else { return nil }
+        guard let answer = try? await engineClient.request("GET", "/images/\(reference)/json"), answer.status == 200,
+            let json = try? JSON.parse(answer.body)
+        else { return nil }
+        return LocalImage(json)
+    }
+
+    /// A name that may stand in a path as it is.
+    private static func pathSegment(_ name: String) -> String? {
+        let allowed = name.utf8.allSatisfy {
+            (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
+                || [0x2d, 0x2e, 0x2f, 0x3a, 0x40, 0x5f].contains($0)
+        }
+        return allowed && !name.isEmpty ? name : nil
+    }
+
+    /// The target lacks the image. A small one is shipped within the create; otherwise the client is told, as an engine
+    /// would, so that it pulls and sees the progress: the pull then follows the shipment.
+    func provide(_ creation: Creation, _ lease: PendingLease, missing: DockerResponse) async -> Attempt {
+        guard let image = creation.image else {
+            leases.put(lease)
+            return .done(failure(404, Self.message(of: missing)))
+        }
+        let shipment = ship(image, to: lease.target)
+        let wantsProgress = creation.head.headers.first("User-Agent")?.hasPrefix("Docker-Client/") ?? false
+        if wantsProgress, image.size > configuration.quietImageLimit {
+            leases.put(lease)
+            let shown = ImageReference(creation.spec.image)?.familiar ?? creation.spec.image
+            return .done(failure(404, "No such image: \(shown)"))
+        }
+        do {
+            try await shipment.wait()
+            return try await conclude(sendCreate(creation, lease), creation, lease)
+        } catch {
+            return .unreachable("its image could not be shipped: \(error)")
+        }
+    }
+
+    func ship(_ image: LocalImage, to target: NodeID) -> Shipment {
+        shipments.shipment(of: image, to: target) { shipment in
+            start {
+                do {
+                    try await self.carry(shipment)
+                    self.shipments.ended(shipment)
+                    shipment.end(.success(()))
+                } catch {
+                    self.shipments.ended(shipment)
+                    shipment.end(.failure(error))
+                }
+            }
+        }
+    }
+
+    private func carry(_ shipment: Shipment) async throws {
+        let image = shipment.image
+        if await hasImage(image.id, at: shipment.target) { return }
+        for digest in image.repositoryDigests where await pull(digest, of: image, at: shipment.target) { return }
+        guard let engineClient else { return }
+        let source = try await engineClient.stream("GET", "/images/\(image.id)/get")
+        guard source.status == 200 else {
+            throw FrontDoorError(.unreachable, "this device's engine does not give out \(image.id)")
+        }
+        let target = DockerClient(dialer: nodeDialer(shipment.target, purpose: "image"), maximumIdle: 0)
+        let body = RequestBody.producing { write in
+            for try await chunk in source.body {
+                try await write(chunk)
+                await shipment.advance(by: chunk.readableBytes)
+            }
+        }
+        let headers = [("Content-Type", "application/x-tar")]
+        let answer = try await target.stream("POST", "/images/load?quiet=1", headers: headers, body: body).collect()
+        let said = String(buffer: answer.body)
+        guard answer.status == 200, !said.contains("\"errorDetail\"") else {
+            throw FrontDoorError(.unreachable, "node \(shipment.target) did not take the image: \(said)")
+        }
+        guard await hasImage(image.id, at: shipment.target) else {
+            throw FrontDoorError(.unreachable, "node \(shipment.target) does not have \(image.id) after it was sent")
+        }
+        logger.info("image shipped", metadata: ["image": "\(image.id)", "node": "\(shipment.target)", "bytes": "\(shipment.sent)"])
+    }
+
+    func nodeDialer(_ node: NodeID, purpose: String) -> NodeDialer {
+        NodeDialer(control: control, node: node, purpose: purpose, ticket: nil)
+    }
+
+    private func hasImage(_ id: String, at node: NodeID) async -> Bool {
+        let client = DockerClient(dialer: nodeDialer(node, purpose: "image"), maximumIdle: 0)
+        return (try? await client.request("GET", "/images/\(id)/json"))?.status == 200
+    }
+
+    /// Lets the target pull by digest; false where its registry cannot be reached, or gave another image.
+    private func pull(_ digest: String, of image: LocalImage, at node: NodeID) async -> Bool {
+        var query = Query()
+        query.set("fromImage", digest)
+        let client = DockerClient(dialer: nodeDialer(node, purpose: "pull"), maximumIdle: 0)
+        guard let answer = try? await client.request("POST", query.target("/images/create")), answer.status == 200 else {
+            return false
+        }
+        return await hasImage(image.id, at: node)
+    }
+
+    // MARK: The client's own pull
+
+    func planImageCreate(_ head: RequestHead, _ query: Query) -> Plan {
+        guard let name = query.first("fromImage"),
+            let reference = ImageReference(fromImage: name, tag: query.first("tag")),
+            let lease = leases.waiting(forPullOf: reference, at: now())
+        else { return local(head) }
+        return .handle(Job { _, client in await self.pullAway(head, query, lease, client) })
+    }
+
+    /// A pull that belongs to a lease: what gets the image there is shown as a pull.
+    private func pullAway(
+        _ head: RequestHead, _ query: Query, _ lease: PendingLease, _ client: ClientWriter
+    ) async -> Job.Outcome {
+        if let image = await localImage(lease.image) {
+            return await showShipment(ship(image, to: lease.target), of: lease, client)
+        }
+        let target = DockerClient(dialer: nodeDialer(lease.target, purpose: "pull"), maximumIdle: 0)
+        let headers = head.headers.first("X-Registry-Auth").map { [("X-Registry-Auth", $0)] } ?? []
+        let path = versioned(query.target("/images/create"), head, at: lease.target)
+        if let answer = try? await target.stream("POST", path, headers: headers), answer.status == 200 {
+            client.begin(greeting.chunked())
+            do {
+                for try await chunk in answer.body { try await client.write(chunk) }
+            } catch {
+                try? await client.write(Self.progressError("the pull at \(lease.target) broke off: \(error)"))
+            }
+            client.end()
+            return .streamed
+        }
+        // The registry cannot be reached from there: perhaps from here; then it is shipped at the second create.
+        guard let plan = engine else { return failure(404, "No such image: \(lease.image)") }
+        return .forward(Forward(dialer: plan, reuseKey: "engine", head: head.raw))
+    }
+
+    private func showShipment(_ shipment: Shipment, of lease: PendingLease, _ client: ClientWriter) async -> Job.Outcome {
+        let tag = lease.reference?.pullParameters.tag ?? "latest"
+        let name = lease.reference?.familiarName ?? lease.image
+        let id = String(shipment.image.id.dropFirst("sha256:".count).prefix(12))
+        client.begin(greeting.chunked())
+        do {
+            try await client.write(Self.progress("Pulling from \(name)", id: tag))
+            let total = shipment.image.size.bytes
+            for await sent in shipment.progress() {
+                try await client.write(Self.progress("Downloading", id: id, current: min(sent, total), total: total))
+            }
+            try await shipment.wait()
+            try await client.write(Self.progress("Pull complete", id: id))
+            try await client.write(Self.progress("Digest: \(shipment.image.id)"))
+            try await client.write(Self.progress("Status: Downloaded newer image for \(name):\(tag)"))
+        } catch {
+            try? await client.write(Self.progressError("\(error)"))
+        }
+        client.end()
+        return .streamed
+    }
+
+    private static func progress(_ status: String, id: String? = nil) -> ByteBuffer {
+        var line: JSON = ["status": .string(status)]
+        if let id { line["id"] = .string(id) }
+        return ByteBuffer(string: line.text + "\r\n")
+    }
+
+    private static func progress(_ status: String, id: String, current: Int64, total: Int64) -> ByteBuffer {
+        let line: JSON = [
+            "status": .string(status), "progressDetail": ["current": .int(current), "total": .int(total)],
+            "progress": .string("[\(ByteCount(current)) of \(ByteCount(total))]"), "id": .string(id),
+        ]
+        return ByteBuffer(string: line.text + "\r\n")
+    }
+
+    private static func progressError(_ message: String) -> ByteBuffer {
+        let line: JSON = [
+            "errorDetail": ["message": .string("lighter: \(message)")], "error": .string("lighter: \(message)"),
+        ]
+        return ByteBuffer(string: line.text + "\r\n")
+    }
+}

@@ -1,0 +1,116 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import NIOCore
+internal import Session
+
+/// `GET /containers/json` over this device's engine and every node that runs its containers.
+extension FrontDoor {
+    /// Seconds after which a node that does not answer is shown as unreachable.
+    static let listPatience = 5
+
+    func listContainers(_ head: RequestHead, _ query: Query) async -> Job.Outcome {
+        let request: ListRequest
+        do {
+            request = try ListRequest(query)
+        } catch {
+            return .answer(Answer(error.response(version: greeting.apiVersion.description)))
+        }
+        let anchors = await anchors(of: request)
+        var found: [JSON] = []
+        if let engineClient {
+            do {
+                let target = ListRequest.path(head, request.query(forLocal: anchors))
+                let answer = try await engineClient.request("GET", target)
+                guard answer.status == 200, let list = try? JSON.parse(answer.body).arrayValue else {
+                    return .answer(Answer(answer.bytes))
+                }
+                found += list.filter { request.admits($0, by: anchors, isLocal: true) }
+            } catch {
+                return failure(503, "lighter: \(error)")
+            }
+        }
+        for (node, answer) in await askTargets(head, request, anchors) {
+            switch answer {
+            case .success(let list):
+                found += list.map(presentation.listed).filter { request.admits($0, by: anchors, isLocal: false) }
+            case .failure: found += unreachableEntries(node, request)
+            }
+        }
+        found.sort { ($0["Created"]?.intValue ?? 0) > ($1["Created"]?.intValue ?? 0) }
+        if let limit = request.limit { found = Array(found.prefix(limit)) }
+        return .answer(
+            Answer(DockerResponseBytes.json(.array(found), version: greeting.apiVersion.description)))
+    }
+
+    private func askTargets(
+        _ head: RequestHead, _ request: ListRequest, _ anchors: ListRequest.Anchors
+    ) async -> [(NodeID, Result<[JSON], any Error>)] {
+        await withTaskGroup(of: (NodeID, Result<[JSON], any Error>).self) { group in
+            for node in routes.targets {
+                let images = ancestorIDs(request, at: node)
+                guard let query = request.query(forRemote: anchors, ancestors: images) else { continue }
+                let target = versioned(query.target("/containers/json"), head, at: node)
+                group.addTask { await self.askTarget(node, target) }
+            }
+            var answers: [(NodeID, Result<[JSON], any Error>)] = []
+            for await answer in group { answers.append(answer) }
+            return answers
+        }
+    }
+
+    private func askTarget(_ node: NodeID, _ target: String) async -> (NodeID, Result<[JSON], any Error>) {
+        do {
+            let client = DockerClient(dialer: nodeDialer(node, purpose: "list"), maximumIdle: 0)
+            let answer = try await client.request("GET", target, timeout: .seconds(Self.listPatience))
+            guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else {
+                throw FrontDoorError(.unreachable, Self.message(of: answer))
+            }
+            return (node, .success(list))
+        } catch {
+            return (node, .failure(error))
+        }
+    }
+
+    /// `ancestor=busybox` in the words of a node that knows the image by its digest only.
+    private func ancestorIDs(_ request: ListRequest, at node: NodeID) -> [String] {
+        request.ancestors.flatMap { wanted in
+            let reference = ImageReference(wanted)
+            let ids = routes.routes(to: node).filter { route in
+                !route.imageID.isEmpty && (reference != nil && ImageReference(route.image) == reference
+                    || route.imageID.hasPrefix(wanted) || route.imageID.dropFirst("sha256:".count).hasPrefix(wanted))
+            }.map(\.imageID)
+            return Set(ids).union([wanted])
+        }
+    }
+
+    /// When the containers that `since` and `before` name were created; asked of whoever has them.
+    private func anchors(of request: ListRequest) async -> ListRequest.Anchors {
+        var anchors = ListRequest.Anchors()
+        for key in ListRequest.anchorKeys {
+            guard let reference = request.anchor(key) else { continue }
+            switch routes.resolve(reference) {
+            case .exact(let route), .prefix(let route):
+                anchors.times[key] = (route.createdAt, isLocal: false, id: route.containerID)
+            case .none, .ambiguous:
+                guard let text = await inspectLocal(reference)?["Created"]?.stringValue else { continue }
+                anchors.times[key] = (Timestamp.seconds(text) ?? 0, isLocal: true, id: reference)
+            }
+        }
+        return anchors
+    }
+
+    /// What is known of containers whose node does not answer: they are there, but what they do is not known.
+    private func unreachableEntries(_ node: NodeID, _ request: ListRequest) -> [JSON] {
+        guard request.takesUnknown else { return [] }
+        return routes.routes(to: node).map { route in
+            [
+                "Id": .string(route.containerID), "Names": [.string("/\(route.name)")], "Image": .string(route.image),
+                "ImageID": .string(route.imageID), "Command": "", "Created": .int(Int64(route.createdAt)), "Ports": [],
+                "Labels": ["io.lighter.target": .string(node.name)], "State": "unknown",
+                "Status": .string("Unreachable (node \(node))"), "HostConfig": ["NetworkMode": "default"],
+                "NetworkSettings": ["Networks": [:]], "Mounts": [],
+            ]
+        }.filter { request.admits($0, by: ListRequest.Anchors(), isLocal: false) }
+    }
+}

@@ -1,0 +1,93 @@
+internal import DockerAPI
+internal import Engine
+package import Fleet
+internal import Logging
+internal import NIOCore
+internal import Placement
+internal import Session
+
+/// Keeping the routes true: a container that is gone at its target is forgotten here.
+extension FrontDoor {
+    /// Follows every node that runs containers of this device, for as long as it does.
+    func followTargets() async {
+        let (targets, found) = AsyncStream<NodeID>.makeStream()
+        let watcher = watchTargets { found.yield($0) }
+        defer { targetWatchers[watcher] = nil }
+        for node in routes.targets { found.yield(node) }
+        await withDiscardingTaskGroup { group in
+            for await node in targets where followed.insert(node).inserted {
+                group.addTask { await self.follow(node) }
+            }
+        }
+    }
+
+    private func follow(_ node: NodeID) async {
+        var pause = 0.2
+        while !Task.isCancelled {
+            if routes.routes(to: node).isEmpty {
+                followed.remove(node)
+                return
+            }
+            do {
+                let client = DockerClient(dialer: nodeDialer(node, purpose: "follow"), maximumIdle: 0)
+                // The stream first, then the list: what happens between the two is seen twice rather than never.
+                let stream = try await client.stream("GET", Self.followTarget)
+                guard stream.status == 200 else { throw FrontDoorError(.unreachable, "status \(stream.status)") }
+                try await reconcile(node, client)
+                pause = 0.2
+                for try await line in Lines(stream.body) {
+                    if let event = try? JSON.parse(line) { note(event, at: node) }
+                    if routes.routes(to: node).isEmpty { break }
+                }
+            } catch {
+                logger.debug("a node is not followed", metadata: ["node": "\(node)", "error": "\(error)"])
+            }
+            try? await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1)))
+            pause = min(8, pause * 2)
+        }
+    }
+
+    private static let followTarget: String = {
+        var query = Query()
+        var filters = DockerFilters()
+        filters.add("type", "container")
+        for event in ["destroy", "rename", "start", "die"] { filters.add("event", event) }
+        query.setFilters(filters)
+        return query.target("/events")
+    }()
+
+    /// Forgets the routes whose containers a node's full list does not have.
+    private func reconcile(_ node: NodeID, _ client: DockerClient) async throws {
+        let before = routes.routes(to: node)
+        let answer = try await client.request("GET", "/containers/json?all=1")
+        guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else { return }
+        let there = Set(list.compactMap { $0["Id"]?.stringValue })
+        for route in before where !there.contains(route.containerID) { drop(route) }
+    }
+
+    private func note(_ event: JSON, at node: NodeID) {
+        guard let id = event["Actor"]?["ID"]?.stringValue, let route = routes[id] else { return }
+        let attributes = event["Actor"]?["Attributes"]
+        switch event["Action"]?.stringValue {
+        case "destroy": drop(route)
+        case "rename":
+            guard let name = attributes?["name"]?.stringValue else { return }
+            var renamed = route
+            renamed.name = presentation.name(name)
+            if renamed.name != route.name { try? routes.put(renamed) }
+        case "start": runs[id]?.startedAt = Self.seconds(event)
+        case "die":
+            guard let run = runs[id], run.startedAt > 0, attributes?["exitCode"]?.stringValue == "0" else { return }
+            let speed = control.snapshot[node]?.measures.coreSpeed ?? 1
+            estimates.learn(run.workKey, coreSeconds: (Self.seconds(event) - run.startedAt) * speed)
+        default: break
+        }
+    }
+
+    private static func seconds(_ event: JSON) -> Double { Double(event["timeNano"]?.intValue ?? 0) / 1e9 }
+
+    /// Takes in how long a container of this device's own engine ran.
+    package func learn(from workload: Workload) {
+        estimates.learn(workload, coreSpeed: describeNode().measures.coreSpeed)
+    }
+}

@@ -1,0 +1,182 @@
+internal import DockerAPI
+package import Engine
+package import Fleet
+internal import Glibc
+package import Logging
+internal import NIOCore
+internal import NIOPosix
+internal import Placement
+package import Session
+
+/// The Docker socket of a device: answers its clients from the engine here, or from the node where the container runs.
+///
+/// What a request concerns is found from its path; then its bytes are passed on as they are, but for the few places where
+/// a container's name or image must be shown as it was asked for.
+@NodeLoop
+package final class FrontDoor: Planning {
+    let configuration: FrontDoorConfiguration
+    let control: any ControlPlane
+    let routes: RouteBook
+    let presentation: Presentation
+    let logger: Logger
+    /// The device's own engine; nil where it has none.
+    let engine: UnixDialer?
+    let engineClient: DockerClient?
+    /// This node as it measures itself at this moment.
+    let describeNode: @Sendable () -> Node
+    /// Told of every container that was created on this device's own engine.
+    let localWorkload: @Sendable @NodeLoop (_ containerID: String, _ workload: Workload) -> Void
+
+    var greeting = Greeting()
+    var estimates = WorkEstimates()
+    var thresholds = ThresholdMemory()
+    let leases = PendingLeases()
+    let shipments = Shipments()
+    /// Exec instances of remote containers: exec id to container id.
+    var execs = ExecBook()
+    /// Containers whose start nobody has asked for yet: what their streams will answer is known in advance.
+    var fresh: Set<String> = []
+    /// Told when a node becomes the target of its first route.
+    var targetWatchers: [Int: @Sendable @NodeLoop (NodeID) -> Void] = [:]
+    var nextWatcher = 0
+
+    /// Nodes whose events are followed to keep the routes true.
+    var followed: Set<NodeID> = []
+    /// Remote containers' work, for what can be learned when they exit.
+    var runs: [String: (workKey: String, startedAt: Double)] = [:]
+
+    private let jobs: AsyncStream<@Sendable @NodeLoop () async -> Void>
+    private let jobInlet: AsyncStream<@Sendable @NodeLoop () async -> Void>.Continuation
+
+    package init(
+        configuration: FrontDoorConfiguration, control: any ControlPlane, routes: RouteBook, logger: Logger,
+        describeNode: @escaping @Sendable () -> Node,
+        localWorkload: @escaping @Sendable @NodeLoop (_ containerID: String, _ workload: Workload) -> Void
+    ) {
+        self.configuration = configuration
+        self.control = control
+        self.routes = routes
+        self.logger = logger
+        self.describeNode = describeNode
+        self.localWorkload = localWorkload
+        presentation = Presentation(origin: control.node)
+        engine = configuration.enginePath.map { UnixDialer(path: $0) }
+        engineClient = engine.map { DockerClient(dialer: $0) }
+        (jobs, jobInlet) = AsyncStream.makeStream()
+    }
+
+    /// Serves clients until cancelled.
+    /// - Throws: `FrontDoorError.socket` when the socket cannot be made.
+    package func run() async throws {
+        let listener = try await listen()
+        await withTaskCancellationHandler {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.engineCameUp() }
+                group.addTask { await self.followTargets() }
+                for await job in jobs { group.addTask { await job() } }
+                group.cancelAll()
+            }
+        } onCancel: {
+            jobInlet.finish()
+        }
+        try? await listener.close()
+        unlink(configuration.socketPath)
+    }
+
+    func start(_ job: @escaping @Sendable @NodeLoop () async -> Void) { jobInlet.yield(job) }
+
+    // MARK: The socket
+
+    private func listen() async throws(FrontDoorError) -> any Channel {
+        let path = configuration.socketPath
+        guard path.utf8.count < 108 else {
+            throw FrontDoorError(.socket, "the socket path \(path) is over 107 bytes; choose a shorter one with --socket")
+        }
+        try await clearStale(path)
+        let bootstrap = ServerBootstrap(group: NodeLoop.shared.loop)
+            .serverChannelOption(.backlog, value: 512)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelInitializer { [self] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(ClientHandler(planner: self))
+                }
+            }
+        // Nobody but the owner until the mode is set: a socket's mode is what the umask leaves of it.
+        let mask = umask(0o177)
+        defer { umask(mask) }
+        do {
+            let listener = try await bootstrap.bind(unixDomainSocketPath: path).get()
+            try admit(group: configuration.group, to: path)
+            return listener
+        } catch let error as FrontDoorError {
+            throw error
+        } catch {
+            throw FrontDoorError(.socket, "cannot listen on \(path); does its folder exist and may it be written?", cause: error)
+        }
+    }
+
+    /// Removes a socket that nobody serves any more; one that somebody serves is an error.
+    private func clearStale(_ path: String) async throws(FrontDoorError) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFSOCK else {
+            throw FrontDoorError(.socket, "\(path) exists and is no socket; choose another path with --socket")
+        }
+        let probe = try? await UnixDialer(path: path).dial(on: NodeLoop.shared.loop) {
+            $0.eventLoop.makeSucceededVoidFuture()
+        }.get()
+        if let probe {
+            try? await probe.close()
+            throw FrontDoorError(.socket, "another process serves \(path); stop it, or choose another path with --socket")
+        }
+        unlink(path)
+    }
+
+    private func admit(group name: String?, to path: String) throws(FrontDoorError) {
+        if let name {
+            guard let entry = getgrnam(name) else {
+                throw FrontDoorError(.socket, "there is no group '\(name)'; make it, or name another with --group")
+            }
+            guard chown(path, uid_t.max, entry.pointee.gr_gid) == 0 else {
+                throw FrontDoorError(.socket, "cannot give \(path) to group '\(name)': \(String(cString: strerror(errno)))")
+            }
+        }
+        guard chmod(path, 0o660) == 0 else {
+            throw FrontDoorError(.socket, "cannot set the mode of \(path): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    // MARK: Planning
+
+    func plan(for head: RequestHead) -> Plan {
+        let (_, route, query) = DockerPath.parse(method: head.method, target: head.target)
+        return switch route {
+        case .ping: planPing(head)
+        case .version where engine == nil: .handle(Job { _, _ in .answer(self.versionWithoutEngine()) })
+        case .info where engine == nil: .handle(Job { _, _ in .answer(self.infoWithoutEngine()) })
+        case .containerCreate(let name):
+            .handle(Job(bodyLimit: 16 << 20) { body, _ in await self.create(head, name ?? "", query, body) })
+        case .containerList where !routes.isEmpty || engine == nil:
+            .handle(Job { _, _ in await self.listContainers(head, query) })
+        case .events: .handle(Job { _, client in await self.events(head, query, client) })
+        case .container(let reference, let action): planContainer(head, reference, action, query)
+        case .exec(let id, let action): planExec(head, id, action)
+        case .imageCreate: planImageCreate(head, query)
+        default: local(head)
+        }
+    }
+
+    /// Passes a request to the engine of this device.
+    func local(_ head: RequestHead) -> Plan {
+        guard let engine else {
+            return .answer(
+                Answer(DockerFailure(status: 501, message: "lighter: this device has no engine of its own for that").response(version: nil)))
+        }
+        return .forward(Forward(dialer: engine, reuseKey: "engine", head: head.raw))
+    }
+
+    func failure(_ status: Int, _ message: String) -> Job.Outcome {
+        .answer(Answer(DockerFailure(status: status, message: message).response(version: greeting.apiVersion.description)))
+    }
+}

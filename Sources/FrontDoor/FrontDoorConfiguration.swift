@@ -1,0 +1,29 @@
+package import Fleet
+
+/// How a device's front door is set up.
+package struct FrontDoorConfiguration: Sendable {
+    /// Where clients connect. At most 107 bytes.
+    package var socketPath: String
+    /// The group that may use the socket besides its owner; nil leaves the process's own.
+    package var group: String?
+    /// The device's own engine, or nil where it has none and all work goes away.
+    package var enginePath: String?
+    /// Below a container's labels, above the gateway's.
+    package var policy: PolicyOverrides
+    /// Lighter's version, as `docker version` shows it where the device has no engine.
+    package var version: String
+    /// A missing image of at most this size is shipped within `create`; of a larger one the client sees pull progress.
+    package var quietImageLimit: ByteCount
+
+    package init(
+        socketPath: String, group: String? = nil, enginePath: String?, policy: PolicyOverrides = PolicyOverrides(),
+        version: String, quietImageLimit: ByteCount = .mebibytes(4)
+    ) {
+        self.socketPath = socketPath
+        self.group = group
+        self.enginePath = enginePath
+        self.policy = policy
+        self.version = version
+        self.quietImageLimit = quietImageLimit
+    }
+}

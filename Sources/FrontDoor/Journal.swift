@@ -1,0 +1,56 @@
+package import Engine
+internal import Fleet
+
+/// The node daemon's small memory across restarts: its routes, in one SQLite file.
+///
+/// Every write is durable when it returns (WAL, `synchronous=FULL`); one costs about as much as one fsync.
+@NodeLoop
+package final class Journal {
+    private let database: Database
+
+    /// - Parameter path: the file; made when it is not there.
+    package init(path: String) throws(FrontDoorError) {
+        database = try Database(path: path)
+        try database.run("PRAGMA journal_mode=WAL")
+        try database.run("PRAGMA synchronous=FULL")
+        try database.run("PRAGMA busy_timeout=2000")
+        try database.run("PRAGMA cache_size=-64")
+        try database.run(
+            """
+            CREATE TABLE IF NOT EXISTS route(
+              container TEXT PRIMARY KEY, name TEXT NOT NULL, workload TEXT NOT NULL, epoch INTEGER NOT NULL,
+              target TEXT NOT NULL, ticket BLOB NOT NULL, renewal REAL NOT NULL, image TEXT NOT NULL,
+              image_id TEXT NOT NULL, terminal INTEGER NOT NULL, removes INTEGER NOT NULL, created REAL NOT NULL
+            ) WITHOUT ROWID
+            """)
+    }
+
+    package func routes() throws(FrontDoorError) -> [Route] {
+        var found: [Route] = []
+        try database.query("SELECT * FROM route") { row in
+            guard let workload = try? WorkloadID(row.text(2)), let target = try? NodeID(row.text(4)) else { return }
+            found.append(
+                Route(
+                    containerID: row.text(0), name: row.text(1), workload: workload,
+                    epoch: UInt64(bitPattern: row.integer(3)), target: target, ticket: row.blob(5),
+                    ticketRenewal: row.real(6), image: row.text(7), imageID: row.text(8),
+                    hasTerminal: row.integer(9) != 0, removesItself: row.integer(10) != 0, createdAt: row.real(11)))
+        }
+        return found
+    }
+
+    package func put(_ route: Route) throws(FrontDoorError) {
+        try database.run(
+            "INSERT OR REPLACE INTO route VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+            [
+                .text(route.containerID), .text(route.name), .text(route.workload.hex),
+                .integer(Int64(bitPattern: route.epoch)), .text(route.target.name), .blob(route.ticket),
+                .real(route.ticketRenewal), .text(route.image), .text(route.imageID),
+                .integer(route.hasTerminal ? 1 : 0), .integer(route.removesItself ? 1 : 0), .real(route.createdAt),
+            ])
+    }
+
+    package func remove(_ containerID: String) throws(FrontDoorError) {
+        try database.run("DELETE FROM route WHERE container = ?", [.text(containerID)])
+    }
+}

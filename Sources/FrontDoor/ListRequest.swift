@@ -1,0 +1,101 @@
+internal import DockerAPI
+internal import Glibc
+
+/// A `GET /containers/json`, split into what each engine can answer and what only the front door can.
+///
+/// A node knows a container of this device under another name and by its image's digest, and cannot know the container
+/// that `since` or `before` names when it runs elsewhere: those filters are applied here.
+struct ListRequest: Sendable {
+    static let anchorKeys = ["since", "before"]
+
+    /// When the containers that `since` and `before` name were created, in seconds since 1970, and who has them.
+    struct Anchors: Sendable {
+        var times: [String: (seconds: Double, isLocal: Bool, id: String)] = [:]
+    }
+
+    private let query: Query
+    private let filters: DockerFilters
+    private let names: [NamePattern]
+    let limit: Int?
+
+    init(_ query: Query) throws(DockerFailure) {
+        self.query = query
+        filters = try query.filters()
+        names = filters.values("name").map(NamePattern.init)
+        limit = query.first("limit").flatMap(Int.init).flatMap { $0 > 0 ? $0 : nil }
+    }
+
+    var ancestors: [String] { filters.values("ancestor") }
+
+    func anchor(_ key: String) -> String? { query.first(key) ?? filters.values(key).first }
+
+    /// Whether containers of which nothing but name and id is known may be shown.
+    var takesUnknown: Bool { Set(filters.names).isSubset(of: ["name", "id"]) }
+
+    func query(forLocal anchors: Anchors) -> Query {
+        var query = query
+        var filters = filters
+        for key in Self.anchorKeys where anchors.times[key]?.isLocal == false {
+            filters.remove(key)
+            query.remove(key)
+        }
+        query.setFilters(filters)
+        return query
+    }
+
+    /// Nil when no container of the node can pass.
+    func query(forRemote anchors: Anchors, ancestors: [String]) -> Query? {
+        var query = query
+        var filters = filters
+        filters.remove("name")
+        if filters.contains("ancestor") {
+            filters.remove("ancestor")
+            for id in ancestors { filters.add("ancestor", id) }
+        }
+        for key in Self.anchorKeys {
+            filters.remove(key)
+            query.remove(key)
+        }
+        // The newest of all cannot be told from the newest of those that pass a filter applied here.
+        if query.first("limit") != nil, !names.isEmpty || !anchors.times.isEmpty {
+            query.remove("limit")
+            query.set("all", "1")
+        }
+        query.setFilters(filters)
+        return query
+    }
+
+    /// The filters that were taken out of an engine's query.
+    func admits(_ container: JSON, by anchors: Anchors, isLocal: Bool) -> Bool {
+        if !isLocal, !names.isEmpty {
+            let shown = container["Names"]?.arrayValue?.compactMap(\.stringValue) ?? []
+            guard names.contains(where: { pattern in shown.contains(where: pattern.matches) }) else { return false }
+        }
+        let created = Double(container["Created"]?.intValue ?? 0)
+        for (key, anchor) in anchors.times where anchor.isLocal != isLocal || !isLocal {
+            guard container["Id"]?.stringValue != anchor.id else { return false }
+            if key == "since", created < anchor.seconds.rounded(.down) { return false }
+            if key == "before", created > anchor.seconds.rounded(.up) { return false }
+        }
+        return true
+    }
+
+    static func path(_ head: RequestHead, _ query: Query) -> String {
+        query.target(head.apiVersion.map { "/v\($0)/containers/json" } ?? "/containers/json")
+    }
+}
+
+/// Docker's `name` filter: a regular expression that may match with or without the leading slash.
+struct NamePattern: Sendable {
+    let pattern: String
+
+    init(_ pattern: String) { self.pattern = pattern }
+
+    func matches(_ name: String) -> Bool {
+        let bare = name.hasPrefix("/") ? String(name.dropFirst()) : name
+        var compiled = regex_t()
+        guard regcomp(&compiled, pattern, REG_EXTENDED | REG_NOSUB) == 0 else { return bare.contains(pattern) }
+        defer { regfree(&compiled) }
+        return regexec(&compiled, bare, 0, nil, 0) == 0 || regexec(&compiled, "/\(bare)", 0, nil, 0) == 0
+    }
+}

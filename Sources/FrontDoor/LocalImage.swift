@@ -1,0 +1,19 @@
+internal import DockerAPI
+internal import Fleet
+
+/// An image that this device's engine has.
+struct LocalImage: Sendable, Hashable {
+    /// The config digest: `sha256:…`.
+    var id: String
+    var size: ByteCount
+    /// `repository@sha256:…` for images that came from a registry.
+    var repositoryDigests: [String]
+
+    /// Reads `GET /images/NAME/json`.
+    init?(_ json: JSON) {
+        guard let id = json["Id"]?.stringValue, id.hasPrefix("sha256:") else { return nil }
+        self.id = id
+        size = ByteCount(json["Size"]?.intValue ?? 0)
+        repositoryDigests = json["RepoDigests"]?.arrayValue?.compactMap(\.stringValue) ?? []
+    }
+}

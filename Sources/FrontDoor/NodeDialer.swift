@@ -1,0 +1,33 @@
+internal import Engine
+internal import Fleet
+internal import Link
+internal import NIOCore
+internal import Session
+
+/// Dials the guard of another node: a stream of the link to it, which costs no round trip where the link stands.
+struct NodeDialer: DockerDialer {
+    let control: any ControlPlane
+    let node: NodeID
+    let purpose: String
+    /// The workload's ticket, or nil for calls that concern the tenant only.
+    let ticket: Ticketing?
+
+    struct Ticketing: Sendable {
+        var ticket: [UInt8]
+        /// Fetches a newer one where the ticket is about to expire; nil while it is fresh.
+        var renew: (@Sendable () async throws -> [UInt8])?
+    }
+
+    func dial(
+        on loop: any EventLoop, _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+    ) -> EventLoopFuture<any Channel> {
+        if ticket?.renew == nil, let link = control.existingLink(to: node) {
+            return link.openDockerStream(ticket: ticket?.ticket ?? [], purpose: purpose, initializer)
+        }
+        // A future must come of an async call: the task ends when the stream stands, or the call fails.
+        return loop.makeFutureWithTask {
+            let bytes = try await ticket?.renew?() ?? ticket?.ticket ?? []
+            return try await control.openDockerStream(to: node, ticket: bytes, purpose: purpose, initializer)
+        }
+    }
+}

@@ -1,0 +1,71 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Session
+
+/// A lease whose container does not exist yet: its image must get to the target first.
+///
+/// The docker CLI answers a create's 404 with a pull and a second create: both must reach the node that has the lease.
+struct PendingLease: Sendable {
+    var workload: WorkloadID
+    var epoch: UInt64
+    var target: NodeID
+    var ticket: [UInt8]
+    var warnings: [String]
+    /// As asked for, and normalised.
+    var image: String
+    var reference: ImageReference?
+    var platform: String
+    /// The name drawn or given; the second create gets the same.
+    var name: String
+    var wasNamed: Bool
+    var madeAt: Double
+
+    @NodeLoop
+    init(placed: Placed, target: NodeID, creation: FrontDoor.Creation, madeAt: Double) {
+        workload = creation.request.id
+        epoch = placed.epoch
+        self.target = target
+        ticket = placed.ticket
+        warnings = placed.decision.warnings
+        image = creation.spec.image
+        reference = ImageReference(creation.spec.image)
+        platform = creation.request.platform
+        name = creation.name
+        wasNamed = creation.wasNamed
+        self.madeAt = madeAt
+    }
+}
+
+/// The leases that wait for their image.
+@NodeLoop
+final class PendingLeases {
+    /// Seconds for which a client may take to come back with its pull, or after it.
+    private static let patience = 600.0
+
+    private var waiting: [PendingLease] = []
+
+    nonisolated init() {}
+
+    func put(_ lease: PendingLease) { waiting.append(lease) }
+
+    /// The lease that an earlier, equal create was given, if one waits.
+    func take(for creation: FrontDoor.Creation, at now: Double) -> PendingLease? {
+        expire(now)
+        let index = waiting.firstIndex {
+            $0.image == creation.spec.image && $0.platform == creation.request.platform
+                && $0.wasNamed == creation.wasNamed && (!$0.wasNamed || $0.name == creation.name)
+        }
+        return index.map { waiting.remove(at: $0) }
+    }
+
+    /// The lease that waits for a pull of this image, if one does; it goes on waiting for its create.
+    func waiting(forPullOf reference: ImageReference, at now: Double) -> PendingLease? {
+        expire(now)
+        return waiting.last { $0.reference == reference }
+    }
+
+    private func expire(_ now: Double) {
+        waiting.removeAll { now - $0.madeAt > Self.patience }
+    }
+}

@@ -1,0 +1,84 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import NIOCore
+
+/// How a container that runs at another node is shown on its own device: under the name and image it was asked for.
+///
+/// On the target's engine a container named `web` of device `edge1` is `web.edge1`, so that every device may have a
+/// `web`; and its image is a digest. Both are turned back here, in the few places of Docker's JSON where they stand.
+struct Presentation: Sendable {
+    static let imageLabel = "io.lighter.image"
+
+    let origin: NodeID
+
+    /// `/web.edge1` and `web.edge1` as the user knows them.
+    func name(_ shown: String) -> String {
+        let suffix = ".\(origin)"
+        return shown.hasSuffix(suffix) ? String(shown.dropLast(suffix.utf8.count)) : shown
+    }
+
+    /// The name on the target's engine.
+    func nameAtTarget(_ name: String) -> String { name.isEmpty ? "" : "\(name).\(origin)" }
+
+    /// One element of `GET /containers/json`.
+    func listed(_ container: JSON) -> JSON {
+        var container = container
+        if let names = container["Names"]?.arrayValue {
+            container["Names"] = .array(names.map { .string(name($0.stringValue ?? "")) })
+        }
+        if let image = container["Labels"]?[Self.imageLabel]?.stringValue, !image.isEmpty {
+            container["Image"] = .string(image)
+        }
+        return container
+    }
+
+    /// `GET /containers/ID/json`.
+    func inspected(_ container: JSON) -> JSON {
+        var container = container
+        if let name = container["Name"]?.stringValue { container["Name"] = .string(self.name(name)) }
+        if var config = container["Config"], let image = config["Labels"]?[Self.imageLabel]?.stringValue, !image.isEmpty {
+            config["Image"] = .string(image)
+            container["Config"] = config
+        }
+        return container
+    }
+
+    /// One document of `GET /events`.
+    func event(_ event: JSON) -> JSON {
+        guard var actor = event["Actor"], var attributes = actor["Attributes"] else { return event }
+        var event = event
+        for key in ["name", "oldName"] {
+            if let name = attributes[key]?.stringValue { attributes[key] = .string(self.name(name)) }
+        }
+        if let image = attributes[Self.imageLabel]?.stringValue, !image.isEmpty {
+            attributes["image"] = .string(image)
+            if event["from"] != nil { event["from"] = .string(image) }
+        }
+        actor["Attributes"] = attributes
+        event["Actor"] = actor
+        return event
+    }
+
+    /// One document of `GET /containers/ID/stats`.
+    func stats(_ document: JSON) -> JSON {
+        var document = document
+        if let name = document["name"]?.stringValue { document["name"] = .string(self.name(name)) }
+        return document
+    }
+
+    /// Applies one of the above to a document's bytes; bytes that are not JSON pass as they are.
+    func rewriting(_ transform: @escaping @Sendable (JSON) -> JSON) -> @Sendable (ByteBuffer) -> ByteBuffer {
+        { document in
+            guard let json = try? JSON.parse(document) else { return document }
+            var out = ByteBuffer(string: transform(json).text)
+            out.writeString("\n")
+            return out
+        }
+    }
+
+    /// A message of the target's engine in the user's words.
+    func message(_ text: String) -> String {
+        text.split(separator: ".\(origin)\"", omittingEmptySubsequences: false).joined(separator: "\"")
+    }
+}

@@ -1,0 +1,41 @@
+package import Fleet
+
+/// Where a container of this device runs when it does not run here, and what its users were told of it.
+package struct Route: Sendable, Hashable {
+    /// The id that the target's engine gave it; its id for life, as users see it.
+    package var containerID: String
+    /// As the user named it, without a slash.
+    package var name: String
+    package var workload: WorkloadID
+    package var epoch: UInt64
+    package var target: NodeID
+    package var ticket: [UInt8]
+    /// Seconds since 1970 after which the ticket is worth renewing.
+    package var ticketRenewal: Double
+    /// As asked for: `busybox`.
+    package var image: String
+    /// The config digest it was pinned to; empty when only the target knows.
+    package var imageID: String
+    package var hasTerminal: Bool
+    package var removesItself: Bool
+    package var createdAt: Double
+
+    package init(
+        containerID: String, name: String, workload: WorkloadID, epoch: UInt64, target: NodeID, ticket: [UInt8],
+        ticketRenewal: Double, image: String, imageID: String, hasTerminal: Bool, removesItself: Bool,
+        createdAt: Double
+    ) {
+        self.containerID = containerID
+        self.name = name
+        self.workload = workload
+        self.epoch = epoch
+        self.target = target
+        self.ticket = ticket
+        self.ticketRenewal = ticketRenewal
+        self.image = image
+        self.imageID = imageID
+        self.hasTerminal = hasTerminal
+        self.removesItself = removesItself
+        self.createdAt = createdAt
+    }
+}

@@ -1,0 +1,74 @@
+package import Engine
+package import Fleet
+
+/// All routes of this device, by id, name and id prefix; kept in the journal, so that a restart forgets none.
+@NodeLoop
+package final class RouteBook {
+    private var byID: [String: Route] = [:]
+    private var idByName: [String: String] = [:]
+    /// Names that a create in progress holds.
+    private var reserved: Set<String> = []
+    private let journal: Journal
+
+    /// Reads what the journal holds.
+    package init(journal: Journal) throws(FrontDoorError) {
+        self.journal = journal
+        for route in try journal.routes() { index(route) }
+    }
+
+    package var all: [Route] { Array(byID.values) }
+    package var isEmpty: Bool { byID.isEmpty }
+    package var targets: Set<NodeID> { Set(byID.values.map(\.target)) }
+
+    package subscript(id: String) -> Route? { byID[id] }
+
+    package func named(_ name: String) -> Route? { idByName[name].flatMap { byID[$0] } }
+
+    package func routes(to node: NodeID) -> [Route] { byID.values.filter { $0.target == node } }
+
+    /// What a reference means among the routes, by Docker's rule: full id, then name, then prefix.
+    package func resolve(_ reference: String) -> Resolution {
+        if let route = byID[reference] { return .exact(route) }
+        let name = reference.hasPrefix("/") ? String(reference.dropFirst()) : reference
+        if let route = named(name) { return .exact(route) }
+        guard !reference.isEmpty, reference.utf8.count < 64 else { return .none }
+        let found = byID.values.filter { $0.containerID.hasPrefix(reference) }
+        return switch found.count {
+        case 0: .none
+        case 1: .prefix(found[0])
+        default: .ambiguous
+        }
+    }
+
+    package enum Resolution: Sendable, Hashable {
+        case none
+        /// By full id or by name.
+        case exact(Route)
+        /// By a prefix that is unique among the routes; an engine here may know another.
+        case prefix(Route)
+        case ambiguous
+    }
+
+    /// Adds or replaces a route, durably.
+    package func put(_ route: Route) throws(FrontDoorError) {
+        try journal.put(route)
+        index(route)
+    }
+
+    package func remove(_ containerID: String) throws(FrontDoorError) {
+        guard let route = byID.removeValue(forKey: containerID) else { return }
+        if idByName[route.name] == containerID { idByName[route.name] = nil }
+        try journal.remove(containerID)
+    }
+
+    /// Holds a name for a create in progress; false when another create holds it.
+    package func reserve(_ name: String) -> Bool { name.isEmpty || reserved.insert(name).inserted }
+
+    package func unreserve(_ name: String) { reserved.remove(name) }
+
+    private func index(_ route: Route) {
+        if let old = byID[route.containerID], idByName[old.name] == old.containerID { idByName[old.name] = nil }
+        byID[route.containerID] = route
+        if !route.name.isEmpty { idByName[route.name] = route.containerID }
+    }
+}
