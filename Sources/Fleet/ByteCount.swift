@@ -29,8 +29,8 @@ package struct ByteCount: Sendable, Hashable, Comparable, Codable, CustomStringC
     package var description: String {
         var value = Double(bytes)
         for unit in ["B", "KiB", "MiB", "GiB"] {
-            if value.magnitude < 1024 || unit == "GiB" {
-                let tenths = (value * 10).rounded() / 10
+            let tenths = (value * 10).rounded() / 10
+            if tenths.magnitude < 1024 || unit == "GiB" {
                 return tenths == tenths.rounded() ? "\(Int64(tenths)) \(unit)" : "\(tenths) \(unit)"
             }
             value /= 1024

@@ -19,7 +19,9 @@ package struct InventoryChecksum: Sendable, Hashable {
     /// Each entry may be added once; adding the same entry twice is a different set.
     package mutating func add(_ workload: WorkloadID, _ version: Version) { value &+= Self.digest(workload, version) }
 
-    package mutating func remove(_ workload: WorkloadID, _ version: Version) { value &-= Self.digest(workload, version) }
+    package mutating func remove(_ workload: WorkloadID, _ version: Version) {
+        value &-= Self.digest(workload, version)
+    }
 
     private static func digest(_ workload: WorkloadID, _ version: Version) -> UInt64 {
         var state: UInt64 = 0xcbf2_9ce4_8422_2325

@@ -29,7 +29,12 @@ package struct PolicyOverrides: Sendable, Hashable, Codable {
                     remedy: "use one of \(Policy.Kind.allCases.map(\.rawValue).joined(separator: ", "))")
             }
             self.kind = kind
-        case "target": target = try NodeID(value)
+        case "target":
+            do {
+                target = try NodeID(value)
+            } catch {
+                throw .invalidPolicy(key: shown, value: value, remedy: "use a node's name, as `lighter nodes` shows it")
+            }
         case "tags": tags = value.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
         case "cpu_threshold": cpuThreshold = try Self.fraction(value, shownAs: shown)
         case "memory_threshold": memoryThreshold = try Self.fraction(value, shownAs: shown)

@@ -60,12 +60,15 @@ package struct WorkloadUpdate: Sendable, Hashable, Codable {
 extension Workload {
     /// This workload after an update, or nil when the update is not newer and changes nothing.
     ///
-    /// Idempotent and order-free: any order and any number of copies of the same updates end in the same workload. What
-    /// only the placement knows (decision, origin, tenant) is kept when the update is silent on it.
+    /// Idempotent and order-free: any order and any number of copies of the same updates end in the same workload, as long as
+    /// a node that has once said its name, image, work key or time of creation keeps saying it. Tenant and origin are the
+    /// placement's: no report changes whose a workload is. The decision is kept when the update is silent on it.
     package func applying(_ update: WorkloadUpdate) -> Workload? {
         let new = update.workload
         guard new.id == id, new.version > version else { return nil }
         var result = new
+        result.tenant = tenant
+        result.origin = origin
         result.decision = new.decision ?? decision
         if result.name.isEmpty { result.name = name }
         if result.image.isEmpty { result.image = image }

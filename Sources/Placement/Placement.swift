@@ -33,7 +33,8 @@ package struct Placement: Sendable {
         var decision = placement.decision(memory: &memory)
         decision.snapshotRevision = snapshot.revision
         decision.decidedAt = now
-        decision.reason += " (policy \(request.policy.kind.rawValue), \(policySource.isEmpty ? "default" : policySource))"
+        decision.reason +=
+            " (policy \(request.policy.kind.rawValue), \(policySource.isEmpty ? "default" : policySource))"
         return decision
     }
 

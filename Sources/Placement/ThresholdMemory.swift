@@ -40,6 +40,9 @@ package struct ThresholdMemory: Sendable, Hashable {
         return true
     }
 
+    /// How many pairs of thresholds send work of `node` away.
+    package func count(of node: NodeID) -> Int { away[node]?.count ?? 0 }
+
     private static func hasCalmed(_ measures: Measures, _ key: Thresholds) -> Bool {
         // A threshold below the hysteresis would otherwise never be left: zero load always counts as calm.
         measures.cpu <= max(0, key.cpu - key.hysteresis) && measures.memory <= max(0, key.memory - key.hysteresis)

@@ -59,7 +59,8 @@ enum WireField {
     static func policyKind(_ word: String, _ field: String) throws(WireError) -> Policy.Kind {
         guard let kind = Policy.Kind(rawValue: word) else {
             throw WireError(
-                .unknownWord, "\(field): the policy '\(word)' is not known here; the peer may be newer: update this side")
+                .unknownWord,
+                "\(field): the policy '\(word)' is not known here; the peer may be newer: update this side")
         }
         return kind
     }

@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #endif
 
 /// How fast one core runs, from a small calculation that fits in its registers.
@@ -20,19 +20,19 @@ package enum CoreSpeed {
     /// clock's climb and interrupts. A build without optimisation answers 1, as it would measure the compiler.
     package static func measured() -> Double {
         #if DEBUG
-        return 1
+            return 1
         #else
-        var speeds: [Double] = []
-        var state: UInt64 = 0x9e37_79b9_7f4a_7c15
-        for _ in 0..<rounds {
-            let start = threadSeconds()
-            state = run(steps, from: state)
-            let seconds = threadSeconds() - start
-            if seconds > 0 { speeds.append(Double(steps) / seconds / referenceStepsPerSecond) }
-        }
-        // An impossible state, so that the calculation cannot be left out.
-        guard state != 0, !speeds.isEmpty else { return 1 }
-        return min(100, max(0.01, speeds.sorted()[speeds.count / 2]))
+            var speeds: [Double] = []
+            var state: UInt64 = 0x9e37_79b9_7f4a_7c15
+            for _ in 0..<rounds {
+                let start = threadSeconds()
+                state = run(steps, from: state)
+                let seconds = threadSeconds() - start
+                if seconds > 0 { speeds.append(Double(steps) / seconds / referenceStepsPerSecond) }
+            }
+            // An impossible state, so that the calculation cannot be left out.
+            guard state != 0, !speeds.isEmpty else { return 1 }
+            return min(100, max(0.01, speeds.sorted()[speeds.count / 2]))
         #endif
     }
 

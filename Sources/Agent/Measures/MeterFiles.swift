@@ -1,9 +1,9 @@
 package import Fleet
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #endif
 
 /// Where a meter reads: the kernel's files, or a test's.

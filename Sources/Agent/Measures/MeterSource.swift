@@ -107,7 +107,9 @@ struct MeterSource: Sendable {
         let folder: String
         switch place {
         case .machine:
-            guard let memory = files.text(of: "/proc/meminfo", limit: 8192).flatMap(KernelText.memory) else { return nil }
+            guard let memory = files.text(of: "/proc/meminfo", limit: 8192).flatMap(KernelText.memory) else {
+                return nil
+            }
             return 1 - Double(memory.available.bytes) / Double(memory.total.bytes)
         case .group(.unified(let path)):
             (folder, usageFile, inactiveKey) = (path, "memory.current", "inactive_file")
