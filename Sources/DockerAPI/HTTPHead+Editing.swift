@@ -6,6 +6,7 @@ import NIOCore
 extension RequestHead {
     /// The same request for another target.
     package func withTarget(_ target: String) throws(HTTPError) -> RequestHead {
+        try HeadEdit.check(line: target)
         var raw = ByteBuffer()
         raw.writeString("\(method) \(target) HTTP/1.\(minor)\r\n")
         raw.writeImmutableBuffer(HeadEdit.fields(of: self.raw))
@@ -31,6 +32,7 @@ extension ResponseHead {
 extension HTTPHead {
     /// With exactly one field of this name, at the end of the head.
     package func withHeader(_ name: String, _ value: String) throws(HTTPError) -> Self {
+        try HeadEdit.check(line: name + value)
         var raw = HeadEdit.removing(name, from: self.raw)
         raw.moveWriterIndex(to: raw.writerIndex - 2)
         raw.writeString("\(name): \(value)\r\n\r\n")
@@ -44,10 +46,19 @@ extension HTTPHead {
 }
 
 private enum HeadEdit {
-    static func compose(_ start: String, _ headers: [(String, String)]) -> ByteBuffer {
+    /// What goes into a line must not end it.
+    static func check(line: String) throws(HTTPError) {
+        guard line.utf8.allSatisfy(ASCII.isFieldValue) else { throw .bad("a control character in an edited head") }
+    }
+
+    static func compose(_ start: String, _ headers: [(String, String)]) throws(HTTPError) -> ByteBuffer {
         var raw = ByteBuffer()
+        try check(line: start)
         raw.writeString(start + "\r\n")
-        for (name, value) in headers { raw.writeString("\(name): \(value)\r\n") }
+        for (name, value) in headers {
+            try check(line: name + value)
+            raw.writeString("\(name): \(value)\r\n")
+        }
         raw.writeString("\r\n")
         return raw
     }
