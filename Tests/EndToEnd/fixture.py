@@ -12,6 +12,7 @@ import shlex
 import signal
 import struct
 import subprocess
+import tempfile
 import termios
 import time
 import unittest
@@ -184,6 +185,31 @@ class Case(unittest.TestCase):
     def mended(self):
         """Whatever the test breaks is mended at its end."""
         self.addCleanup(self.fleet, "up")
+
+    def scratch(self):
+        """A folder that every node sees, gone at the test's end."""
+        folder = tempfile.TemporaryDirectory(dir=Path(self.world.credentials).parents[2], prefix="e2e-",
+                                             ignore_cleanup_errors=True)
+        self.addCleanup(folder.cleanup)
+        return Path(folder.name)
+
+    def program(self, name, *args, expect=None, timeout=60, **env):
+        """Runs one of Lighter's programs to its end, with nothing of the caller's LIGHTER_* and DOCKER_* settings."""
+        path = Path(self.world.credentials).parents[2] / "bin" / name
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("LIGHTER_", "DOCKER_"))}
+        done = subprocess.run([path, *map(str, args)], text=True, capture_output=True, timeout=timeout,
+                              stdin=subprocess.DEVNULL, env={**kept, **env})
+        if expect is not None and done.returncode != expect:
+            self.fail(f"{name} {shlex.join(map(str, args))}: exit code {done.returncode}, not {expect}\n"
+                      f"stdout: {done.stdout}\nstderr: {done.stderr}")
+        return done
+
+    def one_line(self, done):
+        """The complaint of a program that failed as it should: one line, no trace."""
+        self.assertNotEqual(done.returncode, 0, done.stdout)
+        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+        self.assertNotIn("Fatal error", done.stderr)
+        return done.stderr
 
 
 class Terminal:

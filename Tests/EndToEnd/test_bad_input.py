@@ -1,15 +1,11 @@
 """Garbage, lies and strangers on every port: a clear answer, no crash, nothing lost."""
 
-import os
 import random
 
 import socket
 import ssl
 import struct
-import subprocess
-import tempfile
 
-from pathlib import Path
 
 from fixture import Case, lighter_only
 
@@ -140,26 +136,9 @@ class BadInput(Case):
             answer = b""
         self.assertEqual(answer, b"")
 
-    def scratch(self):
-        folder = tempfile.TemporaryDirectory(dir=Path(self.world.credentials).parents[2], prefix="e2e-")
-        self.addCleanup(folder.cleanup)
-        return Path(folder.name)
-
-    def program(self, name, *args, **more):
-        path = Path(self.world.credentials).parents[2] / "bin" / name
-        env = {k: v for k, v in os.environ.items() if not k.startswith("LIGHTER_")}
-        return subprocess.run([path, *map(str, args)], text=True, capture_output=True, timeout=30,
-                              env={**env, **more})
-
     def join(self, token):
         return self.program("lighter", "join", self.world.gateway, "--token", token, "--name", f"x-{self.tag}"[:40],
                             "--state", self.scratch(), "--no-start")
-
-    def one_line(self, done):
-        self.assertNotEqual(done.returncode, 0, done.stdout)
-        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
-        self.assertNotIn("Fatal error", done.stderr)
-        return done.stderr
 
     def test_a_token_that_is_no_token_is_refused_before_anything_is_asked(self):
         self.assertIn("token", self.one_line(self.join("lt1-banana")))

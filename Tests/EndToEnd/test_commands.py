@@ -1,0 +1,91 @@
+"""The command line, `lighter up` above all: one machine from nothing to a container."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from fixture import Case, environment, eventually, lighter_only
+
+GATEWAY = "127.0.0.1:17700"
+
+
+@lighter_only
+class Commands(Case):
+    def setUp(self):
+        super().setUp()
+        self.home = self.scratch()  # also where the docker client of these tests keeps its contexts
+
+    def lighter(self, *args, expect=0):
+        return self.program("lighter", *args, expect=expect, HOME=str(self.home), DOCKER_CONFIG=str(self.home / "docker"))
+
+    def up(self, *more):
+        self.addCleanup(self.lighter, "down", "--state", self.home, expect=None)
+        return self.lighter("up", "--state", self.home, "--listen", GATEWAY, "--engine",
+                            self.world.engines["edge1"], "--name", "solo", *more).stdout
+
+    def pids(self):
+        return [Path(self.home, "run", f"{p}.pid").read_text() for p in ("lighterd", "lighter-gateway")]
+
+    def ask(self, *args):
+        return self.lighter(*args, "--gateway", GATEWAY, "--credentials", self.home / "gateway" / "operator").stdout
+
+    def run_at(self, socket, *args):
+        return subprocess.run(["docker", "run", "--rm", "busybox", *args], text=True, capture_output=True, timeout=60,
+                              env=environment(f"unix://{socket}"))
+
+    def test_one_word_makes_a_machine_ready_and_another_ends_it(self):
+        said = self.up()
+        self.assertIn("docker --context lighter run", said)
+        self.assertEqual(self.run_at(self.home / "docker.sock", "echo", "hi").stdout, "hi\n")
+        contexts = subprocess.run(["docker", "context", "inspect", "lighter"], text=True, capture_output=True,
+                                  env={**os.environ, "DOCKER_CONFIG": str(self.home / "docker")}).stdout
+        self.assertIn(f"unix://{self.home}/docker.sock", contexts)
+        before = self.pids()
+        self.up()
+        self.assertEqual(self.pids(), before, "a second `up` restarted what ran as it should")
+        nodes = json.loads(self.ask("nodes", "--format", "json"))
+        self.assertEqual([(n["name"], n["state"]) for n in nodes], [("solo", "ready")])
+        self.lighter("down", "--state", self.home)
+        self.assertNotEqual(self.run_at(self.home / "docker.sock", "true").returncode, 0)
+        for pid in before:
+            self.assertFalse(os.path.exists(f"/proc/{pid.split()[0]}"))
+
+    def test_it_comes_up_again_with_the_same_identity(self):
+        self.up()
+        certificate = (self.home / "credentials" / "ca.pem").read_text()
+        self.lighter("up", "--stop", "--state", self.home)
+        self.up("--policy", "local")
+        self.assertEqual((self.home / "credentials" / "ca.pem").read_text(), certificate)
+        self.assertEqual(self.run_at(self.home / "docker.sock", "echo", "hi").stdout, "hi\n")
+
+    def test_a_second_node_joins_with_a_token(self):
+        self.up()
+        token = self.ask("token", "--ttl", "10m").strip()
+        self.assertRegex(token, r"^lt1-\w+$")
+        other = self.scratch()
+        self.addCleanup(self.lighter, "down", "--state", other, expect=None)
+        self.lighter("join", GATEWAY, "--token", token, "--name", "second", "--state", other)
+        found = eventually("both are in the gateway's view", lambda: {
+            n["name"]: n["state"] for n in json.loads(self.ask("nodes", "--format", "json")) if n["name"] == "second"})
+        self.assertIn(found["second"], ("ready", "engine-down"))
+        again = self.lighter("join", GATEWAY, "--token", token, "--state", other, "--no-start", expect=1)
+        self.assertIn("already", self.one_line(again))
+
+    def test_lists_are_tables_for_people(self):
+        name = self.service()
+        listed = self.fleet("cli", "ps").out.splitlines()
+        self.assertRegex(listed[0], r"^CONTAINER ID +NAME +IMAGE +STATE +ORIGIN +TARGET")
+        self.assertEqual(len([x for x in listed if f" {name} " in x and " cloud1 " in x]), 1)
+        self.assertRegex(self.fleet("cli", "nodes").out, r"(?m)^edge1 +ready ")
+
+    def test_a_container_that_has_ended_is_listed_only_with_all_of_them(self):
+        name = self.name()
+        self.docker("run", "--name", name, "busybox", "sh", "-c", "exit 3", expect=3)
+        ended = eventually("its end is known", lambda: [w for w in json.loads(
+            self.fleet("cli", "ps", "-a", "--format", "json").out) if w["name"] == name and w["exitCode"] == 3])
+        self.assertEqual(ended[0]["state"], "exited")
+        self.assertNotIn(name, self.fleet("cli", "ps").out)
+
+    def test_the_version_is_shown(self):
+        self.assertRegex(self.lighter("version").stdout, r"^lighter \d+\.\d+\.\d+$")
