@@ -1,7 +1,9 @@
 import Fleet
 
 /// One placement's question: what was asked, with what the filters and scores need to know besides the node.
-struct Question: Sendable {
+///
+/// A class, though it never changes: as a value it would be copied field by field for every node of the fleet.
+final class Question: Sendable {
     let request: WorkloadRequest
     /// The origin as the snapshot has it; ready and unmeasured where it has not.
     let origin: Node

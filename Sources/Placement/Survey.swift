@@ -25,16 +25,19 @@ struct Survey: Sendable {
         best = Shortlist(limit: shown)
         refused = Shortlist(limit: shown)
         let filters = Filters.others(question)
-        for index in nodes.indices where nodes[index].id != question.request.origin {
-            guard filters.admit(nodes[index]) else {
-                refusedCount += 1
-                refused.offer(index, score: 0, name: nodes[index].id)
-                continue
+        // Through the buffer each node is looked at in place; through the array each would be copied, field by field.
+        nodes.withUnsafeBufferPointer { nodes in
+            for index in nodes.indices where nodes[index].id != question.request.origin {
+                guard filters.admit(nodes[index]) else {
+                    refusedCount += 1
+                    refused.offer(index, score: 0, name: nodes[index].id)
+                    continue
+                }
+                let score = score(nodes[index])
+                fitting.append(Entry(index: index, score: score))
+                bestScore = min(bestScore, score)
+                best.offer(index, score: score, name: nodes[index].id)
             }
-            let score = score(nodes[index])
-            fitting.append(Entry(index: index, score: score))
-            bestScore = min(bestScore, score)
-            best.offer(index, score: score, name: nodes[index].id)
         }
     }
 
