@@ -8,34 +8,40 @@ struct StartOrder {
     /// How long a start is held at most.
     static let bound: TimeAmount = .seconds(10)
 
-    /// One attach or wait whose response head has not come yet. `done` is idempotent.
-    final class Token: Sendable {
+    /// One attach or wait whose response head has not come yet.
+    final class Hold: Sendable {
+        let workload: WorkloadID
         fileprivate let promise: EventLoopPromise<Void>
-        fileprivate init(_ promise: EventLoopPromise<Void>) { self.promise = promise }
+
+        fileprivate init(_ workload: WorkloadID, _ promise: EventLoopPromise<Void>) {
+            self.workload = workload
+            self.promise = promise
+        }
     }
 
-    private var open: [WorkloadID: [Token]] = [:]
+    private var open: [WorkloadID: [Hold]] = [:]
 
     /// To be called when the request's head has arrived, and followed by `end` whatever becomes of it.
-    mutating func begin(_ workload: WorkloadID, on loop: any EventLoop) -> Token {
-        let token = Token(loop.makePromise())
-        open[workload, default: []].append(token)
-        return token
+    mutating func begin(_ workload: WorkloadID, on loop: any EventLoop) -> Hold {
+        let hold = Hold(workload, loop.makePromise())
+        open[workload, default: []].append(hold)
+        return hold
     }
 
-    mutating func end(_ token: Token, of workload: WorkloadID) {
-        guard var tokens = open[workload], let index = tokens.firstIndex(where: { $0 === token }) else { return }
-        tokens.remove(at: index)
-        open[workload] = tokens.isEmpty ? nil : tokens
-        token.promise.succeed()
+    /// Idempotent.
+    mutating func end(_ hold: Hold) {
+        guard var holds = open[hold.workload], let index = holds.firstIndex(where: { $0 === hold }) else { return }
+        holds.remove(at: index)
+        open[hold.workload] = holds.isEmpty ? nil : holds
+        hold.promise.succeed()
     }
 
     /// Completes when every attach and wait that is open now has its head, or after the bound; nil when none is open.
     func clearance(of workload: WorkloadID, on loop: any EventLoop) -> EventLoopFuture<Void>? {
-        guard let tokens = open[workload] else { return nil }
+        guard let holds = open[workload] else { return nil }
         let result = loop.makePromise(of: Void.self)
         let timer = loop.scheduleTask(in: Self.bound) { result.succeed() }
-        EventLoopFuture.andAllComplete(tokens.map(\.promise.futureResult), on: loop).whenComplete { _ in
+        EventLoopFuture.andAllComplete(holds.map(\.promise.futureResult), on: loop).whenComplete { _ in
             timer.cancel()
             result.succeed()
         }

@@ -12,6 +12,9 @@ package struct ContainerIndex: Sendable {
 
     package subscript(id: String) -> ContainerRecord? { records[id] }
 
+    /// How many of them run now.
+    package var running: Int { records.values.count { $0.workload.state == .running } }
+
     /// Puts a record in, or in the place of the one with its id.
     package mutating func put(_ record: ContainerRecord) {
         records[record.id] = record

@@ -42,6 +42,11 @@ package enum EngineReading {
             cpus: Double(host?["NanoCpus"]?.intValue ?? 0) / 1e9, memory: ByteCount(host?["Memory"]?.intValue ?? 0))
     }
 
+    /// When the state that an inspect shows began, in nanoseconds since 1970: events from before it are old news.
+    package static func stateTime(_ workload: Workload) -> Int64 {
+        Int64(max(workload.createdAt, workload.startedAt, workload.finishedAt) * 1e9)
+    }
+
     /// The process in the host's numbers; nil when none runs.
     package static func pid(inspect json: JSON) -> Int32? {
         guard let pid = json["State"]?["Pid"]?.intValue, pid > 0 else { return nil }

@@ -1,0 +1,219 @@
+import DockerAPI
+import Engine
+import NIOCore
+
+/// What the client's side of a splice has to know of the engine's.
+@NodeLoop
+protocol EngineExchangeOwner: AnyObject, Sendable {
+    /// The engine can be written to (again).
+    func exchangeWritable()
+    /// A 1xx other than 101 went to the client.
+    func exchangeContinued()
+    /// The response's head went to the client.
+    func exchangeAnswered()
+    /// From here on both directions are raw bytes.
+    func exchangeHijacked()
+    /// The engine said all that it will on a raw pipe.
+    func exchangeInputClosed()
+    /// The response is complete; `reusable` when the client may ask again on its connection.
+    func exchangeFinished(reusable: Bool)
+    /// The engine could not be reached, went away or spoke nonsense.
+    func exchangeFailed(_ failure: DockerFailure)
+}
+
+/// One request and its response on a connection of its own to the engine, spliced to a client's channel.
+///
+/// A connection of its own costs tens of microseconds on a Unix socket, and no stale one is ever met.
+@NodeLoop
+final class EngineExchange: ChannelSide {
+    private enum State {
+        case dialling, head, body(BodyReader, ResponseHead), raw, over
+    }
+
+    private static let tapLimit = 64 << 10
+
+    private let passage: Passage
+    private let method: String
+    private let client: any Channel
+    private weak var owner: (any EngineExchangeOwner)?
+    private var channel: (any Channel)?
+    private var state = State.dialling
+    private var parser = HeadParser<ResponseHead>()
+    private var inbound = ByteBuffer()
+    private var tapped = ByteBuffer()
+    private var isInputClosed = false
+    private var hasClosedOutput = false
+    /// Whether any byte of the engine's answer went to the client.
+    private(set) var hasAnswered = false
+
+    init(_ passage: Passage, method: String, client: any Channel, owner: any EngineExchangeOwner) {
+        self.passage = passage
+        self.method = method
+        self.client = client
+        self.owner = owner
+    }
+
+    var isWritable: Bool { if case .dialling = state { false } else { channel?.isWritable ?? false } }
+
+    func dial(_ dialer: any DockerDialer, on loop: any EventLoop) {
+        dialer.dial(on: loop) { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try channel.syncOptions?.setOption(.autoRead, value: false)
+                try channel.pipeline.syncOperations.addHandler(ChannelSideHandler(self))
+            }
+        }.whenComplete { result in
+            NodeLoop.assumeIsolated {
+                switch result {
+                case .success(let channel): self.connected(channel)
+                case .failure(let error): self.fail("the engine cannot be reached: \(error)")
+                }
+            }
+        }
+    }
+
+    private func connected(_ channel: any Channel) {
+        guard case .dialling = state else {
+            channel.close(promise: nil)
+            return
+        }
+        self.channel = channel
+        state = .head
+        channel.write(passage.head.raw, promise: nil)
+        if case .bytes(let bytes) = passage.body { channel.write(bytes, promise: nil) }
+        channel.flush()
+        channel.read()
+        owner?.exchangeWritable()
+    }
+
+    func send(_ bytes: ByteBuffer) { channel?.writeAndFlush(bytes, promise: nil) }
+
+    /// Tells the engine that its client will say no more; at once, as a client of its own would.
+    func closeOutput() {
+        guard !hasClosedOutput, let channel else { return }
+        hasClosedOutput = true
+        channel.finishOutput()
+    }
+
+    /// The client can be written to again.
+    func resume() {
+        if case .over = state { return }
+        if client.isWritable { channel?.read() }
+    }
+
+    /// Lets go of the engine without a word to the owner.
+    func cancel() {
+        if case .over = state { return }
+        state = .over
+        passage.ended?()
+        channel?.close(promise: nil)
+    }
+
+    func received(_ bytes: ByteBuffer) {
+        if case .over = state { return }
+        if inbound.readableBytes == 0 { inbound = bytes } else { inbound.writeImmutableBuffer(bytes) }
+        do throws(HTTPError) {
+            while try step() {}
+        } catch {
+            fail(error.message)
+        }
+    }
+
+    func readComplete() {
+        if case .over = state { return }
+        client.flush()
+        if client.isWritable { channel?.read() }
+    }
+
+    func writabilityChanged() {
+        if isWritable { owner?.exchangeWritable() }
+    }
+
+    func inputClosed() {
+        guard !isInputClosed else { return }
+        isInputClosed = true
+        switch state {
+        case .raw: owner?.exchangeInputClosed()
+        case .body(_, let head) where head.framing(forMethod: method) == .untilClose: finish(head, reusable: false)
+        case .dialling, .head, .body: fail("the engine ended the connection in the middle of its answer")
+        case .over: break
+        }
+    }
+
+    func channelInactive() {
+        inputClosed()
+        if case .raw = state {
+            end()
+            owner?.exchangeFinished(reusable: false)
+        }
+    }
+
+    /// - Returns: whether there may be more to do.
+    private func step() throws(HTTPError) -> Bool {
+        switch state {
+        case .dialling, .over: return false
+        case .head:
+            guard let head = try parser.parse(&inbound) else { return false }
+            try begin(head)
+            return true
+        case .body(var reader, let head):
+            guard let part = try reader.next(&inbound) else { return false }
+            state = .body(reader, head)
+            client.write(part.raw, promise: nil)
+            if passage.isTapped, let payload = part.payload, tapped.readableBytes + payload.readableBytes <= Self.tapLimit {
+                tapped.writeImmutableBuffer(payload)
+            }
+            if reader.isComplete { finish(head, reusable: true) }
+            return true
+        case .raw:
+            guard inbound.readableBytes > 0 else { return false }
+            client.write(inbound, promise: nil)
+            inbound = ByteBuffer()
+            return false
+        }
+    }
+
+    private func begin(_ head: ResponseHead) throws(HTTPError) {
+        let framing = head.framing(forMethod: method)
+        let isRaw = framing == .upgraded || (framing == .untilClose && head.status == 200)
+        if framing == .upgraded, !passage.hijacks {
+            throw HTTPError(status: 502, message: "the engine switched protocols without having been asked")
+        }
+        client.write(head.raw, promise: nil)
+        if framing == .interim {
+            parser = HeadParser()
+            owner?.exchangeContinued()
+            return
+        }
+        hasAnswered = true
+        owner?.exchangeAnswered()
+        if passage.hijacks, isRaw {
+            state = .raw
+            owner?.exchangeHijacked()
+            return
+        }
+        let reader = BodyReader(framing, decoding: passage.isTapped)
+        state = .body(reader, head)
+        if reader.isComplete { finish(head, reusable: true) }
+    }
+
+    private func finish(_ head: ResponseHead, reusable: Bool) {
+        if (200..<300).contains(head.status), let answered = passage.answered, let json = try? JSON.parse(tapped) {
+            answered(json)
+        }
+        client.flush()
+        end()
+        owner?.exchangeFinished(reusable: reusable && head.keepAlive)
+    }
+
+    private func fail(_ message: String) {
+        if case .over = state { return }
+        end()
+        owner?.exchangeFailed(DockerFailure(status: 502, message: "lighter: \(message)"))
+    }
+
+    private func end() {
+        state = .over
+        passage.ended?()
+        channel?.close(promise: nil)
+    }
+}

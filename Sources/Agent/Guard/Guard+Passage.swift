@@ -1,0 +1,186 @@
+import DockerAPI
+import Engine
+import Fleet
+import NIOCore
+import Trust
+
+/// From what is admitted to what the engine gets.
+extension Guard {
+    /// - Throws: what the caller is answered; nothing is held then.
+    func passage(_ admitted: Admitted, head: RequestHead, body: ByteBuffer) async throws(DockerFailure) -> Passage {
+        switch admitted.admission {
+        case .node(let path, let query), .ownList(let path, let query):
+            return Passage(head: try Passage.head(head, version: admitted.apiVersion, path: path, query: query))
+        case .imageLoad(let query):
+            return try imageLoad(head, admitted, query)
+        case .create(let name, let query):
+            return try await create(head, admitted, name, query, body)
+        case .container(let ref, let action, let query):
+            return try await container(head, admitted, ref, action, query, body)
+        case .exec(let id, let action, let query):
+            return try await exec(head, admitted, id, action, query, body)
+        }
+    }
+
+    private func imageLoad(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
+        let bound = configuration.policy.maximumImage
+        if case .length(let length) = head.framing {
+            guard length <= bound.bytes else {
+                throw DockerFailure(
+                    status: 413, message: "lighter: node \(configuration.node) takes images of at most \(bound)")
+            }
+            try checkHeadroom(incoming: ByteCount(Int64(length)))
+        } else {
+            try checkHeadroom()
+        }
+        return Passage(
+            head: try Passage.head(
+                head, version: admitted.apiVersion, path: "/images/load", query: query, keepsBody: true),
+            body: .streamed(limit: bound.bytes))
+    }
+
+    // MARK: - Containers
+
+    private func container(
+        _ head: RequestHead, _ admitted: Admitted, _ ref: String, _ action: Admission.ContainerAction, _ query: Query,
+        _ body: ByteBuffer
+    ) async throws(DockerFailure) -> Passage {
+        guard let ticket = admitted.scope.ticket else { throw .noSuchContainer(ref) }
+        guard let record = try await inventory.container(ref, of: ticket.workload, origin: ticket.origin) else {
+            throw .noSuchContainer(ref)
+        }
+        guard record.workload.version.epoch <= ticket.epoch else {
+            throw DockerFailure(
+                status: 409,
+                message: "lighter: epoch \(ticket.epoch) of workload \(ticket.workload) is over on node \(configuration.node)")
+        }
+        if action == .start { await startClearance(of: ticket.workload) }
+        var query = query
+        if action == .rename {
+            let name = try Admission.containerName(query.first("name") ?? "")
+            query.set("name", WorkloadLabels.engineName(name, origin: ticket.origin))
+        }
+        let path = "/containers/\(record.id)" + (action == .remove ? "" : "/\(action.rawValue)")
+        switch action {
+        case .update:
+            return try checked(head, admitted, path, query, try rebuilt(body, CreateSanitizer.update))
+        case .exec:
+            var passage = try checked(head, admitted, path, query, try rebuilt(body, CreateSanitizer.exec))
+            passage.answered = { [inventory] json in
+                if let id = json["Id"]?.stringValue { inventory.noteExec(id, of: record.id) }
+            }
+            return passage
+        default:
+            let streams = action.hasStreamedBody
+            var passage = Passage(
+                head: try Passage.head(
+                    head, version: admitted.apiVersion, path: path, query: query, keepsBody: streams,
+                    keepsUpgrade: action.hijacks))
+            if streams { passage.body = .streamed(limit: configuration.policy.maximumImage.bytes) }
+            passage.hijacks = action.hijacks
+            return passage
+        }
+    }
+
+    private func exec(
+        _ head: RequestHead, _ admitted: Admitted, _ id: String, _ action: String, _ query: Query, _ body: ByteBuffer
+    ) async throws(DockerFailure) -> Passage {
+        let missing = DockerFailure(status: 404, message: "No such exec instance: \(id)")
+        guard let ticket = admitted.scope.ticket, Admission.isReference(id),
+            let record = try await inventory.container(ofExec: id), record.workload.id == ticket.workload, !record.isLocal
+        else { throw missing }
+        let isStart = action == "start"
+        var passage = Passage(
+            head: try Passage.head(
+                head, version: admitted.apiVersion, path: "/exec/\(id)/\(action)", query: query,
+                length: isStart ? body.readableBytes : nil, keepsUpgrade: isStart))
+        passage.body = isStart ? .bytes(body) : .none
+        passage.hijacks = isStart
+        return passage
+    }
+
+    private func rebuilt(_ body: ByteBuffer, _ table: FieldTable) throws(DockerFailure) -> JSON {
+        .object(try table.rebuild(try parsed(body), at: "", in: CreateProfile(policy: configuration.policy, node: configuration.node)))
+    }
+
+    private func parsed(_ body: ByteBuffer) throws(DockerFailure) -> JSON {
+        do throws(JSONError) {
+            return try JSON.parse(body)
+        } catch {
+            throw DockerFailure(status: 400, message: "lighter: \(error.description)")
+        }
+    }
+
+    private func checked(
+        _ head: RequestHead, _ admitted: Admitted, _ path: String, _ query: Query, _ json: JSON
+    ) throws(DockerFailure) -> Passage {
+        let bytes = json.buffer
+        return Passage(
+            head: try Passage.head(
+                head, version: admitted.apiVersion, path: path, query: query, length: bytes.readableBytes),
+            body: .bytes(bytes))
+    }
+
+    // MARK: - Create
+
+    private func create(
+        _ head: RequestHead, _ admitted: Admitted, _ name: String?, _ query: Query, _ body: ByteBuffer
+    ) async throws(DockerFailure) -> Passage {
+        guard let ticket = admitted.scope.ticket else { throw .noSuchContainer(name ?? "") }
+        if let record = inventory.index.containers(of: ticket.workload).first(where: { $0.workload.version.epoch == ticket.epoch }) {
+            throw DockerFailure(
+                status: 409,
+                message: "lighter: workload \(ticket.workload) has its container \(record.id.prefix(12)) on node "
+                    + "\(configuration.node) already; remove it first")
+        }
+        guard beginCreate(ticket.workload) else {
+            throw DockerFailure(
+                status: 409, message: "lighter: workload \(ticket.workload) is being created already; wait for the answer")
+        }
+        do throws(DockerFailure) {
+            return try await preparedCreate(head, admitted, ticket, name, query, body)
+        } catch {
+            endCreate(ticket.workload)
+            throw error
+        }
+    }
+
+    private func preparedCreate(
+        _ head: RequestHead, _ admitted: Admitted, _ ticket: Ticket, _ name: String?, _ query: Query, _ body: ByteBuffer
+    ) async throws(DockerFailure) -> Passage {
+        let json = try parsed(body)
+        var profile = CreateProfile(policy: configuration.policy, node: configuration.node)
+        for reference in CreateSanitizer.references(in: json) {
+            profile.ownContainers[reference] = try await inventory.container(
+                reference, origin: ticket.origin, tenant: ticket.tenant)?.id
+        }
+        let labels = WorkloadLabels(
+            id: ticket.workload, epoch: ticket.epoch, origin: ticket.origin, tenant: ticket.tenant,
+            target: configuration.node, name: name ?? "", image: "")
+        let sanitized = try CreateSanitizer(profile: profile).sanitize(json, labels: labels)
+        try checkHeadroom(asked: try CreateRequest(json: sanitized).resources)
+        var query = query
+        if let name { query.set("name", WorkloadLabels.engineName(name, origin: ticket.origin)) }
+        var passage = try checked(head, admitted, "/containers/create", query, sanitized)
+        passage.answered = { [inventory] json in
+            if let id = json["Id"]?.stringValue { inventory.noteCreated(id, name: name, body: sanitized) }
+        }
+        passage.ended = { [weak self] in self?.endCreate(ticket.workload) }
+        return passage
+    }
+}
+
+extension CreateSanitizer {
+    /// The body of `POST /containers/REF/exec`.
+    static let exec = FieldTable([
+        .text("User"),
+        .flag("Privileged") { (flag, path, profile) throws(DockerFailure) in
+            guard !flag || profile.policy.allowsPrivileged else {
+                throw profile.refusal(path, "offloaded containers run unprivileged", setting: "allow_privileged")
+            }
+        },
+        .flag("Tty"), .flag("AttachStdin"), .flag("AttachStdout"), .flag("AttachStderr"), .flag("Detach"),
+        .text("DetachKeys"), .texts("Env"), .text("WorkingDir"), .command("Cmd"), .dropped("Container"),
+        .dropped("ConsoleSize"),
+    ])
+}

@@ -1,0 +1,200 @@
+import DockerAPI
+package import Engine
+package import Fleet
+package import Logging
+package import NIOCore
+package import Trust
+package import Wire
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+/// What a guard is told when it is made.
+package struct GuardConfiguration: Sendable {
+    package var node: NodeID
+    package var tenant: TenantID
+    package var policy: GuardPolicy
+    package var headroom: Headroom
+
+    package init(
+        node: NodeID, tenant: TenantID, policy: GuardPolicy = GuardPolicy(), headroom: Headroom = Headroom()
+    ) {
+        self.node = node
+        self.tenant = tenant
+        self.policy = policy
+        self.headroom = headroom
+    }
+}
+
+/// Stands between other nodes and this node's engine: lets each do what its tenant and its ticket say, and no more.
+@NodeLoop
+package final class Guard {
+    package let configuration: GuardConfiguration
+    /// Checks tickets; replace it when the fleet's ticket key changes.
+    package var verifier: TicketVerifier
+    let dialer: any DockerDialer
+    let inventory: Inventory
+    let logger: Logger
+    private let free: @Sendable () -> Headroom.Free
+    private let now: @Sendable () -> Double
+    private var order = StartOrder()
+    private var fence = EpochFence()
+    private var creating: Set<WorkloadID> = []
+
+    /// - Parameters:
+    ///   - dialer: to this node's own engine.
+    ///   - free: what is free on this node now; called at each create.
+    ///   - now: seconds since 1970.
+    package init(
+        configuration: GuardConfiguration, verifier: TicketVerifier, dialer: any DockerDialer, inventory: Inventory,
+        logger: Logger, free: @escaping @Sendable () -> Headroom.Free, now: @escaping @Sendable () -> Double
+    ) {
+        self.configuration = configuration
+        self.verifier = verifier
+        self.dialer = dialer
+        self.inventory = inventory
+        self.logger = logger
+        self.free = free
+        self.now = now
+    }
+
+    /// Serves a stream that a peer opened: installs its handlers; Docker's HTTP follows. Call it on the stream's event loop,
+    /// which is the node's.
+    ///
+    /// The future fails only when the stream is gone already; who may not speak hears so in answer to each request.
+    package nonisolated func accept(
+        stream: any Channel, call: Lighter_V1_DockerCall, peer: PeerIdentity
+    ) -> EventLoopFuture<Void> {
+        let ticket = Array(call.ticket)
+        return stream.eventLoop.makeCompletedFuture {
+            try NodeLoop.assumeIsolated {
+                let side = GuardStream(desk: self, caller: self.caller(ticket: ticket, peer: peer), stream: stream)
+                try stream.syncOptions?.setOption(.autoRead, value: false)
+                try stream.pipeline.syncOperations.addHandler(ChannelSideHandler(side))
+                // The stream may not be active yet; its first read must not be lost, nor come before this call returns.
+                stream.eventLoop.execute { stream.read() }
+            }
+        }
+    }
+
+    /// Who speaks, or why nobody may.
+    private func caller(ticket: [UInt8], peer: PeerIdentity) -> Result<CallScope, DockerFailure> {
+        do throws(DockerFailure) {
+            guard let origin = peer.node else {
+                throw DockerFailure(status: 403, message: "lighter: only nodes reach this node's engine, \(peer) is none")
+            }
+            guard peer.tenant == configuration.tenant else {
+                throw DockerFailure(
+                    status: 403,
+                    message: "lighter: \(peer) is of tenant \(peer.tenant), this node serves tenant \(configuration.tenant)")
+            }
+            guard !ticket.isEmpty else { return .success(CallScope(origin: origin, tenant: peer.tenant, ticket: nil)) }
+            let verified = try verify(ticket)
+            try check(verified, origin: origin, tenant: peer.tenant)
+            fence.note(verified.workload, epoch: verified.epoch)
+            return .success(CallScope(origin: origin, tenant: peer.tenant, ticket: verified))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func verify(_ ticket: [UInt8]) throws(DockerFailure) -> Ticket {
+        do throws(TrustError) {
+            return try verifier.verify(ticket, now: now())
+        } catch {
+            throw DockerFailure(status: 403, message: "lighter: \(error.message)")
+        }
+    }
+
+    /// The ticket says what the gateway allowed; this, that it is this caller's, for this node.
+    private func check(_ ticket: Ticket, origin: NodeID, tenant: TenantID) throws(DockerFailure) {
+        guard ticket.origin == origin, ticket.tenant == tenant else {
+            throw DockerFailure(
+                status: 403, message: "lighter: the ticket is node \(ticket.origin)'s of tenant \(ticket.tenant), not node \(origin)'s")
+        }
+        guard ticket.target == configuration.node else {
+            throw DockerFailure(
+                status: 403, message: "lighter: the ticket is for node \(ticket.target), this is node \(configuration.node)")
+        }
+    }
+
+    // MARK: - One request
+
+    struct Admitted: Sendable {
+        var apiVersion: String?
+        var admission: Admission
+        var scope: CallScope
+
+        var streamsBody: Bool {
+            switch admission {
+            case .imageLoad: true
+            case .container(_, let action, _): action.hasStreamedBody
+            default: false
+            }
+        }
+
+        var readsBody: Bool {
+            switch admission {
+            case .create, .exec: true
+            case .container(_, let action, _): action.hasCheckedBody
+            default: false
+            }
+        }
+    }
+
+    func admit(_ head: RequestHead, _ caller: Result<CallScope, DockerFailure>) throws(DockerFailure) -> Admitted {
+        let scope = try caller.get()
+        if let ticket = scope.ticket { try checkStillValid(ticket) }
+        let (version, admission) = try Admission.decide(head, scope: scope, node: configuration.node)
+        return Admitted(apiVersion: version, admission: admission, scope: scope)
+    }
+
+    /// A stream may outlive its ticket, and its lease.
+    private func checkStillValid(_ ticket: Ticket) throws(DockerFailure) {
+        guard now() <= ticket.expiresAt + TicketVerifier.leeway else {
+            throw DockerFailure(
+                status: 403, message: "lighter: the ticket of workload \(ticket.workload) has expired; ask for a new one")
+        }
+        for record in inventory.index.containers(of: ticket.workload) {
+            fence.note(ticket.workload, epoch: record.workload.version.epoch)
+        }
+        try fence.check(ticket.workload, epoch: ticket.epoch, node: configuration.node)
+    }
+
+    /// Keeps a later start of the workload back until this attach or wait is answered; to be followed by `release`.
+    func hold(for admitted: Admitted) -> StartOrder.Hold? {
+        guard case .container(_, let action, _) = admitted.admission, action.holdsStart, let ticket = admitted.scope.ticket
+        else { return nil }
+        return order.begin(ticket.workload, on: NodeLoop.shared.loop)
+    }
+
+    func release(_ hold: StartOrder.Hold) { order.end(hold) }
+
+    func startClearance(of workload: WorkloadID) async {
+        guard let clearance = order.clearance(of: workload, on: NodeLoop.shared.loop) else { return }
+        // The promise behind it is only ever fulfilled.
+        try? await clearance.get()
+    }
+
+    /// Reserves the workload for one create at a time; false when another is under way.
+    func beginCreate(_ workload: WorkloadID) -> Bool { creating.insert(workload).inserted }
+
+    func endCreate(_ workload: WorkloadID) { creating.remove(workload) }
+
+    /// Why a container that asks for so much cannot be taken now, as another node's origin can act on it.
+    func checkHeadroom(asked: Resources = .none, incoming: ByteCount = .zero) throws(DockerFailure) {
+        guard let reason = configuration.headroom.refusal(free(), asked: asked, incoming: incoming) else { return }
+        throw DockerFailure(
+            status: 503, message: "lighter: node \(configuration.node) has no room: \(reason); place the container elsewhere")
+    }
+
+    func logRefusal(_ failure: DockerFailure, of head: RequestHead?, caller: Result<CallScope, DockerFailure>) {
+        var metadata: Logger.Metadata = ["status": "\(failure.status)", "reason": "\(failure.message)"]
+        if let head { metadata["request"] = "\(head.method) \(head.path.prefix(200))" }
+        if case .success(let scope) = caller { metadata["origin"] = "\(scope.origin)" }
+        logger.info("request refused", metadata: metadata)
+    }
+}

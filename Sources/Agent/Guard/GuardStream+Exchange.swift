@@ -1,0 +1,134 @@
+import DockerAPI
+import Engine
+import Fleet
+import Logging
+import NIOCore
+
+/// From a request's head to the engine's answer.
+extension GuardStream: EngineExchangeOwner {
+    /// The route and the scope say at once whether it is refused, and whether its body has to be read first.
+    func begin(_ head: RequestHead) {
+        do throws(DockerFailure) {
+            let admission = try desk.admit(head, caller)
+            hold = desk.hold(for: admission)
+            let reader = BodyReader(head.framing)
+            if admission.streamsBody || reader.isComplete {
+                phase = .deciding
+                decide(admission, ByteBuffer())
+                return
+            }
+            if head.expectsContinue {
+                hasContinued = true
+                stream.writeAndFlush(GuardResponse.goOn, promise: nil)
+            }
+            phase = .collecting(
+                reader, ByteBuffer(),
+                limit: admission.readsBody ? desk.configuration.policy.maximumBody : Self.droppedBodyLimit,
+                keeps: admission.readsBody)
+        } catch {
+            refuse(error, closing: false)
+        }
+    }
+
+    /// The body that had to be read is there.
+    func decide(_ body: ByteBuffer) {
+        guard let head = request else { return }
+        do throws(DockerFailure) {
+            decide(try desk.admit(head, caller), body)
+        } catch {
+            refuse(error, closing: false)
+        }
+    }
+
+    private func decide(_ admission: Guard.Admitted, _ body: ByteBuffer) {
+        guard let head = request else { return }
+        // Unstructured: a channel's callback cannot wait. It ends with the engine's answer or timeout, and a stream that is gone
+        // by then lets go of the passage at once.
+        Task { @NodeLoop in
+            do throws(DockerFailure) {
+                let passage = try await desk.passage(admission, head: head, body: body)
+                guard case .deciding = phase else {
+                    passage.ended?()
+                    return
+                }
+                start(passage, head)
+            } catch {
+                guard case .deciding = phase else { return }
+                if admission.streamsBody { phase = .exchanging(BodyReader(head.framing, decoding: false), left: 0) }
+                refuse(error, closing: false)
+                advance()
+            }
+        }
+    }
+
+    private func start(_ passage: Passage, _ head: RequestHead) {
+        var reader = BodyReader(BodyFraming.none)
+        var limit: Int64 = 0
+        if case .streamed(let bound) = passage.body {
+            reader = BodyReader(head.framing, decoding: false)
+            limit = bound
+        }
+        phase = .exchanging(reader, left: limit)
+        let exchange = EngineExchange(passage, method: head.method, client: stream, owner: self)
+        self.exchange = exchange
+        exchange.dial(desk.dialer, on: stream.eventLoop)
+    }
+
+    func exchangeWritable() { advance() }
+
+    func exchangeContinued() {
+        hasContinued = true
+        stream.flush()
+    }
+
+    func exchangeAnswered() {
+        stream.flush()
+        releaseHold()
+    }
+
+    func exchangeHijacked() {
+        phase = .raw
+        advance()
+    }
+
+    func exchangeInputClosed() { finishOutput() }
+
+    func exchangeFinished(reusable: Bool) {
+        if case .raw = phase {
+            exchange = nil
+            return hangUp()
+        }
+        finished(reusable: reusable)
+    }
+
+    func exchangeFailed(_ failure: DockerFailure) {
+        let hasAnswered = exchange?.hasAnswered ?? false
+        exchange = nil
+        if hasAnswered {
+            // The answer was cut short: only a connection that ends there says so.
+            desk.logger.warning("engine's answer cut short", metadata: ["reason": "\(failure.message)"])
+            releaseHold()
+            return hangUp()
+        }
+        refuse(failure, closing: false)
+        advance()
+    }
+}
+
+/// Answers that the guard gives itself.
+enum GuardResponse {
+    static let goOn = ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
+
+    /// A refusal; `X-Lighter-Refused` tells it from the engine's own, and whether another node may say otherwise.
+    static func bytes(_ failure: DockerFailure, method: String, closing: Bool) -> ByteBuffer {
+        let kind =
+            switch failure.status {
+            case 503: "capacity"
+            case 502, 504: "engine"
+            default: "policy"
+            }
+        return DockerResponseBytes.make(
+            status: failure.status, contentType: "application/json", body: failure.body, version: nil, closing: closing,
+            method: method, extra: [("X-Lighter-Refused", kind)])
+    }
+}
