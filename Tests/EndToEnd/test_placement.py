@@ -45,11 +45,21 @@ class Placement(Case):
 
     def test_what_reaches_into_its_host_does_not_leave_the_device(self):
         for option in (["--privileged"], ["--pid", "host"], ["-v", "/tmp:/there"], ["--network", "host"],
-                       ["--cap-add", "SYS_ADMIN"], ["--device", "/dev/null"], ["-v", f"{self.tag}:/kept"]):
+                       ["--device", "/dev/null"], ["-v", f"{self.tag}:/kept"]):
             with self.subTest(option=option):
                 name = self.name()
                 self.docker("create", "--name", name, *option, "busybox", "true")
                 self.assert_at("edge1", name)
+
+    def test_what_a_node_does_not_admit_is_refused_with_the_field_the_reason_and_a_remedy(self):
+        for option, field in ((["--cap-add", "SYS_ADMIN"], "CapAdd"), (["--oom-kill-disable"], "OomKillDisable"),
+                              (["--security-opt", "seccomp=unconfined"], "SecurityOpt")):
+            with self.subTest(option=option):
+                found = self.docker("run", "--rm", *option, "busybox", "true", expect=125)
+                for part in (field, "cloud1", "lighter.policy=local"):
+                    self.assertIn(part, found.err)
+                name = self.name()
+                self.docker("create", "--name", name, "--label", "lighter.policy=local", *option, "busybox", "true")
 
     def test_what_stays_for_a_reason_of_its_own_is_told_to_the_user(self):
         name = self.name()
