@@ -32,7 +32,8 @@ func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 func tests(of name: String, _ more: [Target.Dependency] = []) -> Target {
     .testTarget(
-        name: "\(name)Tests", dependencies: [.target(name: name), "LighterTesting"] + more, swiftSettings: settings)
+        name: "\(name)Tests", dependencies: [.target(name: name), "Fleet", "LighterTesting"] + more,
+        swiftSettings: settings)
 }
 
 let package = Package(
@@ -86,13 +87,13 @@ let package = Package(
         ]),
         program("lighter-gateway", ["Gateway", "Ledger", "Authority", "Trust", "Fleet", nioPosix, logging, arguments]),
         program("lighter", [
-            "Session", "Authority", "Link", "Trust", "Wire", "Fleet", nioCore, nioPosix, logging, arguments,
+            "Session", "Authority", "Link", "Placement", "Trust", "Wire", "Fleet", nioCore, nioPosix, logging, arguments,
         ]),
         // Tests.
         room("LighterTesting", ["Fleet", "DockerAPI", nioCore, nioPosix]),
-        tests(of: "Fleet"),
+        .testTarget(name: "FleetTests", dependencies: ["Fleet"], swiftSettings: settings),
         tests(of: "Placement"),
-        tests(of: "Wire"),
+        tests(of: "Wire", [protobuf]),
         tests(of: "Trust", [crypto, nioSSL]),
         tests(of: "Authority", ["Trust", crypto, x509, nioSSL]),
         tests(of: "Link", ["Trust", "Authority", nioCore, nioPosix, nioEmbedded, nioSSL]),

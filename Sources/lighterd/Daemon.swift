@@ -1,0 +1,112 @@
+import Agent
+import Engine
+import Fleet
+import FrontDoor
+import Glibc
+import Logging
+import NIOCore
+import Session
+import Trust
+
+/// The composition of a node: what measures, what guards, what answers, and the session that ties them to the fleet.
+@NodeLoop
+struct Daemon {
+    private let options: DaemonOptions
+    private let logger = Logger(label: "lighterd")
+
+    nonisolated init(_ options: DaemonOptions) { self.options = options }
+
+    /// Serves until a signal comes.
+    func run(until signals: TerminationSignals) async throws {
+        let loop = NodeLoop.shared.loop
+        let credentials = try Credentials.load(from: "\(options.state)/credentials")
+        guard let node = credentials.node else {
+            throw OptionError("the credentials in \(options.state) are not a node's: run lighter join")
+        }
+        guard !options.gateways.isEmpty else { throw OptionError("no gateway is configured: run lighter join, or use --gateway") }
+        let dialer = UnixDialer(path: options.engine ?? "/nonexistent")
+        let description = await NodeDescription(options, node: node, tenant: credentials.tenant, dialer: dialer)
+        let entrance = GuardEntrance()
+        let session = try GatewaySession(
+            configuration: SessionConfiguration(
+                credentialsDirectory: "\(options.state)/credentials", gateways: options.gateways,
+                advertisedAddresses: options.advertise.isEmpty ? options.listen.map { [$0] } ?? [] : options.advertise,
+                stateDirectory: options.state, version: Lighterd.version, describeNode: { description.node }),
+            loop: loop, logger: Logger(label: "session"), dockerStream: entrance.handler)
+        let learner = Learner()
+        let inventory = Inventory(
+            node: node, client: DockerClient(dialer: dialer), exits: ExitWatch(loop: loop),
+            logger: Logger(label: "inventory")
+        ) { workload in
+            session.report(workload)
+            learner.note(workload)
+        }
+        description.watch(inventory)
+        entrance.desk = Guard(
+            configuration: GuardConfiguration(node: node, tenant: credentials.tenant),
+            verifier: try TicketVerifier(publicKey: credentials.ticketPublicKey), dialer: dialer, inventory: inventory,
+            logger: Logger(label: "guard"), free: { description.free }, now: { wallClock() })
+        let door = FrontDoor(
+            configuration: FrontDoorConfiguration(
+                socketPath: options.socket, group: options.group, enginePath: options.engine, policy: options.policy,
+                version: Lighterd.version),
+            control: session, routes: try RouteBook(journal: Journal(path: "\(options.state)/journal.db")),
+            logger: Logger(label: "front-door"), describeNode: { description.node },
+            localWorkload: { id, workload in inventory.adopt(containerID: id, workload: workload) })
+        learner.door = door
+        try await serve(session, inventory, door, description, signals)
+    }
+
+    private func serve(
+        _ session: GatewaySession, _ inventory: Inventory, _ door: FrontDoor, _ description: NodeDescription,
+        _ signals: TerminationSignals
+    ) async throws {
+        var listener: (any Channel)?
+        if let listen = options.listen {
+            let (host, port) = try Self.split(listen)
+            listener = try await session.listen(host: host, port: port)
+        }
+        var handlers = inventory.handlers
+        let up = handlers.up
+        handlers.up = { identity, list in
+            await up(identity, list)
+            await door.engineCameUp()
+        }
+        let watch = EngineWatch(
+            client: DockerClient(dialer: UnixDialer(path: options.engine ?? "")), logger: Logger(label: "engine"),
+            handlers: handlers)
+        let hasEngine = options.engine != nil
+        logger.notice(
+            "serving", metadata: ["node": "\(session.node)", "socket": "\(options.socket)", "version": "\(Lighterd.version)"])
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await signals.wait() }
+            group.addTask { await session.run() }
+            group.addTask { try await door.run() }
+            group.addTask { await description.keepMeasuring() }
+            if hasEngine { group.addTask { await watch.run() } }
+            // Whatever ends first ends the daemon: a signal, or a role that cannot go on.
+            do { try await group.next() } catch {
+                group.cancelAll()
+                throw error
+            }
+            group.cancelAll()
+        }
+        try? await listener?.close()
+        logger.notice("stopped")
+    }
+
+    private static func split(_ address: String) throws(OptionError) -> (String, Int) {
+        guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]),
+            (0...65535).contains(port)
+        else { throw OptionError("'\(address)' is not HOST:PORT") }
+        let host = address[..<colon]
+        return (host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : String(host), port)
+    }
+}
+
+/// Seconds since 1970.
+func wallClock() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}

@@ -1,0 +1,181 @@
+import Fleet
+import FoundationEssentials
+import Glibc
+import Logging
+
+/// A mistake on the command line, in the environment or in the configuration file.
+struct OptionError: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// What a node daemon is told: by flags, else by `LIGHTER_…` in the environment, else by `DIR/lighterd.conf`.
+struct DaemonOptions: Sendable {
+    /// Where credentials, journal and the reservation of sequence numbers are kept.
+    var state = "/var/lib/lighter"
+    /// The device's own engine; nil for `none`.
+    var engine: String? = "/var/run/docker.sock"
+    /// Where the front door listens.
+    var socket = ""
+    var group: String?
+    /// The control group whose share of the machine is the node.
+    var cgroup: String?
+    var policy = PolicyOverrides()
+    /// Gateways, `HOST:PORT`, tried in turn.
+    var gateways: [String] = []
+    /// Where other nodes' direct links are accepted, `HOST:PORT`.
+    var listen: String?
+    /// What other nodes dial for that, where it differs.
+    var advertise: [String] = []
+    var tags: [String] = []
+    /// Whether this node runs work for others.
+    var acceptsWork = true
+    var logLevel = Logger.Level.info
+
+    enum Reading {
+        case help
+        case version
+        case run(DaemonOptions)
+    }
+
+    static let help = """
+        Usage: lighterd [OPTION VALUE]...
+        The node daemon of Lighter: a Docker socket for this device, an agent for the fleet. `lighter join` sets it up.
+
+          --state DIR          credentials and journal (default /var/lib/lighter)
+          --config FILE        `key = value` lines with these options' names (default DIR/lighterd.conf)
+          --engine ADDRESS     this device's engine, unix:///PATH or none (default unix:///var/run/docker.sock)
+          --socket PATH        the Docker socket to serve (default /run/lighter/docker.sock)
+          --group NAME         the group that may use it
+          --cgroup PATH        measure this control group instead of the machine
+          --gateway HOST:PORT  the gateway; several with commas
+          --policy KIND        local, remote, threshold or completion
+          --listen HOST:PORT   accept direct links from other nodes
+          --advertise HOST:PORT  the address they dial, where it differs
+          --tags A,B=C         words that policies match
+          --accept-work BOOL   run containers for other nodes (default true)
+          --log-level LEVEL    trace, debug, info, notice, warning, error (default info)
+          --help, --version
+
+        Each may also be given as LIGHTER_STATE, LIGHTER_ENGINE and so on.
+        """
+
+    private static let keys = [
+        "state", "config", "engine", "socket", "group", "cgroup", "gateway", "policy", "cpu_threshold",
+        "memory_threshold", "listen", "advertise", "tags", "accept_work", "log_level",
+    ]
+
+    /// - Throws: `OptionError` naming the option, where it stands and what it takes.
+    static func read(
+        _ arguments: [String], environment: [String: String] = ProcessInfo.processInfo.environment
+    ) throws -> Reading {
+        if arguments.contains("--help") || arguments.contains("-h") { return .help }
+        if arguments.contains("--version") { return .version }
+        let flags = try self.flags(arguments)
+        var values: [String: (value: String, from: String)] = [:]
+        for key in keys {
+            let variable = "LIGHTER_\(key.uppercased())"
+            if let value = environment[variable], !value.isEmpty { values[key] = (value, variable) }
+        }
+        for (key, value) in flags { values[key] = (value, "--\(key.replacing("_", with: "-"))") }
+        let state = values["state"]?.value ?? DaemonOptions().state
+        let named = values["config"]?.value
+        for (key, value, place) in try file(named ?? "\(state)/lighterd.conf", mustExist: named != nil)
+        where values[key] == nil {
+            values[key] = (value, place)
+        }
+        var options = DaemonOptions()
+        for key in keys {
+            if let (value, place) = values[key] { try options.set(key, value, place) }
+        }
+        if options.socket.isEmpty {
+            options.socket = options.state == "/var/lib/lighter" ? "/run/lighter/docker.sock" : "\(options.state)/docker.sock"
+        }
+        return .run(options)
+    }
+
+    private static func flags(_ arguments: [String]) throws(OptionError) -> [String: String] {
+        var found: [String: String] = [:]
+        var rest = arguments[...]
+        while let word = rest.popFirst() {
+            guard word.hasPrefix("--") else { throw OptionError("unexpected '\(word)'; see lighterd --help") }
+            let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let key = String(parts[0]).replacing("-", with: "_")
+            guard keys.contains(key) else { throw OptionError("there is no option '\(word)'; see lighterd --help") }
+            guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst() else {
+                throw OptionError("\(word) takes a value; see lighterd --help")
+            }
+            found[key] = value
+        }
+        return found
+    }
+
+    private static func file(
+        _ path: String, mustExist: Bool
+    ) throws(OptionError) -> [(key: String, value: String, place: String)] {
+        guard let data = try? Data(contentsOf: URL(filePath: path)) else {
+            if mustExist || access(path, F_OK) == 0 { throw OptionError("cannot read \(path): does it exist, is it yours?") }
+            return []
+        }
+        var found: [(String, String, String)] = []
+        for (index, line) in String(decoding: data, as: UTF8.self).split(
+            separator: "\n", omittingEmptySubsequences: false
+        ).enumerated() {
+            let text = line.trimmed
+            if text.isEmpty || text.hasPrefix("#") { continue }
+            let place = "\(path):\(index + 1)"
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2 else { throw OptionError("\(place): write 'key = value'") }
+            let key = String(parts[0].trimmed).replacing("-", with: "_")
+            guard keys.contains(key) else {
+                throw OptionError("\(place): there is no key '\(key)'; there are \(keys.joined(separator: ", "))")
+            }
+            found.append((key, String(parts[1].trimmed), place))
+        }
+        return found
+    }
+
+    private mutating func set(_ key: String, _ value: String, _ place: String) throws {
+        switch key {
+        case "state": state = value
+        case "engine": engine = try Self.engine(value, place)
+        case "socket": socket = value
+        case "group": group = value
+        case "cgroup": cgroup = value
+        case "gateway": gateways = value.split(separator: ",").map { String($0.trimmed) }
+        case "listen": listen = value
+        case "advertise": advertise = value.split(separator: ",").map { String($0.trimmed) }
+        case "tags": tags = value.split(separator: ",").map { String($0.trimmed) }.filter { !$0.isEmpty }
+        case "accept_work":
+            guard let flag = ["true": true, "yes": true, "false": false, "no": false][value] else {
+                throw OptionError("\(place): '\(value)' is not true or false")
+            }
+            acceptsWork = flag
+        case "log_level":
+            guard let level = Logger.Level(rawValue: value) else {
+                throw OptionError(
+                    "\(place): '\(value)' is no log level; use \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
+            }
+            logLevel = level
+        case "policy", "cpu_threshold", "memory_threshold": try policy.set(key, value, shownAs: place)
+        default: break
+        }
+    }
+
+    private static func engine(_ value: String, _ place: String) throws(OptionError) -> String? {
+        if value == "none" { return nil }
+        if value.hasPrefix("unix://"), value.dropFirst(7).hasPrefix("/") { return String(value.dropFirst(7)) }
+        if value.hasPrefix("/") { return value }
+        throw OptionError("\(place): '\(value)' is not an engine's socket; use unix:///PATH or none")
+    }
+}
+
+extension Substring {
+    /// Without the blanks at either end.
+    fileprivate var trimmed: Substring {
+        var text = drop { $0 == " " || $0 == "\t" || $0 == "\r" }
+        while let last = text.last, last == " " || last == "\t" || last == "\r" { text.removeLast() }
+        return text
+    }
+}

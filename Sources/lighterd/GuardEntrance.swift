@@ -1,0 +1,23 @@
+import Agent
+import Engine
+import NIOCore
+import Session
+import Synchronization
+import Trust
+
+/// Hands streams that peers open to the guard; there is none yet when the session is made.
+final class GuardEntrance: Sendable {
+    private let held = Mutex<Guard?>(nil)
+
+    var desk: Guard? {
+        get { held.withLock { $0 } }
+        set { held.withLock { $0 = newValue } }
+    }
+
+    var handler: DockerStreamHandler {
+        { [self] stream, call, peer in
+            guard let desk else { return stream.close() }
+            return desk.accept(stream: stream, call: call, peer: peer)
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import DockerAPI
+import Engine
+import Fleet
+import Foundation
+import LighterTesting
+import Testing
+
+@testable import FrontDoor
+
+@NodeLoop
+@Suite("The routes of a device")
+struct RouteBookTests {
+    private func route(_ id: String, _ name: String, target: String = "cloud1") throws -> Route {
+        Route(
+            containerID: id, name: name, workload: .random(), epoch: .max, target: try NodeID(target), ticket: [1, 0, 255],
+            ticketRenewal: 12.5, image: "busybox", imageID: "sha256:1", hasTerminal: true, removesItself: false,
+            createdAt: 1.25)
+    }
+
+    private let first = String(repeating: "a1", count: 32)
+    private let second = String(repeating: "a2", count: 32)
+
+    @Test("A reference means a full id, then a name, then a prefix that is unique")
+    func resolve() throws {
+        let folder = try ScratchFolder()
+        let book = try RouteBook(journal: Journal(path: folder.file("journal.db")))
+        let one = try route(first, "web")
+        let two = try route(second, "a1")
+        try book.put(one)
+        try book.put(two)
+        #expect(book.resolve(first) == .exact(one))
+        #expect(book.resolve("web") == .exact(one))
+        #expect(book.resolve("/web") == .exact(one))
+        #expect(book.resolve("a1") == .exact(two), "a name goes before a prefix")
+        #expect(book.resolve("a1a") == .prefix(one))
+        #expect(book.resolve("a") == .ambiguous)
+        #expect(book.resolve("b") == .none)
+        #expect(book.resolve("") == .none)
+    }
+
+    @Test("A restart forgets nothing")
+    func restart() throws {
+        let folder = try ScratchFolder()
+        let path = folder.file("journal.db")
+        let one = try route(first, "web")
+        do {
+            let book = try RouteBook(journal: Journal(path: path))
+            try book.put(one)
+            try book.put(try route(second, "db"))
+            try book.remove(second)
+        }
+        let again = try RouteBook(journal: Journal(path: path))
+        #expect(again.all == [one])
+        #expect(again.named("db") == nil)
+    }
+
+    @Test("A renamed container is found under its new name only")
+    func rename() throws {
+        let folder = try ScratchFolder()
+        let book = try RouteBook(journal: Journal(path: folder.file("journal.db")))
+        var one = try route(first, "web")
+        try book.put(one)
+        one.name = "site"
+        try book.put(one)
+        #expect(book.named("web") == nil)
+        #expect(book.named("site") == one)
+    }
+
+    @Test("A name that a create in progress holds is not given twice")
+    func reserve() throws {
+        let folder = try ScratchFolder()
+        let book = try RouteBook(journal: Journal(path: folder.file("journal.db")))
+        #expect(book.reserve("web"))
+        #expect(!book.reserve("web"))
+        book.unreserve("web")
+        #expect(book.reserve("web"))
+        #expect(book.reserve("") && book.reserve(""), "no name is nobody's")
+    }
+
+    @Test("A journal that is no database is refused with what to do, and left as it is")
+    func corrupt() throws {
+        let folder = try ScratchFolder()
+        let path = folder.file("journal.db")
+        let text = String(repeating: "this is not a database ", count: 100)
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+        #expect { try Journal(path: path) } throws: { error in
+            "\(error)".contains("move the file away")
+        }
+        #expect(try String(contentsOfFile: path, encoding: .utf8) == text)
+    }
+}
