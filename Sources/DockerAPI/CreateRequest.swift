@@ -6,7 +6,7 @@ package import NIOCore
 /// Fields are found as the engine's decoder finds them (case does not count); two members that the engine would take for
 /// one field are refused, so that no filter can look at one while the engine obeys the other.
 package struct CreateRequest: Sendable, Hashable {
-    /// Everything that was sent, for rewriting.
+    /// Everything that was sent, for rewriting; see `withExplicitHostConfig()`.
     package var json: JSON
 
     package let image: String
@@ -56,8 +56,28 @@ package struct CreateRequest: Sendable, Hashable {
         attachStdin = try root.member("AttachStdin").bool()
         attachStdout = try root.member("AttachStdout").bool()
         attachStderr = try root.member("AttachStderr").bool()
-        host = try HostOptions(try root.member("HostConfig"))
+        let inner = try root.member("HostConfig")
+        host = try HostOptions(inner.json.isNull ? GoValue(json: json, path: "HostConfig") : inner, legacy: root)
         endpoints = try root.member("NetworkingConfig").member("EndpointsConfig").map().map(\.key)
+    }
+
+    /// The request with every host option in HostConfig, where a filter looks.
+    ///
+    /// Engines before 23.0 take host options from the top level: all of them when there is no HostConfig, a few beside it. A
+    /// guard that only looks into HostConfig would let `{"Privileged":true}` through.
+    package func withExplicitHostConfig() -> JSON {
+        var result = json
+        let inner = json.value(named: "HostConfig") ?? .null
+        var host = inner.isNull ? JSON.object(JSONObject()) : inner
+        for name in HostOptions.fieldNames {
+            guard let value = json.value(named: name) else { continue }
+            result.remove(named: name)
+            let counts = inner.isNull || HostOptions.inheritedNames.contains(name)
+            let isUnset = [nil, .null, .number("0"), .string("")].contains(host.value(named: name))
+            if counts, isUnset { host.set(value, named: name) }
+        }
+        result.set(host, named: "HostConfig")
+        return result
     }
 
     /// What the container may use at most; zero where it sets no limit.

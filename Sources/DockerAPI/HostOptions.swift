@@ -52,7 +52,27 @@ package struct HostOptions: Sendable, Hashable {
     package let memory: Int64
     package let pidsLimit: Int64
 
-    init(_ host: GoValue) throws(DockerFailure) {
+    /// Whether the request replaces the engine's lists of hidden and read-only paths under /proc.
+    package let replacesMaskedPaths: Bool
+
+    /// Every field of HostConfig in API 1.24 to 1.50.
+    static let fieldNames = [
+        "Annotations", "AutoRemove", "Binds", "BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps",
+        "BlkioDeviceWriteIOps", "BlkioWeight", "BlkioWeightDevice", "CapAdd", "CapDrop", "Capabilities", "Cgroup",
+        "CgroupParent", "CgroupnsMode", "ConsoleSize", "ContainerIDFile", "CpuCount", "CpuPercent", "CpuPeriod",
+        "CpuQuota", "CpuRealtimePeriod", "CpuRealtimeRuntime", "CpuShares", "CpusetCpus", "CpusetMems",
+        "DeviceCgroupRules", "DeviceRequests", "Devices", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "GroupAdd",
+        "IOMaximumBandwidth", "IOMaximumIOps", "Init", "IpcMode", "Isolation", "KernelMemory", "KernelMemoryTCP",
+        "Links", "LogConfig", "MaskedPaths", "Memory", "MemoryReservation", "MemorySwap", "MemorySwappiness", "Mounts",
+        "NanoCpus", "NetworkMode", "OomKillDisable", "OomScoreAdj", "PidMode", "PidsLimit", "PortBindings",
+        "Privileged", "PublishAllPorts", "ReadonlyPaths", "ReadonlyRootfs", "RestartPolicy", "Runtime", "SecurityOpt",
+        "ShmSize", "StorageOpt", "Sysctls", "Tmpfs", "UTSMode", "Ulimits", "UsernsMode", "VolumeDriver", "VolumesFrom",
+    ]
+    /// Those that an old engine takes from the top level even when there is a HostConfig.
+    static let inheritedNames: Set<String> = ["Memory", "MemorySwap", "CpuShares", "CpusetCpus", "VolumeDriver"]
+
+    /// - Parameter legacy: The request's top level, for the fields that are inherited from there.
+    init(_ host: GoValue, legacy: GoValue) throws(DockerFailure) {
         binds = try host.member("Binds").strings()
         var mounts: [Mount] = []
         for item in try host.member("Mounts").list() {
@@ -98,13 +118,18 @@ package struct HostOptions: Sendable, Hashable {
         sysctls = try host.member("Sysctls").map().map(\.key)
         cgroupParent = try host.member("CgroupParent").string()
         runtime = try host.member("Runtime").string()
-        volumeDriver = try host.member("VolumeDriver").string()
+        let driver = try host.member("VolumeDriver").string()
+        volumeDriver = driver.isEmpty ? try legacy.member("VolumeDriver").string() : driver
         restartPolicy = try host.member("RestartPolicy").member("Name").string()
         autoRemove = try host.member("AutoRemove").bool()
         nanoCPUs = try host.member("NanoCpus").int()
         cpuQuota = try host.member("CpuQuota").int()
         cpuPeriod = try host.member("CpuPeriod").int()
-        memory = try host.member("Memory").int()
+        let memory = try host.member("Memory").int()
+        self.memory = memory == 0 ? try legacy.member("Memory").int() : memory
+        let masked = try host.member("MaskedPaths").json
+        let readOnly = try host.member("ReadonlyPaths").json
+        replacesMaskedPaths = !masked.isNull || !readOnly.isNull
         pidsLimit = try host.member("PidsLimit").int()
     }
 }

@@ -82,7 +82,6 @@ final class EngineConnection {
             try await channel.writeAndFlush(ChunkedEncoding.end).get()
             guard self.exchange === exchange else { return }
             requestSent = true
-            if reader?.isComplete == true { finish() }
         } catch {
             // The engine may have refused the request half-way; its answer says more than a broken pipe does.
             guard self.exchange === exchange, !heardOfExchange, !(error is ChannelError) else { return }
@@ -142,8 +141,6 @@ final class EngineConnection {
         guard let exchange else { return }
         exchange.complete()
         guard requestSent, keepsAlive, input.readableBytes == 0 else {
-            // An answer before the request's end: the rest of the request is of no use to anyone.
-            exchange.pump?.cancel()
             close()
             return
         }

@@ -40,18 +40,26 @@ package final class EngineWatch {
     private let client: DockerClient
     private let handlers: Handlers
     private let logger: Logger
+    private let pingInterval: Duration
+    private let pingTimeout: Duration
     private var delay: ReconnectDelay
     private var lastNano: Int64 = 0
     /// The events at `lastNano`: asking for what came since answers with these again.
     private var lastRaw: Set<ByteBuffer> = []
 
+    /// - Parameters:
+    ///   - pingInterval: How often the engine is asked whether it still answers: one that hangs keeps its connections.
+    ///   - pingTimeout: How long it may take.
     package init(
-        client: DockerClient, logger: Logger, handlers: Handlers, delay: ReconnectDelay = ReconnectDelay()
+        client: DockerClient, logger: Logger, handlers: Handlers, delay: ReconnectDelay = ReconnectDelay(),
+        pingInterval: Duration = .seconds(10), pingTimeout: Duration = .seconds(10)
     ) {
         self.client = client
         self.logger = logger
         self.handlers = handlers
         self.delay = delay
+        self.pingInterval = pingInterval
+        self.pingTimeout = pingTimeout
     }
 
     /// Returns when its task is cancelled.
@@ -93,16 +101,33 @@ package final class EngineWatch {
         delay.reset()
         logger.info("engine up", metadata: ["version": "\(identity.version)", "containers": "\(containers.count)"])
         await handlers.up(identity, containers)
-        var lines = LineSplitter(limit: Self.lineLimit)
         do {
-            for try await piece in events.body {
-                lines.append(piece)
-                while let line = try lines.next() { try await tell(line) }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await self.tellAll(events.body) }
+                group.addTask { try await self.ping() }
+                defer { group.cancelAll() }
+                try await group.next()
             }
         } catch let error as JSONError {
             throw EngineError(.malformed, "the engine sent an event that is not JSON", cause: error)
         } catch {
             throw .wrapping(error)
+        }
+    }
+
+    private func tellAll(_ body: DockerBody) async throws {
+        var lines = LineSplitter(limit: Self.lineLimit)
+        for try await piece in body {
+            lines.append(piece)
+            while let line = try lines.next() { try await tell(line) }
+        }
+    }
+
+    /// Fails when the engine does not answer in time.
+    private func ping() async throws {
+        while true {
+            try await ContinuousClock().sleep(for: pingInterval)
+            try await client.request("GET", "/_ping", timeout: pingTimeout).checked()
         }
     }
 

@@ -107,10 +107,11 @@ final class Exchange {
         if case .failed(let error) = end {
             headWaiter?.resume(returning: .failure(error))
             headWaiter = nil
-            pump?.cancel()
         }
         pieceWaiter?.resume(returning: end.result)
         pieceWaiter = nil
+        // After the answer's end the rest of the request is of no use to anyone.
+        pump?.cancel()
         pump = nil
     }
 }

@@ -36,6 +36,7 @@ package final class FakeEngine: Sendable {
         var streams: [any Channel] = []
         var accepted: [any Channel] = []
         var connections = 0
+        var answersSent = 0
     }
 
     package let path: String
@@ -79,6 +80,8 @@ package final class FakeEngine: Sendable {
     /// Everything that was asked so far.
     package var requests: [Request] { state.withLock { $0.requests } }
     package var connections: Int { state.withLock { $0.connections } }
+    /// How many `raw` answers have left this process.
+    package var answersSent: Int { state.withLock { $0.answersSent } }
 
     /// Sends a line to every open stream.
     package func emit(_ json: JSON) async throws {
@@ -95,7 +98,10 @@ package final class FakeEngine: Sendable {
         case .json(let json, let status):
             let bytes = DockerResponseBytes.json(json, status: status, version: "1.41", method: request.head.method)
             channel.writeAndFlush(bytes, promise: nil)
-        case .raw(let text): channel.writeAndFlush(ByteBuffer(string: text), promise: nil)
+        case .raw(let text):
+            channel.writeAndFlush(ByteBuffer(string: text)).whenSuccess {
+                self.state.withLock { $0.answersSent += 1 }
+            }
         case .rawThenClose(let text):
             channel.writeAndFlush(ByteBuffer(string: text)).whenComplete { _ in channel.close(promise: nil) }
         case .stream:

@@ -66,7 +66,9 @@ struct BodyReaderTests {
             #expect(Outcome(bytes.cut(&random)) == expected)
             #expect(Outcome(bytes.cut(&random), decoding: false).rawBody == expected.rawBody)
             if expected.status == nil, expected.isComplete {
-                #expect(bytes.suffix(expected.rawBody.count + expected.rest.count).elementsEqual(expected.rawBody + expected.rest))
+                #expect(
+                    bytes.suffix(expected.rawBody.count + expected.rest.count).elementsEqual(
+                        expected.rawBody + expected.rest))
             }
         }
     }

@@ -5,7 +5,9 @@ import Testing
 
 @Suite("Create requests")
 struct CreateRequestTests {
-    private func parse(_ text: String) throws(DockerFailure) -> CreateRequest { try CreateRequest(ByteBuffer(string: text)) }
+    private func parse(_ text: String) throws(DockerFailure) -> CreateRequest {
+        try CreateRequest(ByteBuffer(string: text))
+    }
 
     static let tieTable: [(String, [String])] = [
         ("{}", []),
@@ -45,19 +47,36 @@ struct CreateRequestTests {
 
     @Test("A network that is only in NetworkingConfig is a tie, once")
     func endpoints() throws {
-        let text = #"{"HostConfig":{"NetworkMode":"n"},"NetworkingConfig":{"EndpointsConfig":{"n":{},"m":null,"bridge":{}}}}"#
+        let text =
+            #"{"HostConfig":{"NetworkMode":"n"},"NetworkingConfig":{"EndpointsConfig":{"n":{},"m":null,"bridge":{}}}}"#
         #expect(try parse(text).ties == ["network n", "network m"])
     }
 
     @Test("Fields are read whatever their case, and words may stand for lists of one")
     func fields() throws {
         let request = try parse(
-            #"{"image":"busybox","CMD":"date","entrypoint":["sh","-c"],"Labels":{"a":"b"},"tty":true,"OpenStdin":true,"Env":null}"#)
+            #"{"image":"busybox","CMD":"date","entrypoint":["sh","-c"],"Labels":{"a":"b"},"tty":true,"OpenStdin":true,"Env":null}"#
+        )
         #expect(request.image == "busybox")
         #expect(request.command == ["date"])
         #expect(request.entrypoint == ["sh", "-c"])
         #expect(request.labels == ["a": "b"])
         #expect(request.tty && request.openStdin && !request.attachStdin)
+    }
+
+    @Test("Host options at the top level count as old engines count them, and can be moved to where filters look")
+    func legacyHostOptions() throws {
+        let bare = try parse(#"{"Image":"a","privileged":true,"Binds":["/:/host"]}"#)
+        #expect(bare.host.privileged)
+        #expect(bare.ties == ["bind mount /", "privileged mode"])
+        #expect(
+            bare.withExplicitHostConfig().text == #"{"Image":"a","HostConfig":{"Binds":["/:/host"],"Privileged":true}}"#
+        )
+        let beside = try parse(#"{"Privileged":true,"Memory":5,"VolumeDriver":"x","HostConfig":{"Memory":0}}"#)
+        #expect(!beside.host.privileged)
+        #expect(beside.host.memory == 5)
+        #expect(beside.ties == ["volume driver x"])
+        #expect(beside.withExplicitHostConfig().text == #"{"HostConfig":{"Memory":5,"VolumeDriver":"x"}}"#)
     }
 
     @Test("Limits become resources")
@@ -88,7 +107,8 @@ struct CreateRequestTests {
         #expect(key == "96764c63d847ba88")
         let others = [
             #"{"Image":"busybox","Cmd":["sh","-c date"]}"#, #"{"Image":"busybox","Entrypoint":["sh","-c","date"]}"#,
-            #"{"Image":"busyboxsh","Cmd":["-c","date"]}"#, #"{"Image":"busybox","Entrypoint":["sh"],"Cmd":["-c","date"]}"#,
+            #"{"Image":"busyboxsh","Cmd":["-c","date"]}"#,
+            #"{"Image":"busybox","Entrypoint":["sh"],"Cmd":["-c","date"]}"#,
         ]
         let keys = try Set(others.map { try parse($0).workKey } + [key])
         #expect(keys.count == 5)
@@ -116,7 +136,9 @@ struct ImageReferenceTests {
         #expect(ImageReference(canonical)?.canonical == canonical)
     }
 
-    @Test("Bad references are none", arguments: ["", "A", "a//b", "a:", "a:b:c", "a@b", "/a", "a/", "-a", "a b", "a:-x", "a@sha256:zz"])
+    @Test(
+        "Bad references are none",
+        arguments: ["", "A", "a//b", "a:", "a:b:c", "a@b", "/a", "a/", "-a", "a b", "a:-x", "a@sha256:zz"])
     func bad(_ text: String) { #expect(ImageReference(text) == nil) }
 
     @Test("The two parameters of a pull make a reference and back")

@@ -83,7 +83,9 @@ struct QueryTests {
         #expect(Query(query.encoded) == query)
     }
 
-    @Test("Flags are read as Docker reads them", arguments: [("1", true), ("true", true), ("0", false), ("False", false), ("", false)])
+    @Test(
+        "Flags are read as Docker reads them",
+        arguments: [("1", true), ("true", true), ("0", false), ("False", false), ("", false)])
     func flags(_ value: String, _ expected: Bool) {
         #expect(Query("all=\(value)").flag("all") == expected)
     }

@@ -66,7 +66,9 @@ struct JSONTests {
 
     @Test(
         "Members that Go takes for one field are found out",
-        arguments: [#"{"a":1,"a":2}"#, #"{"Image":1,"image":2}"#, #"{"x":{"s":1,"\u017f":2}}"#, #"[{"k":1,"\u212a":1}]"#])
+        arguments: [
+            #"{"a":1,"a":2}"#, #"{"Image":1,"image":2}"#, #"{"x":{"s":1,"\u017f":2}}"#, #"[{"k":1,"\u212a":1}]"#,
+        ])
     func duplicates(_ text: String) throws {
         _ = try parse(text)
         #expect(throws: JSONError.self) { try parse(text, rejectDuplicates: true) }
@@ -88,7 +90,8 @@ struct JSONTests {
     @Test("Mutated documents never trap, and what parses is stable", arguments: 0..<16)
     func fuzz(_ seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
-        let text = #"{"Image":"a","Cmd":["x","\u00e9\ud83d\ude00"],"HostConfig":{"Memory":-1.5e3,"Binds":null,"T":[true]}}"#
+        let text =
+            #"{"Image":"a","Cmd":["x","\u00e9\ud83d\ude00"],"HostConfig":{"Memory":-1.5e3,"Binds":null,"T":[true]}}"#
         for _ in 0..<500 {
             let bytes = Array(text.utf8).mutated(&random)
             guard let json = try? JSON.parse(bytes) else { continue }

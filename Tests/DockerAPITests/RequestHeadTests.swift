@@ -12,7 +12,8 @@ struct RequestHeadTests {
 
     @Test("A head keeps its bytes verbatim and leaves what follows in the buffer")
     func verbatim() throws {
-        let text = "POST /v1.41/containers/create?name=web HTTP/1.1\r\nhOST:  docker \r\nX-Odd:\ta b\r\nContent-Length: 2\r\n\r\n"
+        let text =
+            "POST /v1.41/containers/create?name=web HTTP/1.1\r\nhOST:  docker \r\nX-Odd:\ta b\r\nContent-Length: 2\r\n\r\n"
         var buffer = ByteBuffer(string: text + "{}rest")
         var parser = HeadParser<RequestHead>()
         let head = try #require(try parser.parse(&buffer))
@@ -124,7 +125,9 @@ struct RequestHeadTests {
     func editing() throws {
         let head = try #require(
             try parse("GET /a?b HTTP/1.1\r\nhost: d\r\nX-A:  1\r\nX-B: 2\r\nx-a: 3\r\n\r\n"))
-        #expect(String(buffer: try head.withTarget("/c").raw) == "GET /c HTTP/1.1\r\nhost: d\r\nX-A:  1\r\nX-B: 2\r\nx-a: 3\r\n\r\n")
+        #expect(
+            String(buffer: try head.withTarget("/c").raw)
+                == "GET /c HTTP/1.1\r\nhost: d\r\nX-A:  1\r\nX-B: 2\r\nx-a: 3\r\n\r\n")
         #expect(String(buffer: try head.removing("x-A").raw) == "GET /a?b HTTP/1.1\r\nhost: d\r\nX-B: 2\r\n\r\n")
         #expect(try head.withHeader("X-A", "9").headers.all("x-a") == ["9"])
         #expect(throws: HTTPError.self) { try head.withHeader("X-A", "9\r\nX-C: 1") }

@@ -43,13 +43,15 @@ struct DockerClientTests {
         await fixture.end()
     }
 
-    @Test("Every framing gives the same body", arguments: [
-        "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\n\r\nhello world",
-        "HTTP/1.0 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
-        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
-    ])
+    @Test(
+        "Every framing gives the same body",
+        arguments: [
+            "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\nhello world",
+            "HTTP/1.0 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
+        ])
     func framings(_ answer: String) async throws {
         let fixture = try await EngineFixture { _ in .rawThenClose(answer) }
         let response = try await fixture.client.request("GET", "/x")
@@ -57,20 +59,27 @@ struct DockerClientTests {
         await fixture.end()
     }
 
-    @Test("An answer that breaks off is an error and not a short body", arguments: [
-        "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
-        "HTTP/1.1 200 OK\r\nContent-", "",
-    ])
+    @Test(
+        "An answer that breaks off is an error and not a short body",
+        arguments: [
+            "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+            "HTTP/1.1 200 OK\r\nContent-", "",
+        ])
     func brokenOff(_ answer: String) async throws {
         let fixture = try await EngineFixture { _ in .rawThenClose(answer) }
-        await #expect { try await fixture.client.request("POST", "/x") } throws: { ($0 as? EngineError)?.code == .closed }
+        await #expect { try await fixture.client.request("POST", "/x") } throws: {
+            ($0 as? EngineError)?.code == .closed
+        }
         await fixture.end()
     }
 
     @Test("An answer that is not HTTP is malformed")
     func malformed() async throws {
         let fixture = try await EngineFixture { _ in .raw("HTTP/1.1 200 OK\nA: b\n\n") }
-        await #expect { try await fixture.client.request("GET", "/x") } throws: { ($0 as? EngineError)?.code == .malformed }
+        await #expect { try await fixture.client.request("GET", "/x") } throws: {
+            ($0 as? EngineError)?.code == .malformed
+        }
         await fixture.end()
     }
 
@@ -124,7 +133,8 @@ struct DockerClientTests {
 
     @Test("A kept connection that the engine closed meanwhile is not noticed by the caller")
     func stale() async throws {
-        let fixture = try await EngineFixture { request in request.connection == 1 ? .json([:]) : .json(["again": true]) }
+        let fixture = try await EngineFixture { request in request.connection == 1 ? .json([:]) : .json(["again": true])
+        }
         _ = try await fixture.client.request("GET", "/x")
         await fixture.engine.stop()
         try await fixture.engine.start()
@@ -143,6 +153,18 @@ struct DockerClientTests {
         }
         let answer = try await fixture.client.stream("POST", "/images/load", body: .stream(pieces))
         #expect(try await answer.collect().json() == 2_000_000)
+        await fixture.end()
+    }
+
+    @Test("A reader who does not read slows the engine down, and gets every byte in the end")
+    func backPressure() async throws {
+        let size = 16 << 20
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n" + String(repeating: "a", count: size)
+        let fixture = try await EngineFixture { $0.line == "GET /big" ? .raw(text) : .json([:]) }
+        let big = try await fixture.client.stream("GET", "/big")
+        for _ in 0..<50 { try await fixture.client.request("GET", "/small").checked() }
+        #expect(fixture.engine.answersSent == 0)
+        #expect(try await big.collect().body.readableBytes == size)
         await fixture.end()
     }
 

@@ -15,10 +15,13 @@ struct EngineWatchTests {
     }
 
     private static func event(_ action: String, _ nano: Int64) -> JSON {
-        ["Type": "container", "Action": .string(action), "Actor": ["ID": "c1", "Attributes": ["name": "web"]], "timeNano": .int(nano)]
+        [
+            "Type": "container", "Action": .string(action), "Actor": ["ID": "c1", "Attributes": ["name": "web"]],
+            "timeNano": .int(nano),
+        ]
     }
 
-    private static let script: FakeEngine.Script = { request in
+    private nonisolated static let script: FakeEngine.Script = { request in
         switch request.line {
         case "GET /version": .json(["Version": "1.0", "ApiVersion": "1.41", "Os": "linux", "Arch": "amd64"])
         case "GET /info": .json(["NCPU": 2, "MemTotal": 1024, "DockerRootDir": "/var/lib/docker"])
@@ -59,6 +62,23 @@ struct EngineWatchTests {
         try await fixture.engine.emit(Self.event("create", 1_000_000_006))
         #expect(await iterator.next() == .event("destroy"))
         #expect(await iterator.next() == .event("create"))
+        running.cancel()
+        await running.value
+        await fixture.end()
+    }
+
+    @Test("An engine that hangs with its connections open is told to be down")
+    func hanging() async throws {
+        let fixture = try await EngineFixture { $0.line == "GET /_ping" ? .silence : Self.script($0) }
+        let (told, tell) = AsyncStream<Told>.makeStream()
+        let watch = EngineWatch(
+            client: fixture.client, logger: Logger(label: "test"),
+            handlers: .init(up: { tell.yield(.up($0.platform, $1.count)) }, down: { tell.yield(.down($0.code)) }),
+            pingInterval: .milliseconds(5), pingTimeout: .milliseconds(20))
+        let running = Task { await watch.run() }
+        var iterator = told.makeAsyncIterator()
+        #expect(await iterator.next() == .up("linux/amd64", 1))
+        #expect(await iterator.next() == .down(.timeout))
         running.cancel()
         await running.value
         await fixture.end()

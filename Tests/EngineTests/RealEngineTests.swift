@@ -38,8 +38,11 @@ struct RealEngineTests {
                 }))
         let running = Task { await watch.run() }
         for await _ in ready { break }
-        let body: JSON = ["Image": "busybox", "Cmd": ["sh", "-c", "echo hello; read x; exit 3"], "OpenStdin": true, "Tty": false]
-        let created = try await client.request("POST", "/containers/create?name=\(name)", body: body.buffer).checked().json()
+        let body: JSON = [
+            "Image": "busybox", "Cmd": ["sh", "-c", "echo hello; read x; exit 3"], "OpenStdin": true, "Tty": false,
+        ]
+        let created = try await client.request("POST", "/containers/create?name=\(name)", body: body.buffer).checked()
+            .json()
         let id = try #require(created["Id"]?.stringValue)
         try await client.request("POST", "/containers/\(id)/start").checked()
         let inspected = try await client.request("GET", "/containers/\(id)/json").checked().json()
