@@ -13,7 +13,9 @@ package protocol Ledger: Sendable {
     /// Merges what a node says of its workloads, each only where its version is newer than the one kept.
     ///
     /// Idempotent and order-free. A workload not known yet is taken in when the node is its origin or its target; one that
-    /// is known is changed only by its kept origin or target, and keeps its origin and tenant. Anything else is left aside.
+    /// is known is changed only by its kept origin or target, or by the target of a later epoch (which a ledger that was
+    /// restored from a backup has lost), and keeps its origin and tenant. Anything else is left aside. That a node reports
+    /// only its own tenant's workloads is for the caller to see to.
     ///
     /// - Returns: the workloads that changed, as they are now, but **without the decision** unless the update carried it:
     ///   it does not change with reports, and reading it each time would cost more than the report.

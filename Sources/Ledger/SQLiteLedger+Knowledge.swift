@@ -13,7 +13,7 @@ extension SQLiteLedger {
                     INSERT INTO duration (workKey, json, changedAt) VALUES (?, ?, ?)
                     ON CONFLICT (workKey) DO UPDATE SET json = excluded.json, changedAt = excluded.changedAt
                     """
-            ).execute(arguments: [workKey, try JSONEncoder().encode(estimate), now])
+            ).execute(arguments: [workKey, try LedgerJSON.encode(estimate), now])
             return .success(())
         }
     }
@@ -25,7 +25,7 @@ extension SQLiteLedger {
     private static func estimate(_ workKey: String, from database: Database) throws -> WorkEstimate? {
         let statement = try database.cachedStatement(sql: "SELECT json FROM duration WHERE workKey = ?")
         guard let json = try Data.fetchOne(statement, arguments: [workKey]) else { return nil }
-        return try JSONDecoder().decode(WorkEstimate.self, from: json)
+        return try LedgerJSON.decode(WorkEstimate.self, from: json)
     }
 
     package func setting(_ key: String) async throws(LedgerError) -> String? {

@@ -5,7 +5,7 @@ import GRDB
 extension SQLiteLedger {
     package func upsertNode(_ node: Node) async throws(LedgerError) {
         try await commits.write { database in
-            let json = try JSONEncoder().encode(node)
+            let json = try LedgerJSON.encode(node)
             try database.cachedStatement(
                 sql: """
                     INSERT INTO node (id, tenant, json) VALUES (?, ?, ?)
@@ -18,9 +18,8 @@ extension SQLiteLedger {
 
     package func nodes() async throws(LedgerError) -> [Node] {
         try await reading { database in
-            let decoder = JSONDecoder()
-            return try Data.fetchAll(database, sql: "SELECT json FROM node ORDER BY id")
-                .map { try decoder.decode(Node.self, from: $0) }
+            try Data.fetchAll(database, sql: "SELECT json FROM node ORDER BY id")
+                .map { try LedgerJSON.decode(Node.self, from: $0) }
         }
     }
 

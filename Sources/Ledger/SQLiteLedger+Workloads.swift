@@ -26,10 +26,12 @@ extension SQLiteLedger {
             let new = update.workload
             return node == new.origin || node == new.target ? new : nil
         }
-        guard node == known.origin || node == known.target, var new = known.applying(update) else { return nil }
-        new.origin = known.origin
-        new.tenant = known.tenant
-        return new
+        guard let new = known.applying(update) else { return nil }
+        // A placement that the ledger does not know is one that it lost, as when it was restored from a backup.
+        let wasLost =
+            node == new.target && new.version.epoch > known.version.epoch && update.workload.origin == known.origin
+            && update.workload.tenant == known.tenant
+        return node == known.origin || node == known.target || wasLost ? new : nil
     }
 
     package func place(_ lease: Workload) async throws(LedgerError) -> Workload {

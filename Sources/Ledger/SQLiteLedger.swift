@@ -85,11 +85,10 @@ package final class SQLiteLedger: Ledger {
         try database.execute(sql: "PRAGMA max_page_count = \(max(1, size.bytes / page))")
     }
 
-    /// Whether a commit waits for the disk: 2 is FULL.
-    package func synchronousLevel() async throws(LedgerError) -> Int {
-        try await commits.write { database in
-            .success(try Int.fetchOne(database, sql: "PRAGMA synchronous") ?? 0)
-        }
+    /// Any statement, for tests and repair, and the first number that it answers.
+    @discardableResult
+    package func execute(_ sql: String) async throws(LedgerError) -> Int? {
+        try await commits.write { database in .success(try Int.fetchOne(database, sql: sql)) }
     }
 
     /// Reads from a snapshot that holds every write that has returned.

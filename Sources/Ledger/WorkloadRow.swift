@@ -38,13 +38,17 @@ enum WorkloadRow {
         let statement = try database.cachedStatement(sql: upsert)
         try statement.execute(arguments: [
             w.id.hex, w.tenant.name, w.origin.name, w.target.name, w.state.rawValue, Int64(bitPattern: w.version.epoch),
-            Int64(bitPattern: w.version.sequence), w.containerID, w.name, w.image, w.resources.cpus,
-            w.resources.memory.bytes, w.exitCode, w.error, w.createdAt, w.startedAt, w.finishedAt, w.workKey, changedAt,
+            Int64(bitPattern: w.version.sequence), w.containerID, w.name, w.image, known(w.resources.cpus),
+            w.resources.memory.bytes, w.exitCode, w.error, known(w.createdAt), known(w.startedAt), known(w.finishedAt),
+            w.workKey, changedAt,
         ])
         guard let decision = w.decision else { return }
-        let json = try JSONEncoder().encode(decision)
+        let json = try LedgerJSON.encode(decision)
         try database.cachedStatement(sql: upsertDecision).execute(arguments: [w.id.hex, json])
     }
+
+    /// SQLite takes a number that is none for NULL, which would make the whole report fail.
+    private static func known(_ number: Double) -> Double { number.isNaN ? 0 : number }
 
     /// With their decisions, newest first.
     static func fetchAll(
@@ -55,11 +59,10 @@ enum WorkloadRow {
             WHERE \(condition) ORDER BY createdAt DESC, id
             """
         let cursor = try Row.fetchCursor(try database.cachedStatement(sql: sql), arguments: arguments)
-        let decoder = JSONDecoder()
         var workloads: [Workload] = []
         while let row = try cursor.next() {
             var workload = try decode(row)
-            if let json: Data = row[18] { workload.decision = try decoder.decode(Decision.self, from: json) }
+            if let json: Data = row[18] { workload.decision = try LedgerJSON.decode(Decision.self, from: json) }
             workloads.append(workload)
         }
         return workloads
