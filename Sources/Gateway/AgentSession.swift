@@ -11,7 +11,7 @@ final class AgentSession: Sendable {
         var pushed: UInt64?
         /// What the node has reported on this connection, and the sum over it.
         var mirror: [WorkloadID: Version] = [:]
-        var checksum = ReportChecksum()
+        var checksum = InventoryChecksum()
         var beatsUntilAsking = 0
     }
 
@@ -45,7 +45,7 @@ final class AgentSession: Sendable {
         state.withLock { state in
             if isFull {
                 state.mirror = [:]
-                state.checksum = ReportChecksum()
+                state.checksum = InventoryChecksum()
             }
             for workload in workloads {
                 if let old = state.mirror.removeValue(forKey: workload.id) { state.checksum.remove(workload.id, old) }
@@ -61,7 +61,7 @@ final class AgentSession: Sendable {
     /// Asked at most every fifth heartbeat, so that a ledger that fails does not make every node report without end.
     func wantsFullReport(checksum: UInt64, count: UInt64) -> Bool {
         state.withLock { state in
-            guard state.checksum.value != checksum || state.checksum.count != count else {
+            guard state.checksum.value != checksum || UInt64(state.mirror.count) != count else {
                 state.beatsUntilAsking = 0
                 return false
             }

@@ -36,11 +36,11 @@ extension Gateway {
             if report.full { updates += try await lost(at: session.node, reported: Set(reported.map(\.id))) }
             let applied = try await ledger.apply(updates.map(WorkloadUpdate.init), from: session.node)
             registry.committed(applied)
-            await learn(from: applied)
             session.note(reported, isFull: report.full)
             var ack = Lighter_V1_ReportAck()
             ack.sequence = report.sequence
             session.peer.send(.reportAck(ack))
+            await learn(from: applied)
         } catch {
             logger.error(
                 "a report was not recorded; the node will send it again",
@@ -93,9 +93,14 @@ extension Gateway {
         }
         guard !runs.isEmpty else { return }
         registry.learn(runs)
-        for run in runs {
-            do { try await ledger.learn(run.key, coreSeconds: run.coreSeconds) } catch {
-                logger.warning("a run's duration was not kept", metadata: ["error": "\(error)"])
+        await withDiscardingTaskGroup { group in
+            // Together, so that the ledger commits them together.
+            for run in runs {
+                group.addTask {
+                    do { try await self.ledger.learn(run.key, coreSeconds: run.coreSeconds) } catch {
+                        self.logger.warning("a run's duration was not kept", metadata: ["error": "\(error)"])
+                    }
+                }
             }
         }
     }

@@ -3,9 +3,12 @@ package import Link
 
 /// How a gateway behaves.
 package struct GatewayConfiguration: Sendable {
+    /// This release of the gateway.
+    package static let release = "0.1.0"
+
     package var host = "0.0.0.0"
     package var port = 7700
-    package var version = ""
+    package var version = Self.release
     /// The fleet's default policy, below each device's own.
     package var policy = PolicyOverrides()
     package var heartbeat = Duration.seconds(1)

@@ -76,14 +76,14 @@ extension GatewaySession {
     func beat(on control: ControlStream) {
         let node = describe(control.link)
         let now = NIODeadline.now()
-        let (connection, reports, checksum, isSilent) = state.withLock { state in
+        let (connection, reports, fingerprint, isSilent) = state.withLock { state in
             let patience = max(.seconds(5), TimeAmount.nanoseconds(Int64((state.roundTrip ?? 0) * 8e9)))
             state.outbox.resend(sentBefore: now - patience)
             // All news goes first, so that the checksum is over what the gateway will have seen by then.
             let reports = state.outbox.news(now: now, isUrgent: true)
             let silence = max(.seconds(10), state.heartbeat * 5)
             let isSilent = now - state.lastHeartbeatAck > silence
-            return (state.connection, reports, state.outbox.checksum, isSilent)
+            return (state.connection, reports, state.outbox.fingerprint, isSilent)
         }
         guard let connection, connection.control === control else { return }
         if isSilent {
@@ -93,8 +93,8 @@ extension GatewaySession {
         send(reports, on: connection)
         var heartbeat = Lighter_V1_Heartbeat()
         heartbeat.node = Lighter_V1_NodeMessage(node)
-        heartbeat.checksum = checksum.value
-        heartbeat.workloads = checksum.count
+        heartbeat.checksum = fingerprint.checksum
+        heartbeat.workloads = UInt64(fingerprint.count)
         heartbeat.sentAt = now.uptimeNanoseconds
         control.send(.heartbeat(heartbeat))
     }

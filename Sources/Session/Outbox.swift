@@ -26,7 +26,8 @@ struct Outbox {
 
     init(sequence: SequenceReservation) { self.sequence = sequence }
 
-    var checksum: ReportChecksum { book.checksum }
+    /// The inventory's checksum and size, as heartbeats carry them.
+    var fingerprint: (checksum: UInt64, count: Int) { book.fingerprint }
     var hasNews: Bool { book.hasNews }
     var isIdle: Bool { inFlight.isEmpty }
     /// Whether the gateway has acknowledged everything.

@@ -80,12 +80,9 @@ struct ReportBook {
         dirty = Set(entries.keys)
     }
 
-    /// Over all workloads that are not removed; equals the gateway's when it has received every report.
-    var checksum: ReportChecksum {
-        var sum = ReportChecksum()
-        for entry in entries.values where entry.workload.state != .removed {
-            sum.add(entry.workload.id, entry.workload.version)
-        }
-        return sum
+    /// The inventory's fingerprint and size without what is removed: the gateway's too, once it has every report.
+    var fingerprint: (checksum: UInt64, count: Int) {
+        let present = entries.values.lazy.map(\.workload).filter { $0.state != .removed }
+        return (InventoryChecksum(present).value, present.count)
     }
 }

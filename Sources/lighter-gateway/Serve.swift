@@ -1,0 +1,81 @@
+import ArgumentParser
+import Authority
+import Fleet
+import Gateway
+import Ledger
+import Logging
+import NIOCore
+import NIOPosix
+import Session
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Runs the gateway until it is told to stop.")
+
+    @OptionGroup var options: DataOption
+
+    @Option(help: "HOST:PORT to listen on.")
+    var listen = "0.0.0.0:7700"
+
+    @Option(help: "The name of a new fleet.")
+    var fleet = "lighter"
+
+    @Option(help: "The fleet's default policy: local, remote, threshold or completion.")
+    var policy: String?
+
+    @Option(help: "HOST:PORT that other machines dial, where it differs from --listen.")
+    var advertise: String?
+
+    @Option(help: "trace, debug, info, notice, warning, error or critical.")
+    var logLevel = "info"
+
+    func validate() throws {
+        for text in [listen, advertise ?? listen] {
+            do { _ = try Endpoint(text) } catch { throw ValidationError("\(error)") }
+        }
+        guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("--log-level \(logLevel): unknown") }
+        do { _ = try overrides() } catch { throw ValidationError("\(error)") }
+    }
+
+    private func overrides() throws(FleetError) -> PolicyOverrides {
+        var overrides = PolicyOverrides()
+        if let policy { try overrides.set("policy", policy, shownAs: "--policy") }
+        return overrides
+    }
+
+    func run() async throws {
+        let level = Logger.Level(rawValue: logLevel) ?? .info
+        var logger = Logger(label: "lighter-gateway") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = level
+        let directory = try GatewayDirectory(options.data)
+        let ledger = try SQLiteLedger(path: directory.ledgerPath)
+        let authority = try directory.authority(fleet: fleet)
+        let endpoint = try Endpoint(listen)
+        var configuration = GatewayConfiguration()
+        configuration.host = endpoint.host
+        configuration.port = endpoint.port
+        configuration.policy = try overrides()
+        let group = MultiThreadedEventLoopGroup.singleton
+        let gateway = try await Gateway(
+            configuration: configuration, authority: authority, ledger: ledger, group: group, logger: logger)
+        let address = try await gateway.bind()
+        try directory.record(address: Self.local(endpoint.host, port: address.port ?? endpoint.port))
+        logger.info(
+            "serving",
+            metadata: [
+                "fleet": "\(authority.fleet)", "listen": "\(Endpoint(host: endpoint.host, port: address.port ?? 0))",
+                "join": "\(advertise ?? listen)",
+            ])
+        await TerminationSignal.run { await gateway.run() }
+        await ledger.close()
+        logger.info("stopped")
+    }
+
+    /// How this machine itself reaches what listens on `host`.
+    private static func local(_ host: String, port: Int) -> String {
+        switch host {
+        case "0.0.0.0": "127.0.0.1:\(port)"
+        case "::": "[::1]:\(port)"
+        default: Endpoint(host: host, port: port).description
+        }
+    }
+}
