@@ -33,7 +33,8 @@ struct FrameDecoder {
     /// The next whole header or piece of payload; nil when more bytes are needed.
     mutating func next() throws(Malformed) -> Event? {
         if remaining > 0 {
-            guard let piece = input.readSlice(length: min(remaining, input.readableBytes)), piece.readableBytes > 0 else {
+            guard let piece = input.readSlice(length: min(remaining, input.readableBytes)), piece.readableBytes > 0
+            else {
                 return nil
             }
             remaining -= piece.readableBytes

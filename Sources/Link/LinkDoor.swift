@@ -32,7 +32,8 @@ final class LinkDoor: Sendable {
         }
         guard admitted else {
             logger.warning(
-                "turning a connection away: too many handshakes under way", metadata: ["limit": "\(configuration.handshakes)"])
+                "turning a connection away: too many handshakes under way",
+                metadata: ["limit": "\(configuration.handshakes)"])
             return channel.eventLoop.makeFailedFuture(
                 LinkError(.tooManyStreams, "too many handshakes are under way; try again in a moment"))
         }

@@ -47,7 +47,8 @@ extension LinkHandshake {
         }
         switch error.errnoCode {
         case ECONNREFUSED:
-            return LinkError(.refused, "nobody listens there; is the peer running, and is the port right?", cause: error)
+            return LinkError(
+                .refused, "nobody listens there; is the peer running, and is the port right?", cause: error)
         case EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL:
             return LinkError(.unreachable, "there is no route to the peer; is the network up?", cause: error)
         case ETIMEDOUT:

@@ -52,7 +52,8 @@ final class LinkHandshake: ChannelInboundHandler, RemovableChannelHandler {
                 context,
                 LinkError(
                     .notALighterPeer,
-                    "the peer speaks TLS, but not \(LinkTLS.applicationProtocol) (\(negotiated ?? "no protocol")); check address and port"))
+                    "the peer speaks TLS, but not \(LinkTLS.applicationProtocol) (\(negotiated ?? "no protocol")); check address and port"
+                ))
             return
         }
         do {
@@ -66,7 +67,9 @@ final class LinkHandshake: ChannelInboundHandler, RemovableChannelHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) { fail(context, Self.explain(error)) }
 
     func channelInactive(context: ChannelHandlerContext) {
-        fail(context, LinkError(.handshakeFailed, "the peer closed the connection during the TLS handshake; see its log"))
+        fail(
+            context, LinkError(.handshakeFailed, "the peer closed the connection during the TLS handshake; see its log")
+        )
         context.fireChannelInactive()
     }
 

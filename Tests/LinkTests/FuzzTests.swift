@@ -24,7 +24,9 @@ struct FuzzTests {
     func decoder(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<200 {
-            var bytes = (0..<Int.random(in: 0...200, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+            var bytes = (0..<Int.random(in: 0...200, using: &random)).map { _ in
+                UInt8.random(in: 0...255, using: &random)
+            }
             // Mostly valid beginnings, or every run would end at the first byte.
             if bytes.count > 2, Bool.random(using: &random) { bytes.replaceSubrange(0..<2, with: [0, bytes[1] & 3]) }
             let whole = Self.summary(of: [bytes])
@@ -59,7 +61,8 @@ struct FuzzTests {
         let own = peer.link.openStream { $0.eventLoop.makeSucceededVoidFuture() }
         for _ in 0..<400 where !peer.isClosed {
             var frame = FrameHeader(
-                kind: [.data, .data, .windowUpdate, .windowUpdate, .ping, .goAway].randomElement(using: &random) ?? .ping,
+                kind: [.data, .data, .windowUpdate, .windowUpdate, .ping, .goAway].randomElement(using: &random)
+                    ?? .ping,
                 flags: FrameFlags(rawValue: UInt16.random(in: 0...15, using: &random)),
                 stream: UInt32.random(in: 0...12, using: &random),
                 length: UInt32.random(in: 0...300, using: &random))

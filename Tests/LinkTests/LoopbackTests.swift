@@ -107,7 +107,9 @@ struct LoopbackTests {
             fleet: mixed.fleet, certificateChainPEM: mixed.certificateChainPEM, keyPEM: mixed.keyPEM,
             caPEM: fleet.node.caPEM, ticketPublicKey: mixed.ticketPublicKey)
         #expect(try await fleet.refusal(from: listener, tls: LinkTLS.client(credentials: mixed)) == .unknownAuthority)
-        #expect(try await fleet.refusal(from: listener, tls: LinkTLS.client(credentials: foreign.node)) == .unknownAuthority)
+        #expect(
+            try await fleet.refusal(from: listener, tls: LinkTLS.client(credentials: foreign.node)) == .unknownAuthority
+        )
 
         let old = try fleet.authority.credentials(
             for: Fleetlet.nodeIdentity, validFor: .seconds(60), now: Date(timeIntervalSinceNow: -86_400))

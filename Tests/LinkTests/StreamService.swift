@@ -64,6 +64,7 @@ final class StreamService: ChannelInboundHandler {
         switch kind {
         case UInt8(ascii: "e"): context.write(wrapOutboundOut(bytes), promise: nil)
         case UInt8(ascii: "s"): sum.add(bytes)
+        case UInt8(ascii: "n"): count(&bytes, context)
         case UInt8(ascii: "b"):
             size.writeImmutableBuffer(bytes)
             if let count = size.readInteger(as: UInt64.self) {
@@ -72,6 +73,19 @@ final class StreamService: ChannelInboundHandler {
             }
         default: context.close(promise: nil)
         }
+    }
+
+    /// Sums up as many bytes as the first eight say, and answers then.
+    private func count(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) {
+        if size.readableBytes < 8, let part = bytes.readSlice(length: min(8 - size.readableBytes, bytes.readableBytes))
+        {
+            size.writeImmutableBuffer(part)
+            if size.readableBytes == 8 { left = size.getInteger(at: size.readerIndex) ?? 0 }
+        }
+        guard size.readableBytes == 8 else { return }
+        sum.add(bytes)
+        left -= min(left, UInt64(bytes.readableBytes))
+        if left == 0 { context.writeAndFlush(wrapOutboundOut(ByteBuffer(integer: sum.value)), promise: nil) }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { context.flush() }
@@ -94,7 +108,7 @@ final class StreamService: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case ChannelEvent.inputClosed = event else { return }
         if kind == UInt8(ascii: "s") { context.write(wrapOutboundOut(ByteBuffer(integer: sum.value)), promise: nil) }
-        if kind == UInt8(ascii: "e") || kind == UInt8(ascii: "s") { context.close(mode: .output, promise: nil) }
+        if kind != UInt8(ascii: "b"), kind != 0 { context.close(mode: .output, promise: nil) }
     }
 
     static let acceptor: StreamAcceptor = { channel, _ in

@@ -4,7 +4,9 @@
 //	yamuxpeer dial ADDRESS    drives a server through every check; prints "ok"
 //
 // Each stream begins with one byte that says what it is: 'e' echoes until the end of input, 'b' and eight bytes of
-// length (network order) sends that many bytes of a pattern, 's' reads to the end and answers their CRC-32.
+// length (network order) sends that many bytes of a pattern, 's' reads to the end and answers their CRC-32, 'n' and
+// eight bytes of length does so after that many bytes. This client uses 'n': once it has closed a stream, the reference
+// reads no more from it than it has received already.
 package main
 
 import (
@@ -134,18 +136,19 @@ func dial(address string) error {
 	return nil
 }
 
-// bulk sends a pattern, half-closes, and compares the checksum that comes back.
+// bulk sends a pattern and compares the checksum that comes back.
 func bulk(session *yamux.Session, size int64) error {
 	stream, err := session.OpenStream()
 	if err != nil {
 		return err
 	}
-	stream.Write([]byte("s"))
+	defer stream.Close()
+	stream.Write([]byte("n"))
+	binary.Write(stream, binary.BigEndian, uint64(size))
 	sum := crc32.NewIEEE()
 	if _, err := io.CopyN(io.MultiWriter(stream, sum), &pattern{}, size); err != nil {
 		return err
 	}
-	stream.Close() // yamux's Close is a half-close: reading goes on
 	var answer uint32
 	if err := binary.Read(stream, binary.BigEndian, &answer); err != nil {
 		return err
@@ -161,10 +164,10 @@ func echo(session *yamux.Session, text string) error {
 	if err != nil {
 		return err
 	}
+	defer stream.Close()
 	stream.Write([]byte("e" + text))
-	stream.Close()
-	answer, err := io.ReadAll(stream)
-	if err != nil {
+	answer := make([]byte, len(text))
+	if _, err := io.ReadFull(stream, answer); err != nil {
 		return err
 	}
 	if string(answer) != text {
