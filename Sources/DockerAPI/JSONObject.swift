@@ -59,7 +59,33 @@ package struct JSONObject: Sendable, Hashable {
 /// Besides `A-Z` two characters fold to ASCII letters: U+017F (long s) and U+212A (Kelvin sign). A filter that forgets them
 /// lets `HoſtConfig` through as an unknown member, and the engine reads it as HostConfig.
 enum GoFold {
-    static func equal(_ a: String, _ b: String) -> Bool { fold(a).elementsEqual(fold(b)) }
+    /// Allocates nothing unless a character past ASCII is where the two differ.
+    static func equal(_ a: String, _ b: String) -> Bool {
+        var left = a.utf8.makeIterator()
+        var right = b.utf8.makeIterator()
+        while true {
+            switch (left.next(), right.next()) {
+            case (nil, nil): return true
+            case (let x?, let y?):
+                if ASCII.lower(x) == ASCII.lower(y) { continue }
+                if x < 0x80, y < 0x80 { return false }
+                return fold(a).elementsEqual(fold(b))
+            // Nothing folds to nothing: the longer one has a character more.
+            default: return false
+            }
+        }
+    }
+
+    /// Equal for names that are equal here; seeded by the process, so that nobody can aim at collisions.
+    static func hash(_ text: String) -> Int {
+        var hasher = Hasher()
+        if text.utf8.allSatisfy({ $0 < 0x80 }) {
+            for byte in text.utf8 { hasher.combine(ASCII.lower(byte)) }
+        } else {
+            for byte in fold(text) { hasher.combine(byte) }
+        }
+        return hasher.finalize()
+    }
 
     static func fold(_ text: String) -> [UInt8] {
         if text.utf8.allSatisfy({ $0 < 0x80 }) { return text.utf8.map(ASCII.lower) }

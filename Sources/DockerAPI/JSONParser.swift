@@ -87,12 +87,16 @@ struct JSONParser {
 
     private mutating func object() throws(JSONError) -> JSON {
         var members: [JSONObject.Member] = []
-        var seen: Set<[UInt8]> = []
+        var seen: Set<Int> = []
         if take(UInt8(ascii: "}")) { return .object(JSONObject(members)) }
         while true {
             guard peek == UInt8(ascii: "\"") else { throw fail("expected a member's name") }
             let key = try string()
-            if rejectDuplicates, !seen.insert(GoFold.fold(key)).inserted { throw fail("a second member '\(key)'") }
+            if rejectDuplicates, !seen.insert(GoFold.hash(key)).inserted,
+                members.contains(where: { GoFold.equal($0.key, key) })
+            {
+                throw fail("a second member '\(key)'")
+            }
             skipSpace()
             guard take(UInt8(ascii: ":")) else { throw fail("expected ':'") }
             skipSpace()
