@@ -32,6 +32,6 @@ struct Explain: AsyncParsableCommand {
         guard let decision = workload.decision else {
             return head + "\nNo decision is recorded: the node has reported it, but the gateway did not place it."
         }
-        return head + "\n\n" + decision.explanation()
+        return head + "\n\n" + decision.explanation().trimmed
     }
 }
