@@ -16,7 +16,8 @@ final class LinkHandshake: ChannelInboundHandler, RemovableChannelHandler {
     private let acceptor: StreamAcceptor
     private let established: EventLoopPromise<LinkConnection>
     private var limit: Scheduled<Void>?
-    private var failure: LinkError?
+    /// Failed, or handed over to the link's own handler.
+    private var isDone = false
 
     init(
         role: LinkRole, configuration: LinkConfiguration, logger: Logger, acceptor: @escaping StreamAcceptor,
@@ -40,7 +41,10 @@ final class LinkHandshake: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { limit?.cancel() }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        limit?.cancel()
+        if !isDone { established.fail(LinkError(.closed, "this end gave the connection up during the handshake")) }
+    }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case .handshakeCompleted(let negotiated)? = event as? TLSUserEvent else {
@@ -79,22 +83,28 @@ final class LinkHandshake: ChannelInboundHandler, RemovableChannelHandler {
             eventLoop: context.eventLoop, acceptor: acceptor)
         let link = LinkConnection(peer: peer, handler: handler, eventLoop: context.eventLoop)
         handler.connection = link
+        try context.pipeline.syncOperations.addHandler(handler, position: .after(self))
+        isDone = true
         let established = established
         switch role {
         case .server: established.succeed(link)
         case .client:
             // In TLS 1.3 the client is done before the server has looked at its certificate: only an answer tells.
+            let silence = LinkError(.timedOut, "the peer shook hands and then said nothing; is it overloaded?")
+            let limit = context.eventLoop.scheduleTask(in: TimeAmount(configuration.handshakeTimeout)) {
+                link.close(silence)
+            }
             handler.firstFrame.futureResult.whenComplete { result in
+                limit.cancel()
                 established.completeWith(result.map { link })
             }
         }
-        try context.pipeline.syncOperations.addHandler(handler, position: .after(self))
         context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
     }
 
     private func fail(_ context: ChannelHandlerContext, _ error: LinkError) {
-        guard failure == nil else { return }
-        failure = error
+        guard !isDone else { return }
+        isDone = true
         established.fail(error)
         context.close(promise: nil)
     }

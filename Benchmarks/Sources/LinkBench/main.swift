@@ -1,6 +1,6 @@
 // Figures of room Link over loopback: two processes, TLS 1.3 with both ends authenticated.
 //
-//   swift build -c release --product LinkBench && .build/release/LinkBench
+//   swift build -c release --product LinkBench && .build/release/LinkBench [quick]
 //
 // Prints echo latency, messages per second with 200 in flight on 200 streams, bulk GB/s, and bytes per idle stream.
 
@@ -16,6 +16,7 @@ import Trust
 
 let quiet = Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }
 let loop = MultiThreadedEventLoopGroup.singleton.next()
+let scale = CommandLine.arguments.contains("quick") ? 100 : 1
 let directory = "\(NSTemporaryDirectory())link-bench-\(ProcessInfo.processInfo.processIdentifier)"
 
 /// Writes what it reads until told (by a first byte `d`) to discard.
@@ -176,12 +177,12 @@ func residentBytes() -> Int {
 }
 
 func measure(_ link: LinkConnection) async throws {
-    _ = try await run(link) { Pinger(count: 2000, done: $0) }
-    let times = try await run(link) { Pinger(count: 20_000, done: $0) }.sorted()
+    _ = try await run(link) { Pinger(count: 2000 / scale, done: $0) }
+    let times = try await run(link) { Pinger(count: 20_000 / scale, done: $0) }.sorted()
     print("echo, 64 bytes: median \(times[times.count / 2] / 1000) us, 99 % \(times[times.count * 99 / 100] / 1000) us")
 
     for (streams, each) in [(1, 200), (200, 1)] {
-        let count = 2_000_000
+        let count = 2_000_000 / scale
         let began = NIODeadline.now()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<streams {
@@ -196,7 +197,7 @@ func measure(_ link: LinkConnection) async throws {
     }
 
     for _ in 0..<3 {
-        let bytes = 4 << 30
+        let bytes = (4 << 30) / scale
         let began = NIODeadline.now()
         try await run(link) { Pusher(bytes: bytes, done: $0) }
         let seconds = Double((NIODeadline.now() - began).nanoseconds) / 1e9
