@@ -33,8 +33,8 @@ final class GroupCommit: Sendable {
 
     /// Does `work` in a transaction that it shares with others, and returns when that is durable.
     ///
-    /// - Parameter work: may be done twice; throws only when the database fails. A refusal that is the caller's own affair
-    ///   is returned as a failure, before anything was written.
+    /// - Parameter work: may be done twice; throws only when the database fails. A refusal that is the caller's own
+    ///   affair is returned as a failure, before anything was written.
     func write<Value: Sendable>(
         _ work: @escaping @Sendable (Database) throws -> Result<Value, LedgerError>
     ) async throws(LedgerError) -> Value {

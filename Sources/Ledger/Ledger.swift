@@ -5,19 +5,19 @@ package import Fleet
 /// Promises of every implementation:
 /// - A write returns only after it is durable; what was acknowledged survives the process being killed.
 /// - A write happens wholly or not at all. One that throws changed nothing and can be tried again.
-/// - Every method may be called from any task, by many at once; a reader sees every write that returned before it began.
+/// - Every method may be called from any task, by many at once; a reader sees each write that returned before it began.
 /// - Errors say what to do (`LedgerError`); after a passing failure (full disk) the same ledger works again.
 package protocol Ledger: Sendable {
     // MARK: Workloads
 
     /// Merges what a node says of its workloads, each only where its version is newer than the one kept.
     ///
-    /// Idempotent and order-free. A workload not known yet is taken in when the node is its origin or its target; one that
-    /// is known is changed only by its kept origin or target, or by the target of a later epoch (which a ledger that was
-    /// restored from a backup has lost), and keeps its origin and tenant. Anything else is left aside. That a node reports
-    /// only its own tenant's workloads is for the caller to see to.
+    /// Idempotent and order-free. A workload not known yet is taken in when the node is its origin or its target; one
+    /// that is known is changed only by its kept origin or target, or by the target of a later epoch (which a ledger
+    /// that was restored from a backup has lost), and keeps its origin and tenant. Anything else is left aside. That a
+    /// node reports only its own tenant's workloads is for the caller to see to.
     ///
-    /// - Returns: the workloads that changed, as they are now, but **without the decision** unless the update carried it:
+    /// - Returns: the workloads that changed, as they are now, but **without the decision** unless the update had one:
     ///   it does not change with reports, and reading it each time would cost more than the report.
     func apply(_ updates: [WorkloadUpdate], from node: NodeID) async throws(LedgerError) -> [Workload]
 
@@ -34,8 +34,8 @@ package protocol Ledger: Sendable {
     /// With their decisions, newest first; without `includingEnded` only those that hold capacity.
     func workloads(includingEnded: Bool) async throws(LedgerError) -> [Workload]
 
-    /// Those that `reference` means, newest first: by id or container id; if none, by name; if none, by the beginning of an
-    /// id or container id. More than one means that a beginning or name is ambiguous.
+    /// Those that `reference` means, newest first: by id or container id; if none, by name; if none, by the beginning
+    /// of an id or container id. More than one means that a beginning or name is ambiguous.
     func find(_ reference: String) async throws(LedgerError) -> [Workload]
 
     /// Gives back a lease that never became a container: a workload pending in exactly this epoch becomes `removed`.
@@ -64,7 +64,7 @@ package protocol Ledger: Sendable {
     ///
     /// - Parameters:
     ///   - node: the name that the node will have; nil for an operator, who takes none.
-    ///   - isRejoining: whether the name may be one that is taken already within the same tenant: true when the gateway knows
+    ///   - isRejoining: whether the name may be one taken already within the same tenant: true when the gateway knows
     ///     that the node of that name is not connected.
     ///   - now: seconds since 1970.
     func redeemToken(

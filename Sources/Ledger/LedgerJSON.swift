@@ -1,7 +1,7 @@
 import Foundation
 
-/// How values that are never queried stand in their columns. Every number that Swift has is kept, also those that JSON lacks:
-/// a score may be infinite.
+/// How values that are never queried stand in their columns. Every number that Swift has is kept, also those that JSON
+/// lacks: a score may be infinite.
 enum LedgerJSON {
     private static let infinity = (positive: "+inf", negative: "-inf", nan: "nan")
 

@@ -11,8 +11,8 @@ enum LedgerSchema {
         return migrator
     }
 
-    // `epoch` and `sequence` are the bits of unsigned numbers, and are compared in Swift. `changedAt` is by the gateway's
-    // clock. Decisions stand apart: they are large, and never change with a report.
+    // `epoch` and `sequence` are the bits of unsigned numbers, and are compared in Swift. `changedAt` is by the
+    // gateway's clock. Decisions stand apart: they are large, and never change with a report.
     private static let workloads = """
         CREATE TABLE workload (
             id TEXT PRIMARY KEY NOT NULL,

@@ -39,7 +39,8 @@ extension SQLiteLedger {
             if let value {
                 try database.execute(
                     sql: """
-                        INSERT INTO setting (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+                        INSERT INTO setting (key, value) VALUES (?, ?)
+                        ON CONFLICT (key) DO UPDATE SET value = excluded.value
                         """,
                     arguments: [key, value])
             } else {

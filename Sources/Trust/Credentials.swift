@@ -19,8 +19,8 @@ package struct Credentials: Sendable {
     package let notBefore: Double
     package let expiresAt: Double
 
-    /// - Throws: `malformedCertificate`, `malformedIdentity` or `malformedKey` when a part cannot be read, or when key and
-    ///   certificate do not belong together.
+    /// - Throws: `malformedCertificate`, `malformedIdentity` or `malformedKey` when a part cannot be read, or when key
+    ///   and certificate do not belong together.
     package init(
         fleet: String, certificateChainPEM: String, keyPEM: String, caPEM: String, ticketPublicKey: [UInt8]
     ) throws(TrustError) {

@@ -8,8 +8,8 @@ import Crypto
 
 /// What a new node is given, once, to join a fleet: whom to trust, and a secret that the gateway knows the hash of.
 ///
-/// As text it is one shell-safe word, `lt1-` and 96 characters of base 32: the digest (32 bytes), the id (8), the secret
-/// (16), and a checksum (4) that tells a typing mistake from a token that the gateway does not know.
+/// As text it is one shell-safe word, `lt1-` and 96 characters of base 32: the digest (32 bytes), the id (8), the
+/// secret (16), and a checksum (4) that tells a typing mistake from a token that the gateway does not know.
 package struct JoinToken: Sendable, Hashable {
     /// SHA-256 of the authority's certificate in DER.
     package let caDigest: [UInt8]

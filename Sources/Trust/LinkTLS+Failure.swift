@@ -3,8 +3,8 @@ package import NIOSSL
 extension LinkTLS {
     /// What a failed handshake, or an alert after it, means and what to do; a `TrustError` is returned as it is.
     ///
-    /// In TLS 1.3 a server judges the client's certificate after the client has finished: the client learns of a refusal
-    /// with its first read. Pass those errors here, too.
+    /// In TLS 1.3 a server judges the client's certificate after the client has finished: the client learns of a
+    /// refusal with its first read. Pass those errors here, too.
     ///
     /// - Parameters:
     ///   - handler: of the connection that failed, on its event loop; nil where it is gone.
@@ -48,7 +48,7 @@ extension LinkTLS {
         }
         return TrustError(
             .unknownAuthority,
-            "the peer's certificate was not issued by this fleet's authority: it belongs to another fleet; join it again here",
+            "the peer's certificate is not of this fleet's authority: it belongs to another fleet; join it again here",
             cause: error)
     }
 
@@ -95,7 +95,7 @@ extension LinkTLS {
         if now < validity.from {
             return TrustError(
                 .notYetValid,
-                "the certificate of \(whose) is valid only in \(spoken(seconds: validity.from - now)); is the clock right?",
+                "the certificate of \(whose) begins in \(spoken(seconds: validity.from - now)); is the clock right?",
                 cause: cause)
         }
         return nil

@@ -9,15 +9,15 @@ package import NIOSSL
 #endif
 
 // A joiner knows no more of the fleet than its authority's digest, and TLS needs the certificate. So joining takes two
-// connections. On the first nothing is sent or believed: the chain that the gateway shows is searched for the certificate
-// with the digest, and the handshake is refused. That certificate, now known to be the fleet's authority, is the only
-// trust root of the second connection, on which BoringSSL checks everything as it does between members. Whoever stands
-// between can show the authority's certificate, but has no leaf that it signed.
+// connections. On the first nothing is sent or believed: the chain that the gateway shows is searched for the
+// certificate with the digest, and the handshake is refused. That certificate, now known to be the fleet's authority,
+// is the only trust root of the second connection, on which BoringSSL checks everything as it does between members.
+// Whoever stands between can show the authority's certificate, but has no leaf that it signed.
 extension LinkTLS {
     /// The context with which to join, found over a fresh TCP connection to the gateway, which is closed again.
     ///
-    /// The caller connects a second time with the context and must then pass `PeerIdentity.requireGateway` before it sends
-    /// the token: a node of the same fleet has a good chain, too.
+    /// The caller connects a second time with the context and must then pass `PeerIdentity.requireGateway` before it
+    /// sends the token: a node of the same fleet has a good chain, too.
     ///
     /// - Parameter channel: connected, without handlers.
     /// - Returns: fails with `TrustError`: `tokenAuthorityMismatch`, `noCertificate` or `handshake`.

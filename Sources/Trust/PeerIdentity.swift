@@ -67,7 +67,7 @@ package struct PeerIdentity: Sendable, Hashable, CustomStringConvertible {
     private static func malformed(_ uri: String) -> TrustError {
         TrustError(
             .malformedIdentity,
-            "a certificate names '\(uri.prefix(200))', which is not a Lighter identity; join the fleet again with a new token"
+            "a certificate names '\(uri.prefix(200))', no Lighter identity; join the fleet again with a new token"
         )
     }
 }

@@ -8,8 +8,9 @@
 
 /// A directory (0700) of small files, some of them secret (0600), replaced together or not at all.
 ///
-/// A new set is first written beside the old one (`NAME.new`), then sealed by the file `new.complete`, then renamed file
-/// by file. A reader that finds the seal takes the new files; without it the old ones are whole. One writer at a time.
+/// A new set is first written beside the old one (`NAME.new`), then sealed by the file `new.complete`, then renamed
+/// file by file. A reader that finds the seal takes the new files; without it the old ones are whole. One writer at a
+/// time.
 package struct SecretDirectory: Sendable {
     package struct File: Sendable {
         package var name: String
@@ -33,7 +34,8 @@ package struct SecretDirectory: Sendable {
 
     // MARK: Writing
 
-    /// Replaces the files named, durably: after a crash at any moment a reader sees all of them old, or all of them new.
+    /// Replaces the files named, durably: after a crash at any moment a reader sees all of them old, or all of them
+    /// new.
     ///
     /// - Throws: `fileSystem` with the path and the reason.
     package func replace(_ files: [File]) throws(TrustError) {

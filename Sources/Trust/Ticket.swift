@@ -27,8 +27,8 @@ package struct Ticket: Sendable, Hashable {
 
 // MARK: - The one encoding
 //
-// version (1 byte, 1), workload (16), epoch (8), notBefore (8, the Double's bits), expiresAt (8), then tenant, origin and
-// target as a length byte and their characters. Big-endian; no other bytes mean the same ticket.
+// version (1 byte, 1), workload (16), epoch (8), notBefore (8, the Double's bits), expiresAt (8), then tenant, origin
+// and target as a length byte and their characters. Big-endian; no other bytes mean the same ticket.
 extension Ticket {
     static let encodingVersion: UInt8 = 1
     /// What is signed begins with this, so that no signature made for another purpose can pass for a ticket's.

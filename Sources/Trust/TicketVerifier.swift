@@ -35,7 +35,7 @@ package struct TicketVerifier: Sendable {
         guard key.isValidSignature(Array(bytes.suffix(Self.signatureLength)), for: Ticket.domain + body) else {
             throw TrustError(
                 .forged,
-                "the ticket was not signed by this fleet's gateway; if the gateway was set up anew, join the fleet again"
+                "the ticket was not signed by this fleet's gateway; if that was set up anew, join the fleet again"
             )
         }
         let ticket = try Ticket(encoded: body)
@@ -51,7 +51,7 @@ package struct TicketVerifier: Sendable {
             throw TrustError(
                 .notYetValid,
                 """
-                the ticket for workload \(ticket.workload) is valid only in \(spoken(seconds: ticket.notBefore - now)); \
+                the ticket for workload \(ticket.workload) begins in \(spoken(seconds: ticket.notBefore - now)); \
                 check the clocks of this node and the gateway
                 """)
         }
