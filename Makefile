@@ -19,7 +19,7 @@ help:
 	@echo 'make lint     formatting, and what lighterd may link; make format: the former, mended'
 	@echo 'make install  programs, systemd units and a sample configuration, below PREFIX (and DESTDIR)'
 	@echo 'make proto    regenerate the control protocol from Protos/'
-	@echo 'make clean    remove what was built, and a fleet that is up'
+	@echo 'make clean    remove what was built (a fleet that is up: Testbed/fleet down)'
 
 # One product after the other: two builds at once would only fight for the package's lock.
 build:
@@ -73,5 +73,4 @@ uninstall:
 		lib/systemd/system/lighter-gateway.service share/doc/lighter/lighterd.conf share/doc/lighter/LICENSE
 
 clean:
-	@if test "$$(id -u)" = 0 && Testbed/fleet status >/dev/null 2>&1; then Testbed/fleet down; fi
 	@rm -rf .build

@@ -62,8 +62,14 @@ class World:
 
     @classmethod
     def shared(cls):
+        """The one world; a failure to make it is remembered, so that not every class tries again for a minute."""
         if cls._shared is None:
-            cls._shared = cls()
+            try:
+                cls._shared = cls()
+            except (RuntimeError, OSError, subprocess.SubprocessError) as e:
+                cls._shared = e
+        if isinstance(cls._shared, Exception):
+            raise cls._shared
         return cls._shared
 
 
