@@ -2,6 +2,7 @@ import ArgumentParser
 import Fleet
 import Foundation
 import Session
+import Trust
 
 struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -51,7 +52,8 @@ struct Up: AsyncParsableCommand {
         try await gateway.start(policy: policy)
         print("gateway: \(listen)")
         let enlisting = Enlisting(installation: installation, gateway: gateway.address)
-        if FileManager.default.fileExists(atPath: installation.nodeCredentials + "/cert.pem") {
+        if Credentials.exist(in: installation.nodeCredentials) {
+            try Self.checkFleet(installation)
             try enlisting.configure(listen: nil, advertise: nil)
         } else {
             _ = try await enlisting.join(
@@ -65,6 +67,19 @@ struct Up: AsyncParsableCommand {
         print("state:   \(installation.state) (logs in log/, `lighter down` ends both)\n")
         try DockerContext(socket: installation.defaultSocket).use { print($0) }
         print("Then:  lighter ps, lighter explain NAME, lighter token (to let a second machine join)")
+    }
+
+    /// A machine that has joined another's fleet is not taken out of it by a slip.
+    private static func checkFleet(_ installation: Installation) throws {
+        do {
+            let node = try Credentials.load(from: installation.nodeCredentials)
+            guard try node.caPEM != Credentials.load(from: installation.operatorCredentials).caPEM else { return }
+            throw CommandFailure(
+                "this machine is a node of fleet \(node.fleet), which another gateway runs: use another --state, or "
+                    + "remove \(installation.nodeCredentials) first")
+        } catch let error as TrustError {
+            throw CommandFailure(error)
+        }
     }
 
     /// The host's name as a node's name may be; nil where nothing of it may.
