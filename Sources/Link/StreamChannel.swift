@@ -78,13 +78,13 @@ final class StreamChannel: Channel, @unchecked Sendable {  // unchecked: what is
         guard phase == .initializing else { return }
         phase = .active
         active.store(true, ordering: .relaxed)
-        pipeline.syncOperations.fireChannelRegistered()
-        pipeline.syncOperations.fireChannelActive()
-        guard phase == .active else { return }
+        // What the initializer wrote is counted before the pipeline can write more.
         if output.flushedBytes > 0 { link?.queue(self, bytes: output.flushedBytes) }
         completeEmptyWrites()
         if outputClosed { link?.finish(self) }
-        if autoRead { pipeline.syncOperations.read() }
+        pipeline.syncOperations.fireChannelRegistered()
+        pipeline.syncOperations.fireChannelActive()
+        if autoRead, phase == .active { pipeline.syncOperations.read() }
     }
 
     /// Empty writes at the head complete with the link's next batch, in their order.

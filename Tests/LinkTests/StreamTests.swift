@@ -22,6 +22,29 @@ struct StreamTests {
         #expect(stream.recorder.text == "and back")
     }
 
+    @Test("What the initializer wrote and what is written on becoming active goes once each, in order")
+    func early() throws {
+        final class Greeter: ChannelInboundHandler {
+            typealias InboundIn = ByteBuffer
+            typealias OutboundOut = ByteBuffer
+
+            func channelActive(context: ChannelHandlerContext) {
+                context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "second ")), promise: nil)
+            }
+        }
+        let pair = try MemoryPair()
+        let opening = pair.client.openStream { channel in
+            channel.writeAndFlush(ByteBuffer(string: "first "), promise: nil)
+            return channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(Greeter())
+            }
+        }
+        try opening.wait().writeAndFlush(ByteBuffer(string: "third"), promise: nil)
+        try pair.pump()
+        #expect(pair.accepted.first?.recorder.text == "first second third")
+        #expect(pair.clientFrames.filter { $0.kind == .data }.map(\.length) == [18])
+    }
+
     @Test("A stream without data is opened by the end of the tick")
     func silentOpening() throws {
         let pair = try MemoryPair()
