@@ -209,9 +209,9 @@ extension FrontDoor {
         let target = versioned(query.target("/containers/create"), creation.head, at: lease.target)
         var json = creation.spec.json
         if let image = creation.image { json.set(.string(image.id), named: "Image") }
-        let headers = creation.passedHeaders + [("X-Lighter-Image", creation.spec.image)]
+        json.update(named: "Labels") { $0[Presentation.imageLabel] = .string(creation.spec.image) }
         let client = DockerClient(dialer: dialer(to: lease, purpose: "create"), maximumIdle: 0)
-        return try await client.request("POST", target, headers: headers, body: json.buffer)
+        return try await client.request("POST", target, headers: creation.passedHeaders, body: json.buffer)
     }
 
     func dialer(to lease: PendingLease, purpose: String) -> NodeDialer {

@@ -21,6 +21,33 @@ extension FrontDoor {
         }
     }
 
+    /// Keeps links to the likeliest targets, so that the first container that leaves does not wait for handshakes.
+    func keepLinksWarm() async {
+        while !Task.isCancelled {
+            if mayLeave {
+                for node in likeliest where control.existingLink(to: node) == nil && !Task.isCancelled {
+                    do {
+                        _ = try await control.link(to: node)
+                    } catch {
+                        logger.debug("no link ahead of need", metadata: ["node": "\(node)", "error": "\(error)"])
+                    }
+                }
+            }
+            do { try await Task.sleep(for: .seconds(2)) } catch { return }
+        }
+    }
+
+    /// Whether containers without labels of their own may be sent away.
+    private var mayLeave: Bool {
+        let policy = Policy(firstOf: [configuration.policy, control.gatewayPolicy])
+        return policy.kind != .local || policy.target.map { $0 != control.node } ?? false
+    }
+
+    private var likeliest: [NodeID] {
+        control.snapshot.nodes.filter { $0.id != control.node && $0.state == .ready && $0.acceptsWork }
+            .sorted { $0.measures.cpu < $1.measures.cpu }.prefix(4).map(\.id)
+    }
+
     private func follow(_ node: NodeID) async {
         var pause = 0.2
         while !Task.isCancelled {

@@ -73,6 +73,7 @@ package final class FrontDoor: Planning {
             await withDiscardingTaskGroup { group in
                 group.addTask { await self.engineCameUp() }
                 group.addTask { await self.followTargets() }
+                group.addTask { await self.keepLinksWarm() }
                 for await job in jobs { group.addTask { await job() } }
                 group.cancelAll()
             }
