@@ -44,7 +44,8 @@ extension Gateway {
         let found = try await ledger.find(reference).filter { scope == nil || $0.tenant == scope }
         guard let first = found.first else { throw GatewayError(.notFound, "no workload '\(reference.prefix(128))'") }
         guard found.count == 1 else {
-            throw GatewayError(.invalid, "'\(reference.prefix(128))' matches \(found.count) workloads; give more of its id")
+            throw GatewayError(
+                .invalid, "'\(reference.prefix(128))' matches \(found.count) workloads; give more of its id")
         }
         return first
     }

@@ -87,7 +87,9 @@ package final class Gateway: Sendable {
             group.addTask {
                 await self.every(self.configuration.heartbeat / 4) { self.registry.checkHealth(heartbeat: heartbeat) }
             }
-            group.addTask { await self.every(min(.seconds(30), self.configuration.pendingLimit / 4)) { await self.reap() } }
+            group.addTask {
+                await self.every(min(.seconds(30), self.configuration.pendingLimit / 4)) { await self.reap() }
+            }
             await withTaskCancellationHandler {
                 for await peer in arrivals { group.addTask { await self.serve(peer) } }
             } onCancel: {

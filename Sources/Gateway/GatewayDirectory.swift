@@ -4,11 +4,11 @@ import FoundationEssentials
 import Trust
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// What a gateway keeps on disk: `authority/` (its keys), `operator/` (credentials for people), `ledger.sqlite`, `address`.
@@ -25,7 +25,8 @@ package struct GatewayDirectory: Sendable {
             try FileManager.default.createDirectory(
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         } catch {
-            throw GatewayError(.invalid, "\(path) cannot be made; give the gateway a directory of its own", cause: error)
+            throw GatewayError(
+                .invalid, "\(path) cannot be made; give the gateway a directory of its own", cause: error)
         }
     }
 

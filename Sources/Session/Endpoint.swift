@@ -2,11 +2,11 @@ package import NIOCore
 import NIOPosix
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// `HOST:PORT`, where the host is a name, an IPv4 address, or an IPv6 address in brackets.
@@ -22,7 +22,8 @@ package struct Endpoint: Sendable, Hashable, CustomStringConvertible {
     /// - Throws: `.invalid` naming what is wrong with `text`.
     package init(_ text: String) throws(SessionError) {
         func invalid(_ why: String) -> SessionError {
-            SessionError(.invalid, "'\(text)' \(why); write HOST:PORT, as in gateway.example:7700 or [2001:db8::1]:7700")
+            SessionError(
+                .invalid, "'\(text)' \(why); write HOST:PORT, as in gateway.example:7700 or [2001:db8::1]:7700")
         }
         guard let colon = text.lastIndex(of: ":") else { throw invalid("has no port") }
         guard let port = Int(text[text.index(after: colon)...]), (0...65_535).contains(port) else {
@@ -59,7 +60,8 @@ package struct Endpoint: Sendable, Hashable, CustomStringConvertible {
         let result = getaddrinfo(host, String(port), nil, &list)
         defer { if let list { freeaddrinfo(list) } }
         guard result == 0 else {
-            throw SessionError(.unavailable, "'\(host)' could not be looked up: \(String(cString: gai_strerror(result)))")
+            throw SessionError(
+                .unavailable, "'\(host)' could not be looked up: \(String(cString: gai_strerror(result)))")
         }
         var addresses: [SocketAddress] = []
         var next = list

@@ -66,7 +66,8 @@ package enum Enrolment {
         var failure: any Error = SessionError(.unavailable, "\(gateway) has no address")
         for address in try await gateway.resolve() {
             do {
-                let probe = try await ClientBootstrap(group: loop).connectTimeout(.seconds(10)).connect(to: address).get()
+                let probe = try await ClientBootstrap(group: loop).connectTimeout(.seconds(10)).connect(to: address)
+                    .get()
                 return try await LinkTLS.joining(token: token, over: probe).flatMap { tls in
                     Link.connect(
                         to: address, tls: tls, on: loop, timeout: .seconds(10), configuration: LinkConfiguration(),

@@ -18,7 +18,8 @@ extension GatewaySession {
             ).get()
         } catch {
             let address = Endpoint(host: host, port: port)
-            throw SessionError(.unavailable, "\(address) cannot be listened on; is another program there?", cause: error)
+            throw SessionError(
+                .unavailable, "\(address) cannot be listened on; is another program there?", cause: error)
         }
     }
 

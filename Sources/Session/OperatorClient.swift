@@ -94,7 +94,8 @@ package struct OperatorClient: Sendable {
         do {
             return try body()
         } catch {
-            throw SessionError(.malformed, "the gateway's answer cannot be read; is it of a newer version?", cause: error)
+            throw SessionError(
+                .malformed, "the gateway's answer cannot be read; is it of a newer version?", cause: error)
         }
     }
 }

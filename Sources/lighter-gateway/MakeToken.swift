@@ -49,7 +49,8 @@ struct MakeToken: AsyncParsableCommand {
         }
     }
 
-    private static func ask(_ directory: GatewayDirectory, _ tenant: TenantID, _ seconds: Double) async throws -> String {
+    private static func ask(_ directory: GatewayDirectory, _ tenant: TenantID, _ seconds: Double) async throws -> String
+    {
         guard let address = directory.address else {
             throw GatewayError(.unavailable, "the gateway is just starting; try again in a moment")
         }

@@ -1,0 +1,147 @@
+import Fleet
+import FoundationEssentials
+import Link
+import NIOCore
+import Session
+import Testing
+import Trust
+import Wire
+
+@Suite(.timeLimit(.minutes(2)))
+struct ReportingTests {
+    @Test("What a node reports is in the gateway's ledger once it is acknowledged, and listed for operators")
+    func reportIsKept() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let node = try scene.node("edge", of: gateway)
+                try await scene.running(node) {
+                    let workload = try Workload.sample(at: "edge")
+                    node.report(workload)
+                    try await eventually("the report is acknowledged") { node.isSettled }
+                    let listed = try await scene.withOperator(gateway) { try await $0.workloads() }
+                    #expect(listed.map(\.id) == [workload.id])
+                    #expect(listed.first?.state == .running)
+                    #expect(listed.first?.target.name == "edge")
+                }
+            }
+        }
+    }
+
+    @Test("A burst of changes of one workload ends in the last one")
+    func coalescing() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let node = try scene.node("edge", of: gateway)
+                try await scene.running(node) {
+                    var workload = try Workload.sample(at: "edge")
+                    for round in 0..<2000 {
+                        workload.state = round.isMultiple(of: 2) ? .paused : .running
+                        workload.error = "\(round)"
+                        node.report(workload)
+                    }
+                    try await eventually("the reports are acknowledged") { node.isSettled }
+                    let id = workload.id.hex
+                    let known = try await scene.withOperator(gateway) { try await $0.explain(id) }
+                    #expect(known.error == "1999")
+                    #expect(known.state == .running)
+                }
+            }
+        }
+    }
+
+    @Test("An older version, a repeated one and one from another node change nothing")
+    func staleReports() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let raw = try await RawNode.connect(scene, "edge", to: gateway)
+                try await raw.hello()
+                var workload = try Workload.sample(at: "edge")
+                workload.version = Version(epoch: 1, sequence: 10)
+                try await raw.report(1, [workload])
+                for (number, sequence) in [(UInt64(2), UInt64(9)), (3, 10)] {
+                    var stale = workload
+                    stale.state = .exited
+                    stale.version.sequence = sequence
+                    try await raw.report(number, [stale])
+                }
+                let thief = try await RawNode.connect(scene, "thief", to: gateway)
+                try await thief.hello()
+                var stolen = workload
+                stolen.state = .removed
+                stolen.version = Version(epoch: 99, sequence: 1)
+                try await thief.report(1, [stolen])
+                let id = workload.id.hex
+                let known = try await scene.withOperator(gateway) { try await $0.explain(id) }
+                #expect(known.state == .running)
+                #expect(known.version == Version(epoch: 1, sequence: 10))
+                raw.control.link.close(nil)
+                thief.control.link.close(nil)
+            }
+        }
+    }
+
+    @Test("What a full report leaves out is removed, with a note; what a partial one leaves out stays")
+    func fullReport() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let raw = try await RawNode.connect(scene, "edge", to: gateway)
+                try await raw.hello()
+                var kept = try Workload.sample(at: "edge")
+                var gone = try Workload.sample(at: "edge")
+                kept.version.sequence = 1
+                gone.version.sequence = 2
+                try await raw.report(1, [kept, gone])
+                kept.version.sequence = 3
+                try await raw.report(2, [kept])
+                #expect(try await scene.withOperator(gateway) { try await $0.workloads().count } == 2)
+                try await raw.report(3, isFull: true, [kept])
+                let known = try await scene.withOperator(gateway) { [gone] in try await $0.explain(gone.id.hex) }
+                #expect(known.state == .removed)
+                #expect(known.error.contains("edge"))
+                #expect(try await scene.withOperator(gateway) { try await $0.workloads().count } == 1)
+                raw.control.link.close(nil)
+            }
+        }
+    }
+
+    @Test("A heartbeat over what was never reported makes the gateway ask for a full report")
+    func checksumMismatch() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let raw = try await RawNode.connect(scene, "edge", to: gateway)
+                try await raw.hello()
+                raw.control.send(.heartbeat(.with(checksum: 12345, workloads: 1)))
+                try await eventually("the gateway answers") {
+                    raw.bodies.contains { if case .heartbeatAck(let ack) = $0 { ack.wantFullReport } else { false } }
+                }
+                raw.control.link.close(nil)
+            }
+        }
+    }
+
+    @Test(
+        "A ledger that fails leaves reports unacknowledged and placements refused; when it works again nothing is lost")
+    func failingLedger() async throws {
+        try await Scene.with { scene in
+            let ledger = try FailingLedger(path: scene.path + "/ledger.sqlite")
+            try await scene.withGateway(ledger: ledger) { gateway in
+                let node = try scene.node("edge", of: gateway)
+                try await scene.running(node) {
+                    ledger.fails = true
+                    let workload = try Workload.sample(at: "edge")
+                    node.report(workload)
+                    let request = WorkloadRequest(id: .random(), tenant: .main, origin: node.node, image: "busybox")
+                    let error = await #expect(throws: SessionError.self) {
+                        _ = try await node.place(request, refused: [:])
+                    }
+                    #expect(error?.code == .unavailable)
+                    try await eventually("the report was tried") { ledger.refused > 1 }
+                    #expect(!node.isSettled)
+                    ledger.fails = false
+                    try await eventually("the report is acknowledged") { node.isSettled }
+                    #expect(try await node.place(request, refused: [:]).epoch == 1)
+                }
+            }
+        }
+    }
+}
