@@ -37,15 +37,24 @@ struct Enlisting {
         }
     }
 
-    /// Writes `lighterd.conf`: what lighterd cannot know by itself.
+    /// Writes into `lighterd.conf` what lighterd cannot know by itself; what else the user wrote there is kept.
     func configure(listen: String?, advertise: String?) throws {
         let settings = [("gateway", gateway), ("listen", listen), ("advertise", advertise ?? listen)]
-        let lines = settings.compactMap { key, value in value.map { "\(key) = \($0)" } }
-        let text = (["# Written by lighter; docs/operations.md explains every key."] + lines).map { $0 + "\n" }
+            .compactMap { key, value in value.map { (key: key, value: $0) } }
+        let path = installation.configurationFile
+        let old = (try? String(contentsOfFile: path, encoding: .utf8)) ?? Self.introduction
+        let kept = old.split(separator: "\n", omittingEmptySubsequences: false).filter { line in
+            !settings.contains { $0.key == line.prefix { $0 != "=" }.trimmed }
+        }
+        let lines = kept.joined(separator: "\n").trimmed.split(separator: "\n", omittingEmptySubsequences: false)
+        let text = (lines.map(String.init) + settings.map { "\($0.key) = \($0.value)" }).map { $0 + "\n" }.joined()
+        guard text != old else { return }
         do {
-            try text.joined().write(toFile: installation.configurationFile, atomically: true, encoding: .utf8)
+            try text.write(toFile: path, atomically: true, encoding: .utf8)
         } catch {
-            throw CommandFailure("cannot write \(installation.configurationFile): \(error.localizedDescription)")
+            throw CommandFailure("cannot write \(path): \(error.localizedDescription)")
         }
     }
+
+    private static let introduction = "# Settings of lighterd; docs/operations.md explains every key.\n"
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 /// This machine's lighterd as a background process.
 struct NodeDaemon {
@@ -11,6 +12,11 @@ struct NodeDaemon {
     }
 
     private var process: BackgroundProcess { installation.background("lighterd") }
+
+    /// Who may use Docker may use this socket; only root can give it to them.
+    private var group: [String] {
+        getuid() == 0 && getgrnam("docker") != nil ? ["--group", "docker"] : []
+    }
 
     /// Starts it, unless it runs with these arguments already, and waits until its Docker socket answers.
     func start(_ arguments: [String]) async throws {
@@ -25,7 +31,7 @@ struct NodeDaemon {
         let command = [
             program, "--state", installation.state, "--config", installation.configurationFile, "--socket", socket,
         ]
-        _ = try await process.ensure(command + arguments)
+        _ = try await process.ensure(command + group + arguments)
         let deadline = ContinuousClock.now.advanced(by: .seconds(20))
         while !DockerSocket(path: socket).answers {
             guard process.pid != nil else { throw CommandFailure("lighterd ended: \(process.lastWords)") }

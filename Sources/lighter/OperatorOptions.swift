@@ -40,6 +40,7 @@ struct OperatorOptions: ParsableArguments {
                 return text.trimmed
             }
         }
+        try Self.checkReadable()
         throw CommandFailure("no gateway is known: run `lighter up`, or name one with --gateway HOST:PORT")
     }
 
@@ -49,8 +50,17 @@ struct OperatorOptions: ParsableArguments {
         where FileManager.default.isReadableFile(atPath: installation.operatorCredentials) {
             return installation.operatorCredentials
         }
+        try Self.checkReadable()
         throw CommandFailure(
             "no operator credentials: run `lighter up`, or name the gateway's operator folder with --credentials DIR")
+    }
+
+    /// Tells a machine without a gateway from one whose gateway is another user's.
+    private static func checkReadable() throws {
+        let machine = Installation(state: "/var/lib/lighter").state
+        if FileManager.default.fileExists(atPath: machine), !FileManager.default.isReadableFile(atPath: machine) {
+            throw CommandFailure("this machine's gateway is root's: use sudo, or --gateway and --credentials")
+        }
     }
 
     /// The caller's own first, then the machine's.
