@@ -4,6 +4,8 @@ import NIOCore
 /// One end of a splice: what its channel tells. All on the loop.
 @NodeLoop
 protocol ChannelSide: AnyObject, Sendable {
+    /// The channel can be read from.
+    func channelActive()
     func received(_ bytes: ByteBuffer)
     func readComplete()
     /// The other side has said all that it will; what we say still reaches it.
@@ -20,6 +22,19 @@ final class ChannelSideHandler: ChannelInboundHandler {
     private let side: any ChannelSide
 
     init(_ side: any ChannelSide) { self.side = side }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        guard context.channel.isActive else { return }
+        let side = side
+        // Not at once: a read may deliver bytes before the caller has finished setting up.
+        context.eventLoop.execute { NodeLoop.assumeIsolated { side.channelActive() } }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        let side = side
+        NodeLoop.assumeIsolated { side.channelActive() }
+        context.fireChannelActive()
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let bytes = unwrapInboundIn(data)

@@ -108,6 +108,9 @@ final class EngineExchange: ChannelSide {
         channel?.close(promise: nil)
     }
 
+    /// Nothing yet: the first read follows the request.
+    func channelActive() {}
+
     func received(_ bytes: ByteBuffer) {
         if case .over = state { return }
         if inbound.readableBytes == 0 { inbound = bytes } else { inbound.writeImmutableBuffer(bytes) }

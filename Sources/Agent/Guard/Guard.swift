@@ -74,8 +74,6 @@ package final class Guard {
                 let side = GuardStream(desk: self, caller: self.caller(ticket: ticket, peer: peer), stream: stream)
                 try stream.syncOptions?.setOption(.autoRead, value: false)
                 try stream.pipeline.syncOperations.addHandler(ChannelSideHandler(side))
-                // The stream may not be active yet; its first read must not be lost, nor come before this call returns.
-                stream.eventLoop.execute { stream.read() }
             }
         }
     }

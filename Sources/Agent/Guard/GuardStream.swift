@@ -56,6 +56,8 @@ final class GuardStream: ChannelSide {
 
     // MARK: - What the channel tells
 
+    func channelActive() { advance() }
+
     func received(_ bytes: ByteBuffer) {
         if inbound.readableBytes == 0 { inbound = bytes } else { inbound.writeImmutableBuffer(bytes) }
         advance()

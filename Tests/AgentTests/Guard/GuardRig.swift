@@ -146,6 +146,8 @@ final class GuardClient: ChannelSide {
 
     var text: String { String(buffer: bytes) }
 
+    func channelActive() {}
+
     func received(_ more: ByteBuffer) {
         bytes.writeImmutableBuffer(more)
         wake()

@@ -16,19 +16,22 @@ struct GuardScopeTests {
         case forged, expired, future, wrongTarget, wrongOrigin, wrongTenant, garbage
     }
 
+    static func ticket(_ kind: Bad, _ rig: GuardRig) throws -> [UInt8] {
+        switch kind {
+        case .forged: return try rig.ticket(signer: TicketSigner())
+        case .expired: return try rig.ticket(expiresAt: GuardRig.now - 120)
+        case .future: return try rig.ticket(expiresAt: GuardRig.now + 5000)
+        case .wrongTarget: return try rig.ticket(target: try NodeID("cloud2"))
+        case .wrongOrigin: return try rig.ticket(origin: try NodeID("edge2"))
+        case .wrongTenant: return try rig.ticket(tenant: try TenantID("other"))
+        case .garbage: return [1, 2, 3]
+        }
+    }
+
     @Test("refuses a ticket that is not this caller's for this node now", arguments: Bad.allCases)
     func badTicket(kind: Bad) async throws {
         try await withGuard { rig, engine in
-            let ticket =
-                switch kind {
-                case .forged: try rig.ticket(signer: TicketSigner())
-                case .expired: try rig.ticket(expiresAt: GuardRig.now - 120)
-                case .future: try rig.ticket(expiresAt: GuardRig.now + 5000)
-                case .wrongTarget: try rig.ticket(target: try NodeID("cloud2"))
-                case .wrongOrigin: try rig.ticket(origin: try NodeID("edge2"))
-                case .wrongTenant: try rig.ticket(tenant: try TenantID("other"))
-                case .garbage: [1, 2, 3]
-                }
+            let ticket = try Self.ticket(kind, rig)
             rig.know(Self.id)
             let client = try await rig.connect(ticket: ticket)
             let response = try #require(try await client.call("POST", "/v1.41/containers/\(Self.id)/start"))
