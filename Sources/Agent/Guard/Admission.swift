@@ -66,7 +66,8 @@ package enum Admission: Sendable, Hashable {
             return .exec(id: id, action: action, try ticketed(query, scope, "exec \(action)"))
         default:
             throw refusal(
-                node, "\(head.method) \(head.routePath.prefix(200))", "other nodes reach their own containers here, no more")
+                node, "\(head.method) \(head.routePath.prefix(200))",
+                "other nodes reach their own containers here, no more")
         }
     }
 
@@ -83,7 +84,8 @@ package enum Admission: Sendable, Hashable {
     private static func ticketed(_ query: Query, _ scope: CallScope, _ what: String) throws(DockerFailure) -> Query {
         guard scope.ticket != nil else {
             throw DockerFailure(
-                status: 403, message: "lighter: '\(what)' needs the ticket of a workload; ask the gateway to place it first")
+                status: 403,
+                message: "lighter: '\(what)' needs the ticket of a workload; ask the gateway to place it first")
         }
         return query
     }
@@ -109,7 +111,8 @@ package enum Admission: Sendable, Hashable {
             let minor = Int(String(Substring(parts[1]))), minor >= 24
         else {
             throw DockerFailure(
-                status: 400, message: "client version \(version.prefix(16)) is not offered. Minimum supported API version is 1.24")
+                status: 400,
+                message: "client version \(version.prefix(16)) is not offered. Minimum supported API version is 1.24")
         }
     }
 

@@ -75,7 +75,9 @@ extension Channel {
     /// Ends our side of the conversation once everything written has left: a bare `close` would drop it.
     func finishOutput() {
         let channel = self
-        writeAndFlush(ByteBuffer()).flatMap { channel.close(mode: .output) }.whenFailure { _ in channel.close(promise: nil) }
+        writeAndFlush(ByteBuffer()).flatMap { channel.close(mode: .output) }.whenFailure { _ in
+            channel.close(promise: nil)
+        }
     }
 
     /// Closes wholly once everything written has left.

@@ -52,7 +52,8 @@ extension CreateSanitizer {
         .texts("SecurityOpt", checkSecurityOption),
         .map("Sysctls") { (key, value, path, profile) throws(DockerFailure) in
             guard safeSysctls.contains(key) else {
-                throw profile.refusal(path, "only sysctls of the container's own namespaces that are known to be safe are")
+                throw profile.refusal(
+                    path, "only sysctls of the container's own namespaces that are known to be safe are")
             }
             return value
         },
@@ -112,7 +113,8 @@ extension CreateSanitizer {
     ) throws(DockerFailure) {
         guard safeSecurityOptions.contains(text) else {
             throw profile.refusal(
-                "\(path)=\(text.prefix(64))", "seccomp, AppArmor, SELinux and the masked paths stay as the engine sets them")
+                "\(path)=\(text.prefix(64))",
+                "seccomp, AppArmor, SELinux and the masked paths stay as the engine sets them")
         }
     }
 
@@ -121,7 +123,8 @@ extension CreateSanitizer {
     ) throws(DockerFailure) {
         let type: String = if case .string(let text)? = pairs.first("Type") { text } else { "" }
         guard ["", "none", "json-file", "local"].contains(type) else {
-            throw profile.refusal("\(path).Type=\(type)", "logs of an offloaded container stay on the node (none, json-file, local)")
+            throw profile.refusal(
+                "\(path).Type=\(type)", "logs of an offloaded container stay on the node (none, json-file, local)")
         }
         guard case .object(let options)? = pairs.first("Config") else { return }
         for key in options.keys where !safeLogOptions.contains(key) {
@@ -140,7 +143,8 @@ extension CreateSanitizer {
     ]
 
     private static let safeLogOptions: Set<String> = [
-        "max-size", "max-file", "compress", "mode", "max-buffer-size", "labels", "labels-regex", "env", "env-regex", "tag",
+        "max-size", "max-file", "compress", "mode", "max-buffer-size", "labels", "labels-regex", "env", "env-regex",
+        "tag",
     ]
 
     /// Those of the network and IPC namespaces that no setting of can harm the host.

@@ -31,13 +31,15 @@ extension CreateSanitizer {
         .refused("OomKillDisable", "a container that cannot be killed for memory would take the node down"),
         .integer("OomScoreAdj") { (value, path, profile) throws(DockerFailure) in
             guard value >= 0 else {
-                throw profile.refusal("\(path)=\(value)", "an offloaded container is not spared before the node's own work")
+                throw profile.refusal(
+                    "\(path)=\(value)", "an offloaded container is not spared before the node's own work")
             }
             guard value <= 1000 else { throw profile.malformed(path, "must be at most 1000") }
         },
         .integer("PidsLimit") { (value, path, profile) throws(DockerFailure) in
             guard value >= 0, value <= profile.policy.maximumPids else {
-                throw profile.refusal("\(path)=\(value)", "processes are bounded: use 1 to \(profile.policy.maximumPids)")
+                throw profile.refusal(
+                    "\(path)=\(value)", "processes are bounded: use 1 to \(profile.policy.maximumPids)")
             }
         },
         .structures("Ulimits", FieldTable([.text("Name"), .integer("Soft"), .integer("Hard")]), checkUlimit),

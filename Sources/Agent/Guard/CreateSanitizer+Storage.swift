@@ -92,10 +92,14 @@ extension CreateSanitizer {
         case "tmpfs": return
         case "volume" where source.isEmpty: return
         case "volume":
-            guard source.utf8.first != UInt8(ascii: "/") else { throw profile.malformed(path, "is a volume, not a path") }
+            guard source.utf8.first != UInt8(ascii: "/") else {
+                throw profile.malformed(path, "is a volume, not a path")
+            }
             try checkSource(source, path, profile)
         case "bind":
-            guard source.utf8.first == UInt8(ascii: "/") else { throw profile.malformed(path, "needs an absolute Source") }
+            guard source.utf8.first == UInt8(ascii: "/") else {
+                throw profile.malformed(path, "needs an absolute Source")
+            }
             try checkSource(source, path, profile)
         default: throw profile.refusal("\(path).Type=\(type)", "only mounts of type volume and tmpfs are offloaded")
         }
@@ -110,7 +114,9 @@ extension CreateSanitizer {
         var isSized = false
         for word in words {
             let key = String(word.prefix { $0 != "=" })
-            guard tmpfsOptions.contains(key) else { throw profile.refusal("\(path)=\(word)", "the option is not admitted") }
+            guard tmpfsOptions.contains(key) else {
+                throw profile.refusal("\(path)=\(word)", "the option is not admitted")
+            }
             guard key == "size" else { continue }
             guard let size = byteSize(word.dropFirst("size=".count)), size > 0, size <= bound.bytes else {
                 throw profile.refusal("\(path)=\(word)", "a tmpfs is bounded to \(bound) here")
@@ -140,7 +146,8 @@ extension CreateSanitizer {
     }
 
     private static let tmpfsOptions: Set<String> = [
-        "size", "mode", "uid", "gid", "nr_inodes", "ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev", "sync",
+        "size", "mode", "uid", "gid", "nr_inodes", "ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev",
+        "sync",
         "async", "dirsync", "atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime",
         "nostrictatime",
     ]

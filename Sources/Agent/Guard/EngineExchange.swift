@@ -162,7 +162,9 @@ final class EngineExchange: ChannelSide {
             guard let part = try reader.next(&inbound) else { return false }
             state = .body(reader, head)
             client.write(part.raw, promise: nil)
-            if passage.isTapped, let payload = part.payload, tapped.readableBytes + payload.readableBytes <= Self.tapLimit {
+            if passage.isTapped, let payload = part.payload,
+                tapped.readableBytes + payload.readableBytes <= Self.tapLimit
+            {
                 tapped.writeImmutableBuffer(payload)
             }
             if reader.isComplete { finish(head, reusable: true) }

@@ -27,7 +27,8 @@ struct EpochFence {
         guard let known = highest[workload], epoch < known else { return }
         throw DockerFailure(
             status: 409,
-            message: "lighter: epoch \(epoch) of workload \(workload) is over on node \(node), which has seen epoch \(known); "
+            message:
+                "lighter: epoch \(epoch) of workload \(workload) is over on node \(node), which has seen epoch \(known); "
                 + "ask the gateway where the workload runs now")
     }
 }

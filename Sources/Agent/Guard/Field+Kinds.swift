@@ -82,7 +82,8 @@ extension Field {
     /// A map from string to string; its keys are data, so that case matters.
     static func map(
         _ name: String,
-        _ change: @escaping @Sendable (_ key: String, _ value: String, String, CreateProfile) throws(DockerFailure) ->
+        _ change:
+            @escaping @Sendable (_ key: String, _ value: String, String, CreateProfile) throws(DockerFailure) ->
             String = { (_, value, _, _) throws(DockerFailure) in value }
     ) -> Field {
         Field(name: name) { (value, path, profile) throws(DockerFailure) in

@@ -52,7 +52,9 @@ extension Guard {
         guard record.workload.version.epoch <= ticket.epoch else {
             throw DockerFailure(
                 status: 409,
-                message: "lighter: epoch \(ticket.epoch) of workload \(ticket.workload) is over on node \(configuration.node)")
+                message:
+                    "lighter: epoch \(ticket.epoch) of workload \(ticket.workload) is over on node \(configuration.node)"
+            )
         }
         if action == .start { await startClearance(of: ticket.workload) }
         var query = query
@@ -87,7 +89,8 @@ extension Guard {
     ) async throws(DockerFailure) -> Passage {
         let missing = DockerFailure(status: 404, message: "No such exec instance: \(id)")
         guard let ticket = admitted.scope.ticket, Admission.isReference(id),
-            let record = try await inventory.container(ofExec: id), record.workload.id == ticket.workload, !record.isLocal
+            let record = try await inventory.container(ofExec: id), record.workload.id == ticket.workload,
+            !record.isLocal
         else { throw missing }
         let isStart = action == "start"
         var passage = Passage(
@@ -100,7 +103,9 @@ extension Guard {
     }
 
     private func rebuilt(_ body: ByteBuffer, _ table: FieldTable) throws(DockerFailure) -> JSON {
-        .object(try table.rebuild(try parsed(body), at: "", in: CreateProfile(policy: configuration.policy, node: configuration.node)))
+        .object(
+            try table.rebuild(
+                try parsed(body), at: "", in: CreateProfile(policy: configuration.policy, node: configuration.node)))
     }
 
     private func parsed(_ body: ByteBuffer) throws(DockerFailure) -> JSON {
@@ -127,7 +132,9 @@ extension Guard {
         _ head: RequestHead, _ admitted: Admitted, _ name: String?, _ query: Query, _ body: ByteBuffer
     ) async throws(DockerFailure) -> Passage {
         guard let ticket = admitted.scope.ticket else { throw .noSuchContainer(name ?? "") }
-        if let record = inventory.index.containers(of: ticket.workload).first(where: { $0.workload.version.epoch == ticket.epoch }) {
+        if let record = inventory.index.containers(of: ticket.workload).first(where: {
+            $0.workload.version.epoch == ticket.epoch
+        }) {
             throw DockerFailure(
                 status: 409,
                 message: "lighter: workload \(ticket.workload) has its container \(record.id.prefix(12)) on node "
@@ -135,7 +142,8 @@ extension Guard {
         }
         guard beginCreate(ticket.workload) else {
             throw DockerFailure(
-                status: 409, message: "lighter: workload \(ticket.workload) is being created already; wait for the answer")
+                status: 409,
+                message: "lighter: workload \(ticket.workload) is being created already; wait for the answer")
         }
         do throws(DockerFailure) {
             return try await preparedCreate(head, admitted, ticket, name, query, body)

@@ -7,9 +7,9 @@ package import Trust
 package import Wire
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// What a guard is told when it is made.
@@ -82,12 +82,14 @@ package final class Guard {
     private func caller(ticket: [UInt8], peer: PeerIdentity) -> Result<CallScope, DockerFailure> {
         do throws(DockerFailure) {
             guard let origin = peer.node else {
-                throw DockerFailure(status: 403, message: "lighter: only nodes reach this node's engine, \(peer) is none")
+                throw DockerFailure(
+                    status: 403, message: "lighter: only nodes reach this node's engine, \(peer) is none")
             }
             guard peer.tenant == configuration.tenant else {
                 throw DockerFailure(
                     status: 403,
-                    message: "lighter: \(peer) is of tenant \(peer.tenant), this node serves tenant \(configuration.tenant)")
+                    message:
+                        "lighter: \(peer) is of tenant \(peer.tenant), this node serves tenant \(configuration.tenant)")
             }
             guard !ticket.isEmpty else { return .success(CallScope(origin: origin, tenant: peer.tenant, ticket: nil)) }
             let verified = try verify(ticket)
@@ -111,11 +113,14 @@ package final class Guard {
     private func check(_ ticket: Ticket, origin: NodeID, tenant: TenantID) throws(DockerFailure) {
         guard ticket.origin == origin, ticket.tenant == tenant else {
             throw DockerFailure(
-                status: 403, message: "lighter: the ticket is node \(ticket.origin)'s of tenant \(ticket.tenant), not node \(origin)'s")
+                status: 403,
+                message:
+                    "lighter: the ticket is node \(ticket.origin)'s of tenant \(ticket.tenant), not node \(origin)'s")
         }
         guard ticket.target == configuration.node else {
             throw DockerFailure(
-                status: 403, message: "lighter: the ticket is for node \(ticket.target), this is node \(configuration.node)")
+                status: 403,
+                message: "lighter: the ticket is for node \(ticket.target), this is node \(configuration.node)")
         }
     }
 
@@ -154,7 +159,8 @@ package final class Guard {
     private func checkStillValid(_ ticket: Ticket) throws(DockerFailure) {
         guard now() <= ticket.expiresAt + TicketVerifier.leeway else {
             throw DockerFailure(
-                status: 403, message: "lighter: the ticket of workload \(ticket.workload) has expired; ask for a new one")
+                status: 403,
+                message: "lighter: the ticket of workload \(ticket.workload) has expired; ask for a new one")
         }
         for record in inventory.index.containers(of: ticket.workload) {
             fence.note(ticket.workload, epoch: record.workload.version.epoch)
@@ -164,7 +170,8 @@ package final class Guard {
 
     /// Keeps a later start of the workload back until this attach or wait is answered; to be followed by `release`.
     func hold(for admitted: Admitted) -> StartOrder.Hold? {
-        guard case .container(_, let action, _) = admitted.admission, action.holdsStart, let ticket = admitted.scope.ticket
+        guard case .container(_, let action, _) = admitted.admission, action.holdsStart,
+            let ticket = admitted.scope.ticket
         else { return nil }
         return order.begin(ticket.workload, on: NodeLoop.shared.loop)
     }
@@ -186,7 +193,8 @@ package final class Guard {
     func checkHeadroom(asked: Resources = .none, incoming: ByteCount = .zero) throws(DockerFailure) {
         guard let reason = configuration.headroom.refusal(free(), asked: asked, incoming: incoming) else { return }
         throw DockerFailure(
-            status: 503, message: "lighter: node \(configuration.node) has no room: \(reason); place the container elsewhere")
+            status: 503,
+            message: "lighter: node \(configuration.node) has no room: \(reason); place the container elsewhere")
     }
 
     func logRefusal(_ failure: DockerFailure, of head: RequestHead?, caller: Result<CallScope, DockerFailure>) {

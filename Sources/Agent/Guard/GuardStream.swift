@@ -205,7 +205,8 @@ final class GuardStream: ChannelSide {
         releaseHold()
         let head = request
         let rest = unreadBody
-        let mustClose = closing || !(head?.keepAlive ?? false) || (rest != nil && head?.expectsContinue == true && !hasContinued)
+        let mustClose =
+            closing || !(head?.keepAlive ?? false) || (rest != nil && head?.expectsContinue == true && !hasContinued)
         desk.logRefusal(failure, of: head, caller: caller)
         stream.writeAndFlush(
             GuardResponse.bytes(failure, method: head?.method ?? "GET", closing: mustClose), promise: nil)

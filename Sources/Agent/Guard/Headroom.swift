@@ -1,11 +1,11 @@
 package import Fleet
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// What a node keeps for itself: creates that would eat into it are refused, so that their origin tries elsewhere.
@@ -64,12 +64,16 @@ extension Headroom.Free {
     private static func freeDisk(_ path: String) -> ByteCount? {
         var figures = statvfs()
         guard statvfs(path, &figures) == 0 else { return nil }
-        return ByteCount(Int64(clamping: UInt64(figures.f_bavail).multipliedReportingOverflow(by: UInt64(figures.f_frsize)).partialValue))
+        return ByteCount(
+            Int64(
+                clamping: UInt64(figures.f_bavail).multipliedReportingOverflow(by: UInt64(figures.f_frsize))
+                    .partialValue))
     }
 
     /// `/proc/loadavg` has `running/all` tasks as its fourth word.
     private static func freePids() -> Int64? {
-        guard let bound = contents("/proc/sys/kernel/pid_max").flatMap({ Int64($0.split(separator: "\n").first ?? "") }),
+        guard
+            let bound = contents("/proc/sys/kernel/pid_max").flatMap({ Int64($0.split(separator: "\n").first ?? "") }),
             let words = contents("/proc/loadavg")?.split(separator: " "), words.count > 3,
             let all = words[3].split(separator: "/").last.flatMap({ Int64($0) })
         else { return nil }

@@ -41,7 +41,8 @@ package struct ContainerIndex: Sendable {
     /// The same among all containers that an origin asked for.
     package func container(_ reference: String, origin: NodeID, tenant: TenantID) -> ContainerRecord? {
         Self.one(
-            records.values.filter { !$0.isLocal && $0.workload.origin == origin && $0.workload.tenant == tenant }, reference)
+            records.values.filter { !$0.isLocal && $0.workload.origin == origin && $0.workload.tenant == tenant },
+            reference)
     }
 
     private static func one(_ candidates: [ContainerRecord], _ reference: String) -> ContainerRecord? {

@@ -31,7 +31,8 @@ package enum EngineReading {
         case "removing": workload.state = .exited
         default: break
         }
-        workload.exitCode = workload.state == .exited ? state?["ExitCode"]?.intValue.map { Int32(truncatingIfNeeded: $0) } : nil
+        workload.exitCode =
+            workload.state == .exited ? state?["ExitCode"]?.intValue.map { Int32(truncatingIfNeeded: $0) } : nil
         workload.error = state?["Error"]?.stringValue ?? ""
         if state?["OOMKilled"]?.boolValue == true, workload.error.isEmpty { workload.error = outOfMemory }
         workload.createdAt = seconds(json["Created"]) ?? workload.createdAt
@@ -108,14 +109,20 @@ package enum EngineReading {
     static func seconds(_ json: JSON?) -> Double? {
         guard let text = json?.stringValue, text.utf8.count >= 20, !text.hasPrefix("0001-") else { return nil }
         let bytes = Array(text.utf8)
-        func number(_ from: Int, _ count: Int) -> Int? { Int(String(decoding: bytes[from..<(from + count)], as: UTF8.self)) }
+        func number(_ from: Int, _ count: Int) -> Int? {
+            Int(String(decoding: bytes[from..<(from + count)], as: UTF8.self))
+        }
         guard let year = number(0, 4), let month = number(5, 2), let day = number(8, 2), let hour = number(11, 2),
             let minute = number(14, 2), let second = number(17, 2)
         else { return nil }
-        let fraction = bytes[19] == UInt8(ascii: ".") ? String(decoding: bytes[20...].prefix { $0 >= 0x30 && $0 <= 0x39 }, as: UTF8.self) : ""
+        let fraction =
+            bytes[19] == UInt8(ascii: ".")
+            ? String(decoding: bytes[20...].prefix { $0 >= 0x30 && $0 <= 0x39 }, as: UTF8.self) : ""
         // Days since 1970 in the Gregorian calendar, with years that begin in March.
         let shifted = month <= 2 ? year - 1 : year
-        let days = 365 * shifted + shifted / 4 - shifted / 100 + shifted / 400 + (153 * ((month + 9) % 12) + 2) / 5 + day - 1 - 719_468
+        let days =
+            365 * shifted + shifted / 4 - shifted / 100 + shifted / 400 + (153 * ((month + 9) % 12) + 2) / 5 + day - 1
+            - 719_468
         return Double(days * 86_400 + hour * 3600 + minute * 60 + second) + (Double("0.\(fraction)0") ?? 0)
     }
 }

@@ -12,7 +12,9 @@ extension Inventory {
         if let known = index.container(reference, of: workload), !known.isLocal { return known }
         // The user's name for it first: the engine may know another's container by the bare one.
         for candidate in [WorkloadLabels.engineName(reference, origin: origin), reference] {
-            if let record = try await lookUp(candidate), record.workload.id == workload, !record.isLocal { return record }
+            if let record = try await lookUp(candidate), record.workload.id == workload, !record.isLocal {
+                return record
+            }
         }
         return nil
     }
@@ -34,7 +36,9 @@ extension Inventory {
 
     func container(ofExec exec: String) async throws(DockerFailure) -> ContainerRecord? {
         if let id = index.container(ofExec: exec), let record = index[id] { return record }
-        guard let json = try await ask("/exec/\(exec)/json"), let id = json["ContainerID"]?.stringValue else { return nil }
+        guard let json = try await ask("/exec/\(exec)/json"), let id = json["ContainerID"]?.stringValue else {
+            return nil
+        }
         guard let record = try await lookUp(id) else { return nil }
         noteExec(exec, of: record.id)
         return record

@@ -132,7 +132,8 @@ package final class Inventory {
 
     private func inspect(_ id: String) async -> JSON? {
         do throws(EngineError) {
-            let answer = try await client.request("GET", "/containers/\(id)/json", limit: 4 << 20, timeout: .seconds(30))
+            let answer = try await client.request(
+                "GET", "/containers/\(id)/json", limit: 4 << 20, timeout: .seconds(30))
             return answer.status == 200 ? try answer.json() : nil
         } catch {
             logger.debug("container not inspected", metadata: ["container": "\(id.prefix(12))", "reason": "\(error)"])

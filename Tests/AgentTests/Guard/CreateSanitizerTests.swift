@@ -11,7 +11,8 @@ struct CreateSanitizerTests {
     ) throws -> JSON {
         let node = try NodeID("cloud1")
         let labels = WorkloadLabels(
-            id: try WorkloadID(String(repeating: "ab", count: 16)), epoch: 7, origin: try NodeID("edge1"), tenant: .main,
+            id: try WorkloadID(String(repeating: "ab", count: 16)), epoch: 7, origin: try NodeID("edge1"),
+            tenant: .main,
             target: node, name: "web", image: "")
         let profile = CreateProfile(policy: policy, node: node, ownContainers: own)
         return try CreateSanitizer(profile: profile).sanitize(try JSON.parse(Array(text.utf8)), labels: labels)
@@ -27,20 +28,25 @@ struct CreateSanitizerTests {
         }
     }
 
-    @Test("lets through what the docker command line sends", arguments: [
-        CreateFixtures.run, CreateFixtures.runInteractive, CreateFixtures.createWithUsualOptions,
-    ])
+    @Test(
+        "lets through what the docker command line sends",
+        arguments: [
+            CreateFixtures.run, CreateFixtures.runInteractive, CreateFixtures.createWithUsualOptions,
+        ])
     func fixtures(body: String) throws {
         let sent = try JSON.parse(Array(body.utf8))
         let result = try Self.sanitize(body)
-        for name in ["Cmd", "Entrypoint", "Env", "User", "WorkingDir", "Tty", "OpenStdin", "StdinOnce", "Hostname", "Image",
-            "Healthcheck", "StopSignal", "StopTimeout"]
-        {
+        for name in [
+            "Cmd", "Entrypoint", "Env", "User", "WorkingDir", "Tty", "OpenStdin", "StdinOnce", "Hostname", "Image",
+            "Healthcheck", "StopSignal", "StopTimeout",
+        ] {
             #expect(result[name] ?? .null == sent[name] ?? .null, "\(name)")
         }
         let host = try #require(result["HostConfig"])
         for member in try #require(sent["HostConfig"]?.objectValue).members where !member.value.isZero {
-            if ["MemorySwappiness", "PidsLimit", "LogConfig", "NetworkMode", "RestartPolicy"].contains(member.key) { continue }
+            if ["MemorySwappiness", "PidsLimit", "LogConfig", "NetworkMode", "RestartPolicy"].contains(member.key) {
+                continue
+            }
             #expect(host[member.key] == member.value, "\(member.key)")
         }
         #expect(host["NetworkMode"] == sent["HostConfig"]?["NetworkMode"])
@@ -92,7 +98,8 @@ struct CreateSanitizerTests {
         ("SecurityOpt", #"["apparmor=unconfined"]"#), ("SecurityOpt", #"["label=disable"]"#),
         ("SecurityOpt", #"["label:disable"]"#), ("SecurityOpt", #"["systempaths=unconfined"]"#),
         ("SecurityOpt", #"["seccomp={}"]"#), ("Sysctls", #"{"kernel.core_pattern":"|/x"}"#),
-        ("Sysctls", #"{"net/ipv4/ip_forward":"1"}"#), ("CgroupParent", #""/system.slice""#), ("Cgroup", #""container:x""#),
+        ("Sysctls", #"{"net/ipv4/ip_forward":"1"}"#), ("CgroupParent", #""/system.slice""#),
+        ("Cgroup", #""container:x""#),
         ("Runtime", #""runc-debug""#), ("VolumeDriver", #""nfs""#), ("PublishAllPorts", "true"),
         ("PortBindings", #"{"80/tcp":[{"HostPort":"80"}]}"#), ("Links", #"["db:db"]"#),
         ("LogConfig", #"{"Type":"syslog","Config":{}}"#), ("LogConfig", #"{"Type":"gelf"}"#),
@@ -102,7 +109,8 @@ struct CreateSanitizerTests {
         ("Ulimits", #"[{"Name":"nofile","Soft":-1,"Hard":-1}]"#), ("Ulimits", #"[{"Name":"nofile","Hard":99999999}]"#),
         ("Ulimits", #"[{"Name":"rtprio","Hard":99}]"#), ("MaskedPaths", "[]"), ("ReadonlyPaths", "[]"),
         ("MaskedPaths", #"["/proc/x"]"#), ("StorageOpt", #"{"size":"1T"}"#), ("Tmpfs", #"{"/t":"size=900g"}"#),
-        ("Tmpfs", #"{"/t":"size=90%"}"#), ("Tmpfs", #"{"/t":"size=1m,size=900g"}"#), ("Tmpfs", #"{"/t":"huge=always"}"#),
+        ("Tmpfs", #"{"/t":"size=90%"}"#), ("Tmpfs", #"{"/t":"size=1m,size=900g"}"#),
+        ("Tmpfs", #"{"/t":"huge=always"}"#),
         ("ShmSize", "99999999999"), ("MemorySwap", "-1"), ("CpuRealtimeRuntime", "950000"),
         ("BlkioDeviceReadBps", #"[{"Path":"/dev/sda","Rate":1}]"#), ("Annotations", #"{"run.oci.hooks":"x"}"#),
         ("Isolation", #""hyperv""#), ("Capabilities", #"["ALL"]"#), ("NewFangledEscape", "true"),
@@ -126,29 +134,36 @@ struct CreateSanitizerTests {
         return "\\u00" + String(first, radix: 16) + key.dropFirst()
     }
 
-    @Test("refuses the host's fields at the top, where old engines read them too", arguments: [
-        #"{"Image":"x","Privileged":true}"#, #"{"Image":"x","Binds":["/:/h"]}"#, #"{"Image":"x","privileged":true}"#,
-        #"{"Image":"x","CapAdd":["ALL"],"HostConfig":null}"#, #"{"Image":"x","MacAddress":"02:42:ac:11:00:02"}"#,
-    ])
+    @Test(
+        "refuses the host's fields at the top, where old engines read them too",
+        arguments: [
+            #"{"Image":"x","Privileged":true}"#, #"{"Image":"x","Binds":["/:/h"]}"#,
+            #"{"Image":"x","privileged":true}"#,
+            #"{"Image":"x","CapAdd":["ALL"],"HostConfig":null}"#, #"{"Image":"x","MacAddress":"02:42:ac:11:00:02"}"#,
+        ])
     func topLevel(body: String) throws {
         #expect(try Self.failure(body)?.status == 403)
     }
 
-    @Test("refuses a key that is given twice, for the engine would take the last", arguments: [
-        #"{"HostConfig":{},"HostConfig":{"Privileged":false}}"#, #"{"HostConfig":{},"hostconfig":{}}"#,
-        #"{"HostConfig":{"Privileged":false,"privileged":false}}"#, #"{"HostConfig":{},"Ho\u017ftConfig":{}}"#,
-        #"{"HostConfig":{"Mounts":[{"Type":"tmpfs","type":"bind"}]}}"#, #"{"Labels":{"a":"1","a":"2"}}"#,
-        #"{"HostConfig":{"Lin\u212as":[],"Links":[]}}"#,
-    ])
+    @Test(
+        "refuses a key that is given twice, for the engine would take the last",
+        arguments: [
+            #"{"HostConfig":{},"HostConfig":{"Privileged":false}}"#, #"{"HostConfig":{},"hostconfig":{}}"#,
+            #"{"HostConfig":{"Privileged":false,"privileged":false}}"#, #"{"HostConfig":{},"Ho\u017ftConfig":{}}"#,
+            #"{"HostConfig":{"Mounts":[{"Type":"tmpfs","type":"bind"}]}}"#, #"{"Labels":{"a":"1","a":"2"}}"#,
+            #"{"HostConfig":{"Lin\u212as":[],"Links":[]}}"#,
+        ])
     func duplicates(body: String) throws {
         #expect(try Self.failure(body)?.status == 400)
     }
 
-    @Test("says so when a field has the wrong shape", arguments: [
-        "[]", #"{"HostConfig":[]}"#, #"{"HostConfig":{"Privileged":"true"}}"#, #"{"HostConfig":{"Memory":"1g"}}"#,
-        #"{"HostConfig":{"Memory":1e9}}"#, #"{"Cmd":{}}"#, #"{"Env":[1]}"#, #"{"HostConfig":{"Mounts":{}}}"#,
-        #"{"HostConfig":{"Memory":-1}}"#, #"{"Tty":1}"#, #"{"Labels":{"a":{}}}"#,
-    ])
+    @Test(
+        "says so when a field has the wrong shape",
+        arguments: [
+            "[]", #"{"HostConfig":[]}"#, #"{"HostConfig":{"Privileged":"true"}}"#, #"{"HostConfig":{"Memory":"1g"}}"#,
+            #"{"HostConfig":{"Memory":1e9}}"#, #"{"Cmd":{}}"#, #"{"Env":[1]}"#, #"{"HostConfig":{"Mounts":{}}}"#,
+            #"{"HostConfig":{"Memory":-1}}"#, #"{"Tty":1}"#, #"{"Labels":{"a":{}}}"#,
+        ])
     func malformed(body: String) throws {
         #expect(try Self.failure(body)?.status == 400)
     }
@@ -162,7 +177,8 @@ struct CreateSanitizerTests {
 
     @Test("writes canonical keys only")
     func canonicalKeys() throws {
-        let result = try Self.sanitize(#"{"image":"x","CMD":["a"],"hostCONFIG":{"memory":1048576,"logconfig":{"type":"local"}}}"#)
+        let result = try Self.sanitize(
+            #"{"image":"x","CMD":["a"],"hostCONFIG":{"memory":1048576,"logconfig":{"type":"local"}}}"#)
         #expect(result["Image"] == "x")
         #expect(result["Cmd"] == ["a"])
         #expect(result["HostConfig"]?["Memory"] == 1_048_576)
@@ -181,7 +197,8 @@ struct CreateSanitizerTests {
     @Test("sets Lighter's labels over the caller's own")
     func labels() throws {
         let result = try Self.sanitize(
-            #"{"Image":"sha256:1","labels":{"a":"b","A":"c","io.lighter.tenant":"other","io.lighter.workload":"x","io.lighter.image":"busybox"}}"#)
+            #"{"Image":"sha256:1","labels":{"a":"b","A":"c","io.lighter.tenant":"other","io.lighter.workload":"x","io.lighter.image":"busybox"}}"#
+        )
         let labels = try #require(result["Labels"]?.objectValue)
         #expect(labels["a"] == "b")
         #expect(labels["A"] == "c")
@@ -195,10 +212,12 @@ struct CreateSanitizerTests {
         #expect(Set(labels.keys).count == labels.keys.count)
     }
 
-    @Test("joins namespaces of the caller's own containers only, by their full id", arguments: [
-        ("NetworkMode", #""container:db""#), ("IpcMode", #""container:db""#), ("PidMode", #""container:db""#),
-        ("VolumesFrom", #"["db:ro"]"#),
-    ])
+    @Test(
+        "joins namespaces of the caller's own containers only, by their full id",
+        arguments: [
+            ("NetworkMode", #""container:db""#), ("IpcMode", #""container:db""#), ("PidMode", #""container:db""#),
+            ("VolumesFrom", #"["db:ro"]"#),
+        ])
     func ownContainers(field: String, value: String) throws {
         let body = #"{"Image":"x","HostConfig":{"\#(field)":\#(value)}}"#
         #expect(CreateSanitizer.references(in: try JSON.parse(Array(body.utf8))) == ["db"])
@@ -216,17 +235,22 @@ struct CreateSanitizerTests {
         policy.devices = ["/dev/fuse"]
         #expect(try Self.failure(#"{"HostConfig":{"Binds":["/srv/models:/m:ro"]}}"#, policy: policy) == nil)
         #expect(try Self.failure(#"{"HostConfig":{"Binds":["/srv/models/sub:/m"]}}"#, policy: policy)?.status == 403)
-        #expect(try Self.failure(#"{"HostConfig":{"Binds":["/srv/models/../../etc:/m"]}}"#, policy: policy)?.status == 403)
+        #expect(
+            try Self.failure(#"{"HostConfig":{"Binds":["/srv/models/../../etc:/m"]}}"#, policy: policy)?.status == 403)
         #expect(try Self.failure(#"{"HostConfig":{"CapAdd":["CAP_SYS_PTRACE"]}}"#, policy: policy) == nil)
         #expect(try Self.failure(#"{"HostConfig":{"Devices":[{"PathOnHost":"/dev/fuse"}]}}"#, policy: policy) == nil)
-        #expect(try Self.failure(#"{"HostConfig":{"Devices":[{"PathOnHost":"/dev/sda"}]}}"#, policy: policy)?.status == 403)
+        #expect(
+            try Self.failure(#"{"HostConfig":{"Devices":[{"PathOnHost":"/dev/sda"}]}}"#, policy: policy)?.status == 403)
     }
 
-    @Test("refuses networks and addresses of others in NetworkingConfig", arguments: [
-        #"{"EndpointsConfig":{"theirs":{}}}"#, #"{"EndpointsConfig":{"bridge":{"MacAddress":"02:00:00:00:00:01"}}}"#,
-        #"{"EndpointsConfig":{"bridge":{"IPAMConfig":{"IPv4Address":"172.17.0.9"}}}}"#,
-        #"{"endpointsconfig":{"host":null}}"#, #"{"EndpointsConfig":{"bridge":{"links":["db:db"]}}}"#,
-    ])
+    @Test(
+        "refuses networks and addresses of others in NetworkingConfig",
+        arguments: [
+            #"{"EndpointsConfig":{"theirs":{}}}"#,
+            #"{"EndpointsConfig":{"bridge":{"MacAddress":"02:00:00:00:00:01"}}}"#,
+            #"{"EndpointsConfig":{"bridge":{"IPAMConfig":{"IPv4Address":"172.17.0.9"}}}}"#,
+            #"{"endpointsconfig":{"host":null}}"#, #"{"EndpointsConfig":{"bridge":{"links":["db:db"]}}}"#,
+        ])
     func networking(config: String) throws {
         #expect(try Self.failure(#"{"NetworkingConfig":\#(config)}"#)?.status == 403)
     }

@@ -6,7 +6,7 @@ import NIOPosix
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// An engine on a Unix socket that answers as it is told, and remembers what it was asked.
@@ -140,7 +140,8 @@ private final class FakeEngineHandler: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard let event = event as? ChannelEvent, event == .inputClosed else { return }
         if isEcho {
-            channel.writeAndFlush(ByteBuffer(string: "<eof>")).whenComplete { [channel] _ in channel.close(promise: nil) }
+            channel.writeAndFlush(ByteBuffer(string: "<eof>")).whenComplete { [channel] _ in channel.close(promise: nil)
+            }
         } else {
             context.close(promise: nil)
         }

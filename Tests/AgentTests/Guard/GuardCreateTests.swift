@@ -55,7 +55,8 @@ struct GuardCreateTests {
             engine.answer = { _ in .json(["message": "No such image: x"], status: 404) }
             let client = try await rig.connect(ticket: rig.ticket())
             for _ in 0..<2 {
-                let response = try #require(try await client.call("POST", "/containers/create", body: #"{"Image":"x"}"#))
+                let response = try #require(
+                    try await client.call("POST", "/containers/create", body: #"{"Image":"x"}"#))
                 #expect(response.status == 404)
                 #expect(response.message == "No such image: x")
                 #expect(!response.head.headers.contains("X-Lighter-Refused"))
@@ -63,9 +64,11 @@ struct GuardCreateTests {
         }
     }
 
-    @Test("refuses for want of room with a status that sends the origin elsewhere", arguments: [
-        Headroom.Free(memory: .mebibytes(100)), Headroom.Free(disk: .mebibytes(10)), Headroom.Free(pids: 3),
-    ])
+    @Test(
+        "refuses for want of room with a status that sends the origin elsewhere",
+        arguments: [
+            Headroom.Free(memory: .mebibytes(100)), Headroom.Free(disk: .mebibytes(10)), Headroom.Free(pids: 3),
+        ])
     func capacity(free: Headroom.Free) async throws {
         try await withGuard(free: free) { rig, engine in
             let client = try await rig.connect(ticket: rig.ticket())
@@ -93,12 +96,19 @@ struct GuardCreateTests {
             rig.know(Self.id)
             engine.answer = { $0.head.path.hasSuffix("/exec") ? .json(["Id": "e1"], status: 201) : .json([:]) }
             let client = try await rig.connect(ticket: rig.ticket())
-            #expect(try await client.call("POST", "/containers/web/exec", body: #"{"privileged":true,"Cmd":["sh"]}"#)?.status == 403)
-            #expect(try await client.call("POST", "/containers/web/exec", body: #"{"Cmd":["sh"],"Tty":true}"#)?.status == 201)
+            #expect(
+                try await client.call("POST", "/containers/web/exec", body: #"{"privileged":true,"Cmd":["sh"]}"#)?
+                    .status == 403)
+            #expect(
+                try await client.call("POST", "/containers/web/exec", body: #"{"Cmd":["sh"],"Tty":true}"#)?.status
+                    == 201)
             #expect(engine.calls.last?.json == ["Cmd": ["sh"], "Tty": true])
             #expect(try await client.call("GET", "/exec/e1/json")?.status == 200)
-            #expect(try await client.call("POST", "/containers/web/update", body: #"{"Devices":[{"PathOnHost":"/dev/sda"}]}"#)?.status == 403)
-            #expect(try await client.call("POST", "/containers/web/update", body: #"{"memory":8388608}"#)?.status == 200)
+            #expect(
+                try await client.call(
+                    "POST", "/containers/web/update", body: #"{"Devices":[{"PathOnHost":"/dev/sda"}]}"#)?.status == 403)
+            #expect(
+                try await client.call("POST", "/containers/web/update", body: #"{"memory":8388608}"#)?.status == 200)
             #expect(engine.calls.last?.json == ["Memory": 8_388_608])
             #expect(try await client.call("POST", "/containers/web/rename?name=shop")?.status == 200)
             #expect(engine.calls.last?.head.target == "/containers/\(Self.id)/rename?name=shop.edge1")

@@ -39,7 +39,9 @@ struct GuardExchangeTests {
             rig.know(Self.id)
             engine.answer = { $0.head.path.hasSuffix("/stop") ? .later : .json([:]) }
             let client = try await rig.connect(ticket: rig.ticket())
-            client.send("POST /containers/web/stop HTTP/1.1\r\nHost: d\r\n\r\nGET /containers/web/json HTTP/1.1\r\nHost: d\r\n\r\n")
+            client.send(
+                "POST /containers/web/stop HTTP/1.1\r\nHost: d\r\n\r\nGET /containers/web/json HTTP/1.1\r\nHost: d\r\n\r\n"
+            )
             await engine.waitForCalls(1)
             #expect(engine.paths() == ["POST /containers/\(Self.id)/stop"])
             engine.reply(to: "/stop", "HTTP/1.1 204 No Content\r\n\r\n")
@@ -88,7 +90,9 @@ struct GuardExchangeTests {
     func untilClose() async throws {
         try await withGuard { rig, engine in
             rig.know(Self.id)
-            engine.answer = { _ in .raw("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\nhello") }
+            engine.answer = { _ in
+                .raw("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\nhello")
+            }
             let client = try await rig.connect(ticket: rig.ticket())
             client.send("POST /containers/web/attach?stream=1 HTTP/1.1\r\nHost: d\r\n\r\n")
             await client.wait(for: "hello")
@@ -104,20 +108,24 @@ struct GuardExchangeTests {
             rig.know(Self.id)
             engine.answer = { _ in .echo }
             let client = try await rig.connect(ticket: rig.ticket())
-            let response = try await client.call("GET", "/containers/web/json", "Connection: Upgrade\r\nUpgrade: h2c\r\n")
+            let response = try await client.call(
+                "GET", "/containers/web/json", "Connection: Upgrade\r\nUpgrade: h2c\r\n")
             #expect(response?.status == 502)
             #expect(engine.calls.first?.head.headers.contains("Upgrade") == false)
         }
     }
 
-    @Test("refuses heads and bodies on whose end two parsers could disagree, and hangs up", arguments: [
-        "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-        "GET /_ping HTTP/1.1\r\nHost : d\r\n\r\n", "GET /_ping HTTP/1.1\r\nHost: d\r\n X: folded\r\n\r\n",
-        "GET /_ping HTTP/1.1\nHost: d\n\n", "GET /_ping HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-        "POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n",
-        "GET http://other/_ping HTTP/1.1\r\nHost: d\r\n\r\n", "GET /_ping HTTP/2.0\r\nHost: d\r\n\r\n",
-    ])
+    @Test(
+        "refuses heads and bodies on whose end two parsers could disagree, and hangs up",
+        arguments: [
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+            "GET /_ping HTTP/1.1\r\nHost : d\r\n\r\n", "GET /_ping HTTP/1.1\r\nHost: d\r\n X: folded\r\n\r\n",
+            "GET /_ping HTTP/1.1\nHost: d\n\n",
+            "GET /_ping HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n",
+            "GET http://other/_ping HTTP/1.1\r\nHost: d\r\n\r\n", "GET /_ping HTTP/2.0\r\nHost: d\r\n\r\n",
+        ])
     func smuggling(bytes: String) async throws {
         try await withGuard { rig, engine in
             let client = try await rig.connect(ticket: rig.ticket())
@@ -167,7 +175,8 @@ struct GuardExchangeTests {
             rig.know(Self.id)
             engine.answer = { _ in .json([:]) }
             let client = try await rig.connect(ticket: rig.ticket())
-            client.send("POST /containers/web/update HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+            client.send(
+                "POST /containers/web/update HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
             await client.wait(for: "HTTP/1.1 100 Continue\r\n\r\n")
             client.send("{}")
             await client.wait(for: "200 OK")
@@ -186,7 +195,9 @@ struct GuardExchangeTests {
             rig.know(Self.id)
             engine.answer = { _ in .raw("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") }
             let client = try await rig.connect(ticket: rig.ticket())
-            client.send("PUT /containers/web/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\ntar")
+            client.send(
+                "PUT /containers/web/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\ntar"
+            )
             await client.wait(for: "ok")
             #expect(client.text == "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
             #expect(engine.calls.first.map { String(buffer: $0.body) } == "tar")

@@ -10,11 +10,11 @@ import Wire
 @testable import Agent
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #endif
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// A guard before an engine, with clients that are nodes of the fleet.
@@ -35,8 +35,14 @@ final class GuardRig {
     /// What the control plane was told.
     final class Reports: Sendable {
         private let all = SharedList<Workload>()
-        func add(_ workload: Workload) { all.append(workload) }
+        private let stream = AsyncStream.makeStream(of: Workload.self)
+        func add(_ workload: Workload) {
+            all.append(workload)
+            stream.continuation.yield(workload)
+        }
         var list: [Workload] { all.elements }
+        /// Returns the first report in this state, once it has come. One caller only.
+        func first(_ state: WorkloadState) async -> Workload? { await stream.stream.first { $0.state == state } }
     }
 
     /// Who the next stream's peer is, and what its opening message says.
@@ -58,11 +64,13 @@ final class GuardRig {
         let reports = Reports()
         self.reports = reports
         inventory = Inventory(
-            node: node, client: DockerClient(dialer: dialer), exits: ExitWatch(loop: NodeLoop.shared.loop), logger: logger,
+            node: node, client: DockerClient(dialer: dialer), exits: ExitWatch(loop: NodeLoop.shared.loop),
+            logger: logger,
             report: { reports.add($0) })
         let desk = Guard(
             configuration: GuardConfiguration(node: node, tenant: .main, policy: policy, headroom: headroom),
-            verifier: try TicketVerifier(publicKey: signer.publicKey), dialer: dialer, inventory: inventory, logger: logger,
+            verifier: try TicketVerifier(publicKey: signer.publicKey), dialer: dialer, inventory: inventory,
+            logger: logger,
             free: { free }, now: { now })
         self.desk = desk
         path = "/tmp/lighter-guard-\(getpid())-\(UInt32.random(in: 0 ... .max)).sock"
@@ -88,7 +96,8 @@ final class GuardRig {
     ) throws -> [UInt8] {
         try (signer ?? self.signer).sign(
             Ticket(
-                workload: workload ?? self.workload, tenant: tenant, origin: origin ?? self.origin, target: target ?? node,
+                workload: workload ?? self.workload, tenant: tenant, origin: origin ?? self.origin,
+                target: target ?? node,
                 epoch: epoch, notBefore: expiresAt - 1200, expiresAt: expiresAt))
     }
 
@@ -111,7 +120,8 @@ final class GuardRig {
 
     /// A container of the rig's workload, as the engine's inspect shows it.
     func inspection(
-        id: String, name: String = "web.edge1", workload: WorkloadID? = nil, epoch: UInt64 = 3, origin: String = "edge1",
+        id: String, name: String = "web.edge1", workload: WorkloadID? = nil, epoch: UInt64 = 3,
+        origin: String = "edge1",
         status: String = "created"
     ) -> JSON {
         [
@@ -120,7 +130,8 @@ final class GuardRig {
             "HostConfig": ["NanoCpus": 500_000_000, "Memory": 1_048_576],
             "Config": [
                 "Labels": [
-                    "io.lighter.workload": .string((workload ?? self.workload).hex), "io.lighter.epoch": .string("\(epoch)"),
+                    "io.lighter.workload": .string((workload ?? self.workload).hex),
+                    "io.lighter.epoch": .string("\(epoch)"),
                     "io.lighter.origin": .string(origin), "io.lighter.tenant": "main", "io.lighter.target": "cloud1",
                     "io.lighter.name": "web", "io.lighter.image": "busybox",
                 ]
@@ -130,7 +141,8 @@ final class GuardRig {
 
     /// Puts a container of the rig's workload into the inventory.
     func know(_ id: String, workload: WorkloadID? = nil, epoch: UInt64 = 3, name: String = "web.edge1") {
-        if let record = EngineReading.record(inspect: inspection(id: id, name: name, workload: workload, epoch: epoch)) {
+        if let record = EngineReading.record(inspect: inspection(id: id, name: name, workload: workload, epoch: epoch))
+        {
             inventory.learn(record)
         }
     }

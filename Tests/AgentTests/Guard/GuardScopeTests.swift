@@ -76,9 +76,11 @@ struct GuardScopeTests {
         }
     }
 
-    @Test("knows no container but the ticket's, by whatever it is called", arguments: [
-        "b2b2b2", "theirs.edge1", "theirs", "host-db", String(repeating: "b2", count: 32), "..", "a%2F..%2Fb",
-    ])
+    @Test(
+        "knows no container but the ticket's, by whatever it is called",
+        arguments: [
+            "b2b2b2", "theirs.edge1", "theirs", "host-db", String(repeating: "b2", count: 32), "..", "a%2F..%2Fb",
+        ])
     func othersContainers(reference: String) async throws {
         try await withGuard { rig, engine in
             rig.know(Self.id)
@@ -91,9 +93,12 @@ struct GuardScopeTests {
                 return .json(["message": "No such container"], status: 404)
             }
             let client = try await rig.connect(ticket: rig.ticket())
-            for (method, action) in [("GET", "json"), ("POST", "start"), ("GET", "logs"), ("POST", "exec"), ("PUT", "archive")] {
+            for (method, action) in [
+                ("GET", "json"), ("POST", "start"), ("GET", "logs"), ("POST", "exec"), ("PUT", "archive"),
+            ] {
                 let response = try #require(
-                    try await client.call(method, "/v1.41/containers/\(reference)/\(action)", body: action == "exec" ? "{}" : ""))
+                    try await client.call(
+                        method, "/v1.41/containers/\(reference)/\(action)", body: action == "exec" ? "{}" : ""))
                 #expect([404, 403].contains(response.status), "\(method) \(action)")
                 if response.status == 404 { #expect(response.message.hasPrefix("No such container: ")) }
             }
@@ -102,7 +107,8 @@ struct GuardScopeTests {
         }
     }
 
-    @Test("takes a container by its id, a prefix, its user's name and its engine's, and names it to the engine by its id",
+    @Test(
+        "takes a container by its id, a prefix, its user's name and its engine's, and names it to the engine by its id",
         arguments: ["a1a1a1", "web", "web.edge1", String(repeating: "a1", count: 32)])
     func ownContainer(reference: String) async throws {
         try await withGuard { rig, engine in
@@ -125,17 +131,23 @@ struct GuardScopeTests {
         }
     }
 
-    @Test("wants a ticket for containers, and lets lists, events and images pass without", arguments: [
-        ("POST", "/containers/create", 403), ("GET", "/containers/web/json", 403), ("POST", "/exec/abc/start", 403),
-        ("GET", "/_ping", 200), ("HEAD", "/_ping", 200), ("GET", "/v1.41/version", 200), ("GET", "/info", 200),
-        ("GET", "/images/sha256:abc/json", 200), ("POST", "/images/create?fromImage=busybox&tag=latest", 200),
-        ("POST", "/images/create?fromSrc=http://x", 403), ("POST", "/images/load", 200), ("GET", "/images/json", 403),
-        ("DELETE", "/images/busybox", 403), ("POST", "/build", 403), ("POST", "/session", 403), ("POST", "/grpc", 403),
-        ("POST", "/volumes/create", 403), ("GET", "/networks", 403), ("POST", "/commit", 403), ("GET", "/system/df", 403),
-        ("POST", "/containers/prune", 403), ("POST", "/swarm/init", 403), ("GET", "/plugins", 403), ("GET", "/nope", 403),
-        ("GET", "/images/../containers/json", 403), ("GET", "/v1.23/version", 400), ("GET", "/v1.041/version", 400),
-        ("POST", "/auth", 403), ("GET", "/images/get?names=x", 403), ("POST", "/images/busybox/push", 403),
-    ])
+    @Test(
+        "wants a ticket for containers, and lets lists, events and images pass without",
+        arguments: [
+            ("POST", "/containers/create", 403), ("GET", "/containers/web/json", 403), ("POST", "/exec/abc/start", 403),
+            ("GET", "/_ping", 200), ("HEAD", "/_ping", 200), ("GET", "/v1.41/version", 200), ("GET", "/info", 200),
+            ("GET", "/images/sha256:abc/json", 200), ("POST", "/images/create?fromImage=busybox&tag=latest", 200),
+            ("POST", "/images/create?fromSrc=http://x", 403), ("POST", "/images/load", 200),
+            ("GET", "/images/json", 403),
+            ("DELETE", "/images/busybox", 403), ("POST", "/build", 403), ("POST", "/session", 403),
+            ("POST", "/grpc", 403),
+            ("POST", "/volumes/create", 403), ("GET", "/networks", 403), ("POST", "/commit", 403),
+            ("GET", "/system/df", 403),
+            ("POST", "/containers/prune", 403), ("POST", "/swarm/init", 403), ("GET", "/plugins", 403),
+            ("GET", "/nope", 403),
+            ("GET", "/images/../containers/json", 403), ("GET", "/v1.23/version", 400), ("GET", "/v1.041/version", 400),
+            ("POST", "/auth", 403), ("GET", "/images/get?names=x", 403), ("POST", "/images/busybox/push", 403),
+        ])
     func tenantScope(method: String, target: String, status: Int) async throws {
         try await withGuard { rig, engine in
             let client = try await rig.connect()
@@ -144,10 +156,12 @@ struct GuardScopeTests {
         }
     }
 
-    @Test("refuses what is not offered even with a ticket", arguments: [
-        ("GET", "/containers/web/attach/ws"), ("POST", "/commit?container=web"), ("POST", "/containers/prune"),
-        ("GET", "/containers/web/checkpoints"), ("POST", "/networks/x/connect"),
-    ])
+    @Test(
+        "refuses what is not offered even with a ticket",
+        arguments: [
+            ("GET", "/containers/web/attach/ws"), ("POST", "/commit?container=web"), ("POST", "/containers/prune"),
+            ("GET", "/containers/web/checkpoints"), ("POST", "/networks/x/connect"),
+        ])
     func notOffered(method: String, target: String) async throws {
         try await withGuard { rig, engine in
             rig.know(Self.id)
@@ -157,17 +171,22 @@ struct GuardScopeTests {
         }
     }
 
-    @Test("puts the caller's own labels into the filters of lists and events, beside its own", arguments: [
-        "/v1.41/containers/json", "/v1.41/events",
-    ])
+    @Test(
+        "puts the caller's own labels into the filters of lists and events, beside its own",
+        arguments: [
+            "/v1.41/containers/json", "/v1.41/events",
+        ])
     func filters(path: String) async throws {
         try await withGuard { rig, engine in
             let client = try await rig.connect()
-            _ = try await client.call("GET", path + "?all=1&filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D&filters=%7B%7D")
+            _ = try await client.call(
+                "GET", path + "?all=1&filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D&filters=%7B%7D")
             let query = DockerPath.parse(method: "GET", target: try #require(engine.calls.first?.head.target)).query
             #expect(query.all("filters").count == 1)
             #expect(
-                Set(try query.filters().values("label")) == ["a=b", "io.lighter.tenant=main", "io.lighter.origin=edge1"])
+                Set(try query.filters().values("label")) == [
+                    "a=b", "io.lighter.tenant=main", "io.lighter.origin=edge1",
+                ])
             #expect(try await client.call("GET", path + "?filters=nonsense")?.status == 400)
         }
     }
