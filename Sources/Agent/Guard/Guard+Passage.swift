@@ -168,10 +168,13 @@ extension Guard {
         let sanitized = try CreateSanitizer(profile: profile).sanitize(json, labels: labels)
         try checkHeadroom(asked: try CreateRequest(json: sanitized).resources)
         var query = query
-        if let name { query.set("name", WorkloadLabels.engineName(name, origin: ticket.origin)) }
+        // Never left to the engine: the origin in the name is what an image's own labels cannot bring about.
+        let engineName = WorkloadLabels.engineName(
+            name ?? "lighter-\(ticket.workload.hex.prefix(12))", origin: ticket.origin)
+        query.set("name", engineName)
         var passage = try checked(head, admitted, "/containers/create", query, sanitized)
         passage.answered = { [inventory] json in
-            if let id = json["Id"]?.stringValue { inventory.noteCreated(id, name: name, body: sanitized) }
+            if let id = json["Id"]?.stringValue { inventory.noteCreated(id, name: engineName, body: sanitized) }
         }
         passage.ended = { [weak self] in self?.endCreate(ticket.workload) }
         return passage

@@ -61,14 +61,13 @@ package final class Inventory {
     // MARK: - What the guard tells
 
     /// A create that the guard let through was answered with this id; the engine's event may still be on its way.
-    func noteCreated(_ id: String, name: String?, body: JSON) {
+    func noteCreated(_ id: String, name: String, body: JSON) {
         guard index[id] == nil else { return }
         let inspection: JSON = [
-            "Id": .string(id), "Name": .string(name ?? ""), "Config": body, "HostConfig": body["HostConfig"] ?? .null,
+            "Id": .string(id), "Name": .string(name), "Config": body, "HostConfig": body["HostConfig"] ?? .null,
             "State": ["Status": "created"],
         ]
-        guard var record = EngineReading.record(inspect: inspection) else { return }
-        if let name { record.name = WorkloadLabels.engineName(name, origin: record.workload.origin) }
+        guard let record = EngineReading.record(inspect: inspection) else { return }
         learn(record)
     }
 
@@ -124,7 +123,6 @@ package final class Inventory {
         EngineReading.apply(inspect: json, to: &record.workload)
         record.hasEnded = !record.workload.state.holdsCapacity
         record.eventTime = max(record.eventTime, EngineReading.stateTime(record.workload))
-        if record.isLocal == false, record.workload.name.isEmpty { record.workload.name = record.userName }
         if record != before { keep(record) }
         if record.workload != before?.workload { report(record.workload) }
         if let pid = EngineReading.pid(inspect: json) { watch(pid, of: id) }

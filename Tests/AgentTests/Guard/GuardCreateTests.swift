@@ -33,6 +33,19 @@ struct GuardCreateTests {
         }
     }
 
+    @Test("draws a name that carries the origin when the user gave none")
+    func drawnName() async throws {
+        try await withGuard { rig, engine in
+            engine.answer = { _ in .json(["Id": .string(Self.id)], status: 201) }
+            let client = try await rig.connect(ticket: rig.ticket())
+            #expect(try await client.call("POST", "/containers/create", body: #"{"Image":"x"}"#)?.status == 201)
+            let drawn = "lighter-\(rig.workload.hex.prefix(12))"
+            #expect(engine.calls.first?.head.target == "/containers/create?name=\(drawn).edge1")
+            #expect(rig.inventory.index[Self.id]?.userName == drawn)
+            #expect(rig.reports.list.last?.name == drawn)
+        }
+    }
+
     @Test("names field and reason when it refuses, and the stream goes on")
     func refused() async throws {
         try await withGuard { rig, engine in

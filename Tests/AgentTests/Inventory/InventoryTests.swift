@@ -95,6 +95,19 @@ struct InventoryTests {
         }
     }
 
+    @Test("takes no container for another node's by labels alone, which an image can bring")
+    func labelsOfAnImage() async throws {
+        try await withGuard { rig, engine in
+            let inspection = rig.inspection(id: Self.id, name: "happy_darwin", status: "running")
+            engine.answer = { _ in .json(inspection) }
+            let listed: JSON = ["Id": .string(Self.id), "Labels": ["io.lighter.workload": .string(rig.workload.hex)]]
+            await rig.inventory.engineUp(Self.identity, [listed])
+            let client = try await rig.connect(ticket: rig.ticket())
+            #expect(try await client.call("GET", "/containers/\(Self.id)/json")?.status == 404)
+            #expect(rig.reports.list.isEmpty)
+        }
+    }
+
     @Test("gives capacity back when a container ends, and takes it at its start")
     func capacity() async throws {
         try await withGuard { rig, engine in
