@@ -98,7 +98,7 @@ package final class ControlStream: Sendable {
     }
 
     private static var lost: SessionError {
-        SessionError(.unavailable, "the connection to the gateway was lost; it is being dialled again")
+        SessionError(.unavailable, "the connection to the gateway was lost before it answered; try again")
     }
 }
 

@@ -5,8 +5,8 @@ import NIOCore
 struct Outbox {
     /// Reports that may be unacknowledged at once; past it news waits, and coalesces.
     private static let window = 16
-    /// Workloads in one report.
-    private static let batch = 512
+    /// Workloads in one report: with a decision each they still fit one message.
+    private static let batch = 256
     /// How long news waits for company while a report is under way.
     static let pause = TimeAmount.milliseconds(2)
 

@@ -30,7 +30,8 @@ struct PushTests {
     @Test("A node that is connected but silent becomes suspect, then unreachable")
     func silence() async throws {
         try await Scene.with { scene in
-            try await scene.withGateway { gateway in
+            // Long enough for the state in between to be seen.
+            try await scene.withGateway(port: 0, ledger: nil, { $0.heartbeat = .milliseconds(500) }) { gateway in
                 let edge = try scene.node("edge", of: gateway)
                 let mute = try NodeID("mute")
                 try await scene.running(edge) {

@@ -1,0 +1,121 @@
+import Fleet
+import NIOCore
+import Testing
+
+@testable import Gateway
+
+struct FleetViewTests {
+    private static let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
+    private static let beat = TimeAmount.seconds(1)
+
+    private func view() -> FleetView { FleetView(nodes: [], workloads: [], since1970: 1, now: Self.start) }
+
+    private func node(_ name: String, _ state: NodeState = .ready) throws -> Node {
+        Node(id: try NodeID(name), state: state)
+    }
+
+    private func workload(
+        _ id: WorkloadID = .random(), at target: String, state: WorkloadState = .pending, epoch: UInt64 = 1
+    ) throws -> Workload {
+        Workload(
+            id: id, tenant: .main, origin: try NodeID("edge"), target: try NodeID(target), state: state,
+            version: Version(epoch: epoch, sequence: 0), resources: Resources(cpus: 2, memory: .gibibytes(1)))
+    }
+
+    @Test(
+        "Two missed heartbeats make a connected node suspect, three unreachable",
+        arguments: [(1.0, NodeState.ready), (2.4, .ready), (2.6, .suspect), (3.4, .suspect), (3.6, .unreachable)])
+    func missedHeartbeats(silence: Double, expected: NodeState) throws {
+        var view = view()
+        let node = try node("edge")
+        _ = view.heard(node, now: Self.start)
+        _ = view.check(now: Self.start + .nanoseconds(Int64(silence * 1e9)), heartbeat: Self.beat)
+        #expect(view[node.id]?.state == expected)
+        _ = view.heard(node, now: Self.start + .seconds(10))
+        #expect(view[node.id]?.state == .ready)
+    }
+
+    @Test("A node whose link is gone is granted one heartbeat to come back")
+    func lostLink() throws {
+        var view = view()
+        let node = try node("edge", .engineDown)
+        _ = view.heard(node, now: Self.start)
+        view.lost(node.id, now: Self.start)
+        let early = view.check(now: Self.start + .milliseconds(900), heartbeat: Self.beat)
+        #expect(!early)
+        #expect(view[node.id]?.state == .engineDown)
+        let late = view.check(now: Self.start + .milliseconds(1100), heartbeat: Self.beat)
+        #expect(late)
+        #expect(view[node.id]?.state == .unreachable)
+    }
+
+    @Test("Only what a listener would act on is urgent; measures are not, and nothing new is no change")
+    func urgency() throws {
+        var view = view()
+        var node = try node("edge")
+        let first = view.heard(node, now: Self.start)
+        let before = view.revision
+        let same = view.heard(node, now: Self.start)
+        #expect(view.revision == before)
+        node.measures.cpu = 0.5
+        let measured = view.heard(node, now: Self.start)
+        #expect(view.revision > before)
+        node.state = .engineDown
+        let down = view.heard(node, now: Self.start)
+        #expect([first, same, measured, down] == [true, false, false, true])
+    }
+
+    @Test("Leases are counted where they are, once, until they end")
+    func reservations() throws {
+        var view = view()
+        let cloud = try node("cloud")
+        let other = try node("other")
+        _ = view.heard(cloud, now: Self.start)
+        _ = view.heard(other, now: Self.start)
+        let id = WorkloadID.random()
+        view.hold(try workload(id, at: "cloud"))
+        view.hold(try workload(id, at: "cloud", state: .running))
+        view.hold(try workload(at: "cloud"))
+        #expect(view[cloud.id]?.reserved == Resources(cpus: 4, memory: .gibibytes(2)))
+        view.hold(try workload(id, at: "other", epoch: 2))
+        #expect(view[cloud.id]?.reserved.cpus == 2)
+        #expect(view[other.id]?.reserved.cpus == 2)
+        view.hold(try workload(id, at: "cloud", state: .exited, epoch: 1))
+        #expect(view[other.id]?.reserved.cpus == 2)
+        view.hold(try workload(id, at: "other", state: .exited, epoch: 2))
+        #expect(view[other.id]?.reserved == Resources.none)
+    }
+
+    @Test("Changes since a revision are a tenant's own, and none once they are known")
+    func changes() throws {
+        var view = view()
+        var red = try node("red")
+        red.tenant = try TenantID("red")
+        _ = view.heard(red, now: Self.start)
+        let known = view.revision
+        _ = view.heard(try node("edge"), now: Self.start)
+        #expect(view.changes(in: .main, since: known).map(\.id.name) == ["edge"])
+        #expect(view.changes(in: red.tenant, since: known).isEmpty)
+        #expect(view.changes(in: .main, since: view.revision).isEmpty)
+        #expect(view.snapshot(of: nil).nodes.count == 2)
+    }
+
+    @Test("Nodes from the ledger are unreachable until they come back, and revisions begin at the clock")
+    func restarted() throws {
+        let view = FleetView(
+            nodes: [try node("edge")], workloads: [try workload(at: "edge", state: .running)], since1970: 100,
+            now: Self.start)
+        #expect(view[try NodeID("edge")]?.state == .unreachable)
+        #expect(view[try NodeID("edge")]?.reserved.cpus == 2)
+        #expect(view.revision > 100_000_000)
+    }
+
+    @Test("A bucket lets its burst pass, then as many as its rate")
+    func bucket() {
+        var bucket = TokenBucket(capacity: 3, rate: 2, now: Self.start)
+        let burst = (0..<5).map { _ in bucket.take(now: Self.start) }
+        #expect(burst == [true, true, true, false, false])
+        let later = (0..<3).map { _ in bucket.take(now: Self.start + .seconds(1)) }
+        #expect(later == [true, true, false])
+    }
+}
