@@ -11,6 +11,7 @@ let settings: [SwiftSetting] = [
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
@@ -61,7 +62,7 @@ let package = Package(
         room("Wire", ["Fleet", protobuf]),
         // Between machines.
         room("Trust", ["Fleet", crypto, nioCore, nioSSL]),
-        room("Link", ["Fleet", "Trust", nioCore, nioPosix, nioSSL, logging]),
+        room("Link", ["Fleet", "Trust", nioCore, nioPosix, nioTLS, nioSSL, logging]),
         // Docker.
         room("DockerAPI", ["Fleet", nioCore]),
         room("Engine", ["Fleet", "DockerAPI", nioCore, nioPosix, logging]),
@@ -79,7 +80,7 @@ let package = Package(
         room("Authority", ["Fleet", "Trust", crypto, x509, asn1]),
         room("Ledger", ["Fleet", grdb]),
         room("Gateway", [
-            "Fleet", "Placement", "Wire", "Trust", "Authority", "Link", "Ledger", nioCore, nioPosix, logging,
+            "Fleet", "Placement", "Wire", "Trust", "Authority", "Link", "Session", "Ledger", nioCore, nioPosix, logging,
         ]),
         // The programs.
         program("lighterd", [
@@ -96,7 +97,7 @@ let package = Package(
         tests(of: "Wire", [protobuf]),
         tests(of: "Trust", [crypto, nioSSL]),
         tests(of: "Authority", ["Trust", crypto, x509, nioCore, nioEmbedded, nioSSL]),
-        tests(of: "Link", ["Trust", "Authority", nioCore, nioPosix, nioEmbedded, nioSSL]),
+        tests(of: "Link", ["Trust", "Authority", nioCore, nioPosix, nioEmbedded, nioSSL, logging]),
         tests(of: "DockerAPI", [nioCore]),
         tests(of: "Engine", ["DockerAPI", nioCore, nioPosix, logging]),
         tests(of: "Session", ["Link", "Trust", "Wire", "Authority", nioCore, nioPosix]),
