@@ -13,7 +13,6 @@ final class RawNode: Sendable {
     typealias Body = Lighter_V1_Envelope.OneOf_Body
 
     let control: ControlStream
-    private let received: Mutex<[Body]>
     private let inbox: Inbox
 
     private final class Inbox: Sendable { let bodies = Mutex<[Body]>([]) }
@@ -21,7 +20,6 @@ final class RawNode: Sendable {
     private init(control: ControlStream, inbox: Inbox) {
         self.control = control
         self.inbox = inbox
-        received = Mutex([])
     }
 
     static func connect(_ scene: Scene, _ name: String, to gateway: String, tenant: TenantID = .main) async throws
