@@ -1,3 +1,4 @@
+import Fleet
 import Foundation
 import Session
 import Trust
@@ -45,6 +46,22 @@ struct LocalGateway {
             }
             try await Task.sleep(for: .milliseconds(50))
         }
+    }
+
+    /// Waits until the gateway sees this machine's node with a working engine.
+    ///
+    /// - Returns: false when there is still none after ten seconds; the node is of use without one.
+    func seesEngine(of node: NodeID) async throws -> Bool {
+        let credentials = try Credentials.load(from: installation.operatorCredentials)
+        let deadline = ContinuousClock.now.advanced(by: .seconds(10))
+        repeat {
+            let nodes = try await OperatorClient.with(gateway: address, credentials: credentials) {
+                try await $0.nodes()
+            }
+            if nodes.contains(where: { $0.id == node && $0.state == .ready }) { return true }
+            try await Task.sleep(for: .milliseconds(100))
+        } while ContinuousClock.now < deadline
+        return false
     }
 
     /// A join token for this machine's own node.

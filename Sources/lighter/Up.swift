@@ -63,10 +63,24 @@ struct Up: AsyncParsableCommand {
         if let engine { arguments += ["--engine", engine] }
         if let policy { arguments += ["--policy", policy] }
         try await NodeDaemon(installation: installation).start(arguments)
+        try await warnWithoutEngine(installation, gateway)
         print("node:    \(installation.defaultSocket)")
         print("state:   \(installation.state) (logs in log/, `lighter down` ends both)\n")
         try DockerContext(socket: installation.defaultSocket).use { print($0) }
         print("Then:  lighter ps, lighter explain NAME, lighter token (to let a second machine join)")
+    }
+
+    /// The node serves its socket before its engine has answered; the user's first command should not find that.
+    private func warnWithoutEngine(_ installation: Installation, _ gateway: LocalGateway) async throws {
+        do {
+            guard engine != "none", let node = try Credentials.load(from: installation.nodeCredentials).node,
+                try await !gateway.seesEngine(of: node)
+            else { return }
+        } catch {
+            throw CommandFailure(error)
+        }
+        print(
+            "warning: \(engine ?? "unix:///var/run/docker.sock") does not answer: start Docker, or name it by --engine")
     }
 
     /// A machine that has joined another's fleet is not taken out of it by a slip.

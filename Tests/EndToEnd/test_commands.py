@@ -31,13 +31,15 @@ class Commands(Case):
         return self.lighter(*args, "--gateway", GATEWAY, "--credentials", self.home / "gateway" / "operator").stdout
 
     def run_at(self, socket, *args):
-        return subprocess.run(["docker", "run", "--rm", "busybox", *args], text=True, capture_output=True, timeout=60,
+        done = subprocess.run(["docker", "run", "--rm", "busybox", *args], text=True, capture_output=True, timeout=60,
                               env=environment(f"unix://{socket}"))
+        done.said = (done.stdout, done.stderr)
+        return done
 
     def test_one_word_makes_a_machine_ready_and_another_ends_it(self):
         said = self.up()
         self.assertIn("docker --context lighter run", said)
-        self.assertEqual(self.run_at(self.home / "docker.sock", "echo", "hi").stdout, "hi\n")
+        self.assertEqual(self.run_at(self.home / "docker.sock", "echo", "hi").said, ("hi\n", ""))
         contexts = subprocess.run(["docker", "context", "inspect", "lighter"], text=True, capture_output=True,
                                   env={**os.environ, "DOCKER_CONFIG": str(self.home / "docker")}).stdout
         self.assertIn(f"unix://{self.home}/docker.sock", contexts)
@@ -57,7 +59,7 @@ class Commands(Case):
         self.lighter("up", "--stop", "--state", self.home)
         self.up("--policy", "local")
         self.assertEqual((self.home / "credentials" / "ca.pem").read_text(), certificate)
-        self.assertEqual(self.run_at(self.home / "docker.sock", "echo", "hi").stdout, "hi\n")
+        self.assertEqual(self.run_at(self.home / "docker.sock", "echo", "hi").said, ("hi\n", ""))
 
     def test_a_second_node_joins_with_a_token(self):
         self.up()
