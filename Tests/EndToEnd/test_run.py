@@ -57,10 +57,16 @@ class Streams(Case):
     def test_an_input_that_is_closed_at_once_ends_the_container(self):
         self.assertEqual(self.docker("run", "--rm", "-i", "busybox", "cat", input="").out, "")
 
-    def test_20_MB_arrive_intact_at_the_container(self):
-        data = os.urandom(20_000_000)
-        found = self.docker("run", "--rm", "-i", "busybox", "sha256sum", input=data, text=False, timeout=120)
-        self.assertEqual(found.out.split()[0].decode(), hashlib.sha256(data).hexdigest())
+    def test_what_is_sent_arrives_intact_at_the_container_to_the_last_byte(self):
+        for size in (1, 1_000_000, 20_000_000):
+            for policy in ("local", "remote"):
+                with self.subTest(size=size, policy=policy):
+                    data = os.urandom(size)
+                    found = self.docker("run", "--rm", "-i", "--label", f"lighter.policy={policy}", "busybox",
+                                        "sh", "-c", "tee /tmp/got | wc -c; sha256sum /tmp/got", input=data, text=False,
+                                        timeout=120)
+                    count, digest = found.out.decode().split()[:2]
+                    self.assertEqual((int(count), digest), (size, hashlib.sha256(data).hexdigest()))
 
     def test_20_MB_come_back_intact(self):
         data = os.urandom(20_000_000)
