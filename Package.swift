@@ -86,7 +86,9 @@ let package = Package(
         program("lighterd", [
             "Agent", "FrontDoor", "Engine", "Session", "Link", "Trust", "Fleet", nioCore, nioPosix, logging,
         ]),
-        program("lighter-gateway", ["Gateway", "Ledger", "Authority", "Trust", "Fleet", nioPosix, logging, arguments]),
+        program("lighter-gateway", [
+            "Gateway", "Ledger", "Authority", "Session", "Trust", "Fleet", nioCore, nioPosix, logging, arguments,
+        ]),
         program("lighter", [
             "Session", "Authority", "Link", "Placement", "Trust", "Wire", "Fleet", nioCore, nioPosix, logging, arguments,
         ]),
@@ -100,10 +102,15 @@ let package = Package(
         tests(of: "Link", ["Trust", "Authority", nioCore, nioPosix, nioEmbedded, nioSSL, logging]),
         tests(of: "DockerAPI", [nioCore]),
         tests(of: "Engine", ["DockerAPI", nioCore, nioPosix, logging]),
-        tests(of: "Session", ["Link", "Trust", "Wire", "Authority", nioCore, nioPosix]),
-        tests(of: "FrontDoor", ["DockerAPI", "Engine", nioCore, nioPosix]),
-        tests(of: "Agent", ["DockerAPI", "Engine", nioCore, nioPosix]),
+        tests(of: "Session", ["Link", "Trust", "Wire", "Authority", nioCore, nioPosix, nioEmbedded, logging]),
+        tests(of: "FrontDoor", [
+            "DockerAPI", "Engine", "Link", "Placement", "Session", nioCore, nioPosix, logging,
+        ]),
+        tests(of: "Agent", ["DockerAPI", "Engine", "Trust", "Wire", nioCore, nioPosix, logging]),
         tests(of: "Ledger"),
-        tests(of: "Gateway", ["Ledger", "Authority", "Trust", "Link", "Wire", nioCore, nioPosix]),
+        tests(of: "Gateway", [
+            "Ledger", "Authority", "Session", "Trust", "Link", "Wire", nioCore, nioPosix, logging,
+        ]),
+        .testTarget(name: "LighterCommandTests", dependencies: ["lighter"], swiftSettings: settings),
     ]
 )

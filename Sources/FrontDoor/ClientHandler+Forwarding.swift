@@ -178,11 +178,7 @@ extension ClientHandler {
     private func becomeRaw(_ exchange: Exchange) {
         exchange.answering = .raw
         // What the client sent early was held until now.
-        if inbound.readableBytes > 0, let backend = exchange.backend {
-            backend.write(inbound.readSlice(length: inbound.readableBytes) ?? ByteBuffer())
-            backend.flush()
-        }
-        if exchange.clientClosed || inputClosed { exchange.backend?.closeOutput() }
+        if inputClosed { exchange.clientClosed = true }
         advance()
     }
 

@@ -80,8 +80,8 @@ final class ClientHandler: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case .some(.inputClosed) = event as? ChannelEvent {
             inputClosed = true
-            advance()
             clientInputClosed()
+            advance()
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -244,7 +244,9 @@ final class ClientHandler: ChannelInboundHandler {
         case .handling:
             gone?.finish()
             gone = nil
-        case .forwarding(let exchange): exchange.clientFinished()
+        case .forwarding(let exchange):
+            // The engine's side is closed behind the last byte that is held here, not before it.
+            exchange.clientClosed = true
         case .ending: close()
         default: break
         }

@@ -50,10 +50,4 @@ final class Exchange {
         guard let backend, backend.isWritable else { return false }
         return isRaw || !body.isComplete || !awaitsUpgrade
     }
-
-    /// The client has sent its last byte: so has this side, once what is held has been written.
-    func clientFinished() {
-        clientClosed = true
-        if isRaw || body.isComplete && request.upgrade == nil { backend?.closeOutput() }
-    }
 }

@@ -56,6 +56,8 @@ extension FrontDoor {
     private func remote(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) -> Plan {
         switch (head.method, action) {
         case ("GET", "json"): return .handle(Job { _, _ in await self.inspect(head, route, query) })
+        case ("GET", "stats") where query.first("stream") != nil && !query.flag("stream"):
+            return .handle(Job { _, _ in await self.measure(head, route, query) })
         case ("POST", "rename"): return .handle(Job { _, _ in await self.rename(head, route, query) })
         case ("POST", "exec"):
             return .handle(Job { body, _ in await self.createExec(head, route, body) })
@@ -149,6 +151,16 @@ extension FrontDoor {
             let answer = try await client.request("GET", path)
             guard answer.status == 200, let container = try? JSON.parse(answer.body) else { return answer }
             return answer.replacing(body: self.presentation.inspected(container).buffer)
+        }
+    }
+
+    /// One document of statistics; a stream of them is rewritten as it passes.
+    private func measure(_ head: RequestHead, _ route: Route, _ query: Query) async -> Job.Outcome {
+        let path = versioned(query.target("/containers/\(route.containerID)/stats"), head, at: route.target)
+        return await answering(route) { client in
+            let answer = try await client.request("GET", path)
+            guard answer.status == 200, let document = try? JSON.parse(answer.body) else { return answer }
+            return answer.replacing(body: self.presentation.stats(document).buffer)
         }
     }
 

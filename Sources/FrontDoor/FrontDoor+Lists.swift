@@ -37,10 +37,20 @@ extension FrontDoor {
             case .failure: found += unreachableEntries(node, request)
             }
         }
-        found.sort { ($0["Created"]?.intValue ?? 0) > ($1["Created"]?.intValue ?? 0) }
+        found = newestFirst(found)
         if let limit = request.limit { found = Array(found.prefix(limit)) }
         return .answer(
             Answer(DockerResponseBytes.json(.array(found), version: greeting.apiVersion.description)))
+    }
+
+    /// As an engine orders its list. It shows whole seconds only: within one, what is known here decides, then its order.
+    private func newestFirst(_ list: [JSON]) -> [JSON] {
+        let keyed = list.enumerated().map { index, container in
+            let shown = Double(container["Created"]?.intValue ?? 0)
+            let exact = container["Id"]?.stringValue.flatMap { routes[$0]?.createdAt }
+            return (container: container, shown: shown, exact: exact ?? shown, index: index)
+        }
+        return keyed.sorted { ($0.shown, $0.exact, $1.index) > ($1.shown, $1.exact, $0.index) }.map(\.container)
     }
 
     private func askTargets(

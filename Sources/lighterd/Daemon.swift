@@ -70,12 +70,14 @@ struct Daemon {
         let up = handlers.up
         handlers.up = { identity, list in
             await up(identity, list)
+            session.inventoryIsComplete()
             await door.engineCameUp()
         }
         let watch = EngineWatch(
             client: DockerClient(dialer: UnixDialer(path: options.engine ?? "")), logger: Logger(label: "engine"),
             handlers: handlers)
         let hasEngine = options.engine != nil
+        if !hasEngine { session.inventoryIsComplete() }
         logger.notice(
             "serving", metadata: ["node": "\(session.node)", "socket": "\(options.socket)", "version": "\(Lighterd.version)"])
         try await withThrowingTaskGroup(of: Void.self) { group in

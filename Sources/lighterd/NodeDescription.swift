@@ -77,8 +77,9 @@ final class NodeDescription: Sendable {
             state.node.measures = state.meter.sample()
             state.node.measures.runningContainers = running
             state.node.capacity = state.meter.capacity
-            state.node.state = hasEngine && !isUp ? .engineDown : hasEngine ? .ready : .engineDown
+            // Until the watch has heard the engine once, what the first question found out holds.
             if let engine {
+                state.node.state = isUp ? .ready : .engineDown
                 state.node.platform = engine.platform
                 state.node.engineVersion = engine.version
                 state.node.engineAPIVersion = engine.apiVersion

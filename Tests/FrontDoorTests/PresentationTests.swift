@@ -1,5 +1,6 @@
 import DockerAPI
 import Fleet
+import NIOCore
 import Testing
 
 @testable import FrontDoor
