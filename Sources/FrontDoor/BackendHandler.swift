@@ -5,6 +5,9 @@ final class BackendHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
+    /// How long an engine may take to read what a client said before it went.
+    private static let patience = TimeAmount.seconds(30)
+
     private weak var client: ClientHandler?
     private(set) var channel: (any Channel)?
     private(set) var inputClosed = false
@@ -12,6 +15,8 @@ final class BackendHandler: ChannelInboundHandler {
     private var waiting: [ByteBuffer] = []
     private var closesOutput = false
     private var isReading = true
+    /// The client has gone; what it said last is still on its way.
+    private var isDraining = false
 
     init(client: ClientHandler) {
         self.client = client
@@ -28,15 +33,19 @@ final class BackendHandler: ChannelInboundHandler {
     }
 
     private func connected(_ channel: any Channel) {
+        guard !isAbandoned else { return channel.close(promise: nil) }
         for buffer in waiting { channel.write(buffer, promise: nil) }
         waiting = []
         channel.flush()
         if closesOutput { finishOutput(channel) }
+        if isDraining { closeBehindOutput(channel) }
         if !isReading { setReading(false) }
+        // What waited for the connection can go on.
+        client?.backendWritabilityChanged(self)
     }
 
-    /// Whether the client has let go of it.
-    var isAbandoned: Bool { client == nil }
+    /// Whether nobody wants anything of it any more.
+    var isAbandoned: Bool { client == nil && !isDraining }
 
     var isWritable: Bool { channel.map { $0.isActive && $0.isWritable } ?? waiting.isEmpty }
 
@@ -60,7 +69,26 @@ final class BackendHandler: ChannelInboundHandler {
     /// Lets go of the client: nothing is told to it any more, and the connection closes.
     func abandon() {
         client = nil
+        isDraining = false
+        waiting = []
         channel?.close(promise: nil)
+    }
+
+    /// Lets go of the client, but closes behind what it had said: an engine would have read that, too.
+    func abandonBehindOutput() {
+        client = nil
+        isDraining = true
+        setReading(true)
+        closeOutput()
+        if let channel, channel.isActive { closeBehindOutput(channel) }
+    }
+
+    private func closeBehindOutput(_ channel: any Channel) {
+        let limit = channel.eventLoop.scheduleTask(in: Self.patience) { channel.close(promise: nil) }
+        channel.writeAndFlush(ByteBuffer()).whenComplete { _ in
+            limit.cancel()
+            channel.close(promise: nil)
+        }
     }
 
     func setReading(_ reading: Bool) {

@@ -12,18 +12,22 @@ extension ClientHandler {
             spare?.backend.abandon()
         }
         spare = nil
-        let exchange = Exchange(request: head, forward: forward, usedSpare: reused != nil)
-        state = .forwarding(exchange)
-        exchange.backend = reused ?? dial(forward)
-        sendHead(exchange)
-        answerEarly(exchange)
+        let exchange = Exchange(
+            request: head, forward: forward, backend: reused ?? BackendHandler(client: self), usedSpare: reused != nil)
+        begin(exchange)
     }
 
-    private func sendHead(_ exchange: Exchange) {
-        guard let backend = exchange.backend else { return }
+    private func begin(_ exchange: Exchange) {
+        exchange.clientClosed = inputClosed
+        state = .forwarding(exchange)
+        let backend = exchange.backend
+        // The engine is heard as fast as the client reads, whatever the request before this one left behind.
+        backend.setReading(context?.channel.isWritable ?? true)
         backend.write(exchange.forward.head)
         if let body = exchange.forward.body, body.readableBytes > 0 { backend.write(body) }
-        backend.flush()
+        answerEarly(exchange)
+        // Last: it may fail at once.
+        if exchange.usedSpare { backend.flush() } else { dial(exchange) }
     }
 
     private func answerEarly(_ exchange: Exchange) {
@@ -39,13 +43,12 @@ extension ClientHandler {
         }
     }
 
-    private func dial(_ forward: Forward) -> BackendHandler? {
-        guard let context else { return nil }
+    private func dial(_ exchange: Exchange) {
+        guard let context else { return }
         let loop = context.eventLoop
-        let backend = BackendHandler(client: self)
-        let boundBackend = NIOLoopBound(backend, eventLoop: loop)
+        let boundBackend = NIOLoopBound(exchange.backend, eventLoop: loop)
         let boundClient = NIOLoopBound(self, eventLoop: loop)
-        forward.dialer.dial(on: loop) { channel in
+        exchange.forward.dialer.dial(on: loop) { channel in
             channel.eventLoop.makeCompletedFuture {
                 try channel.pipeline.syncOperations.addHandler(boundBackend.value)
             }
@@ -56,14 +59,13 @@ extension ClientHandler {
             case .failure(let error): boundClient.value.backendGone(boundBackend.value, error: error)
             }
         }
-        return backend
     }
 
     // MARK: Client to engine
 
     /// Passes on what the client sent; true when something changed that allows another step.
     func sendBody(_ exchange: Exchange) throws -> Bool {
-        guard let backend = exchange.backend else { return false }
+        let backend = exchange.backend
         if exchange.isRaw {
             if inbound.readableBytes > 0, backend.isWritable {
                 backend.write(inbound.readSlice(length: inbound.readableBytes) ?? ByteBuffer())
@@ -76,8 +78,9 @@ extension ClientHandler {
             backend.write(part.raw)
         }
         backend.flush()
-        if exchange.clientClosed, exchange.request.upgrade == nil, exchange.body.isComplete { backend.closeOutput() }
-        if exchange.clientClosed, !exchange.body.isComplete, inbound.readableBytes == 0 { backend.closeOutput() }
+        guard exchange.clientClosed, exchange.request.upgrade == nil || !exchange.body.isComplete else { return false }
+        // The client's end is passed on, but not while a further request of its waits, or a part of this one's body.
+        if inbound.readableBytes == 0 || !exchange.body.isComplete && backend.isWritable { backend.closeOutput() }
         return false
     }
 
@@ -89,7 +92,11 @@ extension ClientHandler {
     // MARK: Engine to client
 
     func backendRead(_ buffer: ByteBuffer, from backend: BackendHandler) {
-        guard case .forwarding(let exchange) = state, exchange.backend === backend else { return }
+        guard case .forwarding(let exchange) = state, exchange.backend === backend else {
+            // An engine that speaks without being asked is not to be trusted with the next question.
+            if spare?.backend === backend { dropSpare() }
+            return
+        }
         exchange.sawAnswer = true
         var buffer = buffer
         if exchange.isRaw { return write(buffer) }
@@ -120,7 +127,7 @@ extension ClientHandler {
             return try answerHead(head, exchange)
         case .body(var reader, let keepAlive):
             while !reader.isComplete, let part = try reader.next(&exchange.held) {
-                pass(part, exchange, last: reader.isComplete)
+                try pass(part, exchange, last: reader.isComplete)
             }
             exchange.answering = .body(reader, keepAlive: keepAlive)
             if reader.isComplete { answered(exchange, keepAlive: keepAlive) }
@@ -145,7 +152,8 @@ extension ClientHandler {
         switch framing {
         case .upgraded, .untilClose: becomeRaw(exchange)
         case .none: answered(exchange, keepAlive: head.keepAlive)
-        case .length(let count): exchange.answering = .body(BodyReader(BodyFraming.length(count)), keepAlive: head.keepAlive)
+        case .length(let count):
+            exchange.answering = .body(BodyReader(BodyFraming.length(count)), keepAlive: head.keepAlive)
         case .chunked:
             exchange.isRewritten = exchange.forward.rewrite != nil && head.status == 200
             exchange.answering = .body(BodyReader(BodyFraming.chunked), keepAlive: head.keepAlive)
@@ -164,11 +172,11 @@ extension ClientHandler {
         case (.waiting, .chunked) where head.status == 200:
             exchange.answering = .body(BodyReader(BodyFraming.chunked), keepAlive: head.keepAlive)
         case (.waiting, _):
-            exchange.backend?.abandon()
+            exchange.backend.abandon()
             endWait(exchange, "the node answered \(head.status)")
             return false
         default:
-            exchange.backend?.abandon()
+            exchange.backend.abandon()
             close()
             return false
         }
@@ -182,9 +190,13 @@ extension ClientHandler {
         advance()
     }
 
-    private func pass(_ part: BodyPart, _ exchange: Exchange, last: Bool) {
+    private func pass(_ part: BodyPart, _ exchange: Exchange, last: Bool) throws {
+        exchange.hasPassedBody = true
         guard exchange.isRewritten, let rewrite = exchange.forward.rewrite else { return write(part.raw) }
         if var payload = part.payload { exchange.line.writeBuffer(&payload) }
+        guard exchange.line.readableBytes <= Exchange.documentLimit else {
+            throw HTTPError(status: 502, message: "a document of over \(Exchange.documentLimit) bytes")
+        }
         var out = ByteBuffer()
         while let end = exchange.line.readableBytesView.firstIndex(of: UInt8(ascii: "\n")) {
             let length = end - exchange.line.readerIndex + 1
@@ -199,19 +211,21 @@ extension ClientHandler {
 
     private func answered(_ exchange: Exchange, keepAlive: Bool) {
         exchange.answering = .done(keepAlive: keepAlive)
-        guard let backend = exchange.backend else { return }
+        let backend = exchange.backend
         // An answer before the body's end: the engine wants no more of it, and the client cannot know where it ends.
         guard exchange.body.isComplete else {
             backend.abandon()
             return close()
         }
-        if keepAlive, !exchange.clientClosed, let key = exchange.forward.reuseKey {
+        let hasMore = !exchange.clientClosed || inbound.readableBytes > 0
+        if keepAlive, hasMore, exchange.held.readableBytes == 0, let key = exchange.forward.reuseKey {
             spare = (key, backend)
+            backend.setReading(true)
         } else {
             backend.abandon()
         }
         let stays = keepAlive || exchange.forward.reuseKey == nil
-        finished(keepAlive: exchange.request.keepAlive && stays && !exchange.clientClosed)
+        finished(keepAlive: exchange.request.keepAlive && stays && hasMore)
         advance()
     }
 
@@ -223,8 +237,8 @@ extension ClientHandler {
             return
         }
         if exchange.isRaw {
+            // Each side closes by itself once both its directions have ended; what is under way to the engine still gets there.
             closeOutput()
-            if inputClosed { finishRaw(exchange) }
         } else {
             backendGone(backend, error: nil)
         }
@@ -235,15 +249,18 @@ extension ClientHandler {
         if spare?.backend === backend { return dropSpare() }
         guard case .forwarding(let exchange) = state, exchange.backend === backend else { return }
         if exchange.isRaw { return finishRaw(exchange) }
-        if exchange.usedSpare, !exchange.sawAnswer, exchange.request.framing == .none || exchange.forward.body != nil {
-            // The engine closed a connection that stood idle, just as it was used again: nothing had been read.
-            let again = Exchange(request: exchange.request, forward: exchange.forward, usedSpare: false)
-            state = .forwarding(again)
-            again.backend = dial(exchange.forward)
-            return sendHead(again)
+        if exchange.usedSpare, !exchange.sawAnswer, ["GET", "HEAD"].contains(exchange.request.method),
+            exchange.request.framing == .none
+        {
+            // The engine closed a connection that stood idle, just as it was used again. A question may be asked twice; what
+            // changes something may not.
+            return begin(
+                Exchange(
+                    request: exchange.request, forward: exchange.forward, backend: BackendHandler(client: self),
+                    usedSpare: false))
         }
         backend.abandon()
-        if exchange.answeredEarly, case .waiting? = exchange.forward.early {
+        if exchange.answeredEarly, !exchange.hasPassedBody, case .waiting? = exchange.forward.early {
             endWait(exchange, error.map { "\($0)" } ?? "the node's answer ended early")
         } else if exchange.hasBegun {
             abort()
@@ -253,7 +270,7 @@ extension ClientHandler {
     }
 
     private func finishRaw(_ exchange: Exchange) {
-        exchange.backend?.abandon()
+        exchange.backend.abandon()
         close()
     }
 

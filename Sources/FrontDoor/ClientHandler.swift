@@ -68,12 +68,12 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        if case .forwarding(let exchange) = state { exchange.backend?.flush() }
+        if case .forwarding(let exchange) = state { exchange.backend.flush() }
         context.flush()
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if case .forwarding(let exchange) = state { exchange.backend?.setReading(context.channel.isWritable) }
+        if case .forwarding(let exchange) = state { exchange.backend.setReading(context.channel.isWritable) }
         context.fireChannelWritabilityChanged()
     }
 
@@ -88,7 +88,7 @@ final class ClientHandler: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         inputClosed = true
-        if case .forwarding(let exchange) = state { exchange.backend?.abandon() }
+        if case .forwarding(let exchange) = state { leave(exchange) }
         spare?.backend.abandon()
         spare = nil
         state = .ending
@@ -99,6 +99,14 @@ final class ClientHandler: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         context.close(promise: nil)
+    }
+
+    /// The client has gone in the middle; what it wrote into a stream is still the stream's.
+    private func leave(_ exchange: Exchange) {
+        guard exchange.isRaw else { return exchange.backend.abandon() }
+        if inbound.readableBytes > 0 { exchange.backend.write(inbound) }
+        inbound.clear()
+        exchange.backend.abandonBehindOutput()
     }
 
     // MARK: Requests
@@ -150,8 +158,9 @@ final class ClientHandler: ChannelInboundHandler {
         case .forward(let forward): startForwarding(head, forward)
         case .answer(let answer):
             write(answer.bytes)
-            let keepAlive = head.keepAlive && !answer.closes
-            state = .draining(BodyReader(head.framing), keepAlive: keepAlive)
+            // A client that waits for 100 before its body will not send one after this.
+            if head.expectsContinue { return finished(keepAlive: false) }
+            state = .draining(BodyReader(head.framing), keepAlive: head.keepAlive && !answer.closes)
         case .handle(let job):
             if head.expectsContinue { writeAndFlush(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
             state = .gathering(head, BodyReader(head.framing), ByteBuffer(), job)
@@ -270,7 +279,10 @@ final class ClientHandler: ChannelInboundHandler {
 
     /// A request that cannot be understood: says why, and ends the connection, as nothing behind it can be trusted.
     private func refuse(_ error: HTTPError) {
-        if case .forwarding(let exchange) = state { exchange.backend?.abandon() }
+        if case .forwarding(let exchange) = state {
+            exchange.backend.abandon()
+            if exchange.hasBegun { return abort() }
+        }
         writeAndFlush(DockerFailure(status: error.status, message: error.message).response(version: nil, closing: true))
         close()
     }

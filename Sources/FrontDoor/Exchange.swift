@@ -14,7 +14,7 @@ final class Exchange {
 
     let request: RequestHead
     let forward: Forward
-    var backend: BackendHandler?
+    let backend: BackendHandler
     /// What of the request's body is still to come from the client.
     var body: BodyReader
     var answering = Answering.head
@@ -26,15 +26,20 @@ final class Exchange {
     var clientClosed = false
     /// Whether the answer's documents are rewritten: only a chunked one may change its length.
     var isRewritten = false
+    /// Whether a part of the answer's body has reached the client.
+    var hasPassedBody = false
+    /// The most bytes that one document of a rewritten answer may have.
+    static let documentLimit = 4 << 20
     /// Text of a rewritten answer that does not make a whole document yet.
     var line = ByteBuffer()
     /// Whether anything of the answer has been seen: before that, a spare connection that broke may be replaced.
     var sawAnswer = false
     let usedSpare: Bool
 
-    init(request: RequestHead, forward: Forward, usedSpare: Bool) {
+    init(request: RequestHead, forward: Forward, backend: BackendHandler, usedSpare: Bool) {
         self.request = request
         self.forward = forward
+        self.backend = backend
         self.usedSpare = usedSpare
         body = BodyReader(forward.body == nil ? request.framing : .none)
     }
@@ -47,7 +52,7 @@ final class Exchange {
     var awaitsUpgrade: Bool { request.upgrade != nil && !isRaw }
 
     var wantsMore: Bool {
-        guard let backend, backend.isWritable else { return false }
+        guard backend.isWritable else { return false }
         return isRaw || !body.isComplete || !awaitsUpgrade
     }
 }

@@ -12,17 +12,24 @@ private final class StreamAnnouncement: ChannelInboundHandler, RemovableChannelH
     init(_ bytes: ByteBuffer) { self.bytes = bytes }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        if context.channel.isActive { announce(context: context) }
+        guard context.channel.isActive else { return }
+        announce(context: context)
+        leave(context: context)
     }
 
     func channelActive(context: ChannelHandlerContext) {
         // First in the pipeline: the message is out before any other handler hears that the stream is open.
         announce(context: context)
         context.fireChannelActive()
+        // Last: a handler that has left passes nothing on.
+        leave(context: context)
     }
 
     private func announce(context: ChannelHandlerContext) {
         context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+    }
+
+    private func leave(context: ChannelHandlerContext) {
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }
 }

@@ -1,0 +1,117 @@
+import Engine
+import Fleet
+import LighterTesting
+import Logging
+import NIOCore
+
+@testable import FrontDoor
+
+/// A front door on a socket of its own, with a control plane that the test plays.
+final class Rig: Sendable {
+    static let cloud = "a1b2c3d4".repeated(8)
+
+    let folder: ScratchFolder
+    let plane: FakePlane
+    let routes: RouteBook
+    var socket: String { folder.file("front.sock") }
+    var enginePath: String { folder.file("engine.sock") }
+
+    private init(_ folder: ScratchFolder, _ plane: FakePlane, _ routes: RouteBook) {
+        self.folder = folder
+        self.plane = plane
+        self.routes = routes
+    }
+
+    /// Runs `body` while the front door serves.
+    /// - Parameter journal: a file of its own by default.
+    @NodeLoop
+    static func with(
+        engine: Bool = true, journal: String? = nil, _ body: @escaping @Sendable (Rig) async throws -> Void
+    ) async throws {
+        let folder = try ScratchFolder()
+        let plane = FakePlane(node: try NodeID("edge1"))
+        let routes = try RouteBook(journal: Journal(path: journal ?? folder.file("journal.db")))
+        let rig = Rig(folder, plane, routes)
+        let door = FrontDoor(
+            configuration: FrontDoorConfiguration(
+                socketPath: rig.socket, enginePath: engine ? rig.enginePath : nil, version: "test"),
+            control: plane, routes: routes, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            describeNode: { Node(id: plane.node, capacity: Resources(cpus: 2, memory: .gibibytes(4))) },
+            localWorkload: { _, _ in })
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await door.run() }
+            group.addTask {
+                // The socket is there as soon as the listener is.
+                while true {
+                    if let probe = try? await Peer.connect(to: rig.socket) {
+                        await probe.close()
+                        break
+                    }
+                    await Task.yield()
+                }
+                try await body(rig)
+            }
+            // The first to end is the body, or the door because it could not start.
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    func client() async throws -> Peer { try await Peer.connect(to: socket) }
+
+    /// Sends one request on a connection of its own; the answer's head and body as they came.
+    func ask(_ request: String) async throws -> (head: String, body: String) {
+        let client = try await client()
+        try await client.send(request)
+        let head = try await client.receiveHead()
+        let length = head.split(separator: "\r\n").first { $0.lowercased().hasPrefix("content-length:") }
+            .flatMap { Int($0.dropFirst("content-length:".count).filter { $0 != " " }) }
+        let body: String
+        if let length {
+            body = String(buffer: try await client.receive(count: length))
+        } else if head.lowercased().contains("chunked") {
+            body = try await client.receive(to: "0\r\n\r\n")
+        } else {
+            body = ""
+        }
+        await client.close()
+        return (head, body)
+    }
+
+    func get(_ target: String) async throws -> (head: String, body: String) {
+        try await ask("GET \(target) HTTP/1.1\r\nHost: d\r\n\r\n")
+    }
+
+    func post(
+        _ target: String, _ body: String = "", headers: String = ""
+    ) async throws -> (head: String, body: String) {
+        try await ask(
+            "POST \(target) HTTP/1.1\r\nHost: d\r\n\(headers)Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
+    }
+
+    /// A node of the fleet, with a link to it and a route for `id` named `name` if one is given.
+    func addNode(_ name: String = "cloud1", enginePath: String, route: String? = nil) async throws -> FakeNode {
+        let node = try await FakeNode(path: folder.file("\(name).link"), enginePath: enginePath)
+        let id = try NodeID(name)
+        plane.put(node.link, to: id)
+        var snapshot = plane.snapshot
+        snapshot.nodes.append(
+            Node(id: id, engineAPIVersion: "1.41", capacity: Resources(cpus: 8, memory: .gibibytes(8))))
+        plane.snapshot = snapshot
+        if let route { try await addRoute(Rig.cloud, route, at: name) }
+        return node
+    }
+
+    @NodeLoop
+    func addRoute(_ id: String, _ name: String, at node: String = "cloud1") throws {
+        try routes.put(
+            Route(
+                containerID: id, name: name, workload: .random(), epoch: 1, target: try NodeID(node),
+                ticket: Array("ticket".utf8), ticketRenewal: 4e9, image: "busybox", imageID: "sha256:1",
+                hasTerminal: false, removesItself: false, createdAt: 1))
+    }
+}
+
+extension String {
+    func repeated(_ count: Int) -> String { String(repeating: self, count: count) }
+}
