@@ -11,6 +11,8 @@ struct NodeDialer: DockerDialer {
     let purpose: String
     /// The workload's ticket, or nil for calls that concern the tenant only.
     let ticket: Ticketing?
+    /// Without a ticket: the workload whose ticket the gateway sends to the node itself.
+    var awaits: WorkloadID?
 
     struct Ticketing: Sendable {
         var ticket: [UInt8]
@@ -22,7 +24,8 @@ struct NodeDialer: DockerDialer {
         on loop: any EventLoop, _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
     ) -> EventLoopFuture<any Channel> {
         if ticket?.renew == nil, let link = control.existingLink(to: node) {
-            return link.openDockerStream(ticket: ticket?.ticket ?? [], purpose: purpose, initializer)
+            return link.openDockerStream(
+                ticket: ticket?.ticket ?? [], awaits: awaits, purpose: purpose, initializer)
         }
         // A future must come of an async call: the task ends when the stream stands, or the call fails.
         return loop.makeFutureWithTask {

@@ -35,11 +35,19 @@ extension Gateway {
         reply.epoch = placed.version.epoch
         if placed.target != session.node {
             reply.ticket = Data(try sign(placed))
+            sendAhead(reply.ticket, to: placed)
             reply.addresses = registry[placed.target]?.addresses ?? []
         }
         logger.debug(
             "placed", metadata: ["workload": "\(placed.id)", "target": "\(placed.target)", "epoch": "\(reply.epoch)"])
         return .placeReply(reply)
+    }
+
+    /// The origin's create may be on its way to the target already, and waits there for the ticket.
+    private func sendAhead(_ ticket: Data, to lease: Workload) {
+        var push = Lighter_V1_TicketPush()
+        push.ticket = ticket
+        registry.session(of: lease.target, in: lease.tenant)?.peer.send(.ticketPush(push))
     }
 
     /// A workload may be placed again by its origin as long as nothing of it has run.

@@ -1,3 +1,4 @@
+package import Fleet
 import FoundationEssentials
 package import Link
 package import NIOCore
@@ -8,14 +9,17 @@ extension LinkConnection {
     ///
     /// - Parameters:
     ///   - ticket: the workload's signed ticket; empty for calls that concern the tenant only.
+    ///   - awaits: a workload whose ticket the gateway sends to the peer itself; its create may wait there for it.
     ///   - purpose: what for, as the peer's logs show it: `create`, `attach`, `list`.
     ///   - initializer: installs the caller's handlers, on the link's event loop; they may write at once.
     package func openDockerStream(
-        ticket: [UInt8], purpose: String, _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+        ticket: [UInt8], awaits: WorkloadID? = nil, purpose: String,
+        _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
     ) -> EventLoopFuture<any Channel> {
         var call = Lighter_V1_DockerCall()
         call.ticket = Data(ticket)
         call.purpose = purpose
+        call.awaits = awaits?.hex ?? ""
         var open = Lighter_V1_StreamOpen()
         open.docker = call
         return openStream(announcing: open, initializer)

@@ -25,11 +25,13 @@ package struct SessionConfiguration: Sendable {
     /// This node with its measures of now; `state` is `.ready` or `.engineDown`. Called on the event loop at each heartbeat.
     package var describeNode: @Sendable () -> Node
     package var link: LinkConfiguration
+    /// Takes the ticket of a workload that was placed here, as the gateway sends it; the guard checks it. On the loop.
+    package var ticketArrived: @Sendable (_ ticket: [UInt8]) -> Void
 
     package init(
         credentialsDirectory: String, gateways: [String], advertisedAddresses: [String] = [], stateDirectory: String,
         version: String = "", link: LinkConfiguration = LinkConfiguration(),
-        describeNode: @escaping @Sendable () -> Node
+        describeNode: @escaping @Sendable () -> Node, ticketArrived: @escaping @Sendable ([UInt8]) -> Void = { _ in }
     ) {
         self.credentialsDirectory = credentialsDirectory
         self.gateways = gateways
@@ -38,5 +40,6 @@ package struct SessionConfiguration: Sendable {
         self.version = version
         self.link = link
         self.describeNode = describeNode
+        self.ticketArrived = ticketArrived
     }
 }

@@ -3,7 +3,7 @@ package import NIOCore
 package import Wire
 
 /// Sends a stream's first message before anything else, then steps out of its pipeline.
-private final class StreamAnnouncement: ChannelInboundHandler, RemovableChannelHandler {
+final class StreamAnnouncement: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = NIOAny
     typealias OutboundOut = ByteBuffer
 

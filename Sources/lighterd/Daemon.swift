@@ -31,7 +31,8 @@ struct Daemon {
             configuration: SessionConfiguration(
                 credentialsDirectory: "\(options.state)/credentials", gateways: options.gateways,
                 advertisedAddresses: options.advertise.isEmpty ? options.listen.map { [$0] } ?? [] : options.advertise,
-                stateDirectory: options.state, version: Lighterd.version, describeNode: { description.node }),
+                stateDirectory: options.state, version: Lighterd.version, describeNode: { description.node },
+                ticketArrived: { entrance.desk?.deposit(ticket: $0) }),
             loop: loop, logger: Logger(label: "session"), dockerStream: entrance.handler)
         let learner = Learner()
         let inventory = Inventory(

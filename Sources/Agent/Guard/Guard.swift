@@ -43,6 +43,7 @@ package final class Guard {
     private var order = StartOrder()
     private var fence = EpochFence()
     private var creating: Set<WorkloadID> = []
+    private let inbox = TicketInbox()
 
     /// - Parameters:
     ///   - dialer: to this node's own engine.
@@ -69,9 +70,11 @@ package final class Guard {
         stream: any Channel, call: Lighter_V1_DockerCall, peer: PeerIdentity
     ) -> EventLoopFuture<Void> {
         let ticket = Array(call.ticket)
+        let awaited = try? WorkloadID(call.awaits)
         return stream.eventLoop.makeCompletedFuture {
             try NodeLoop.assumeIsolated {
-                let side = GuardStream(desk: self, caller: self.caller(ticket: ticket, peer: peer), stream: stream)
+                let caller = self.caller(ticket: ticket, peer: peer)
+                let side = GuardStream(desk: self, caller: caller, awaited: awaited, stream: stream)
                 try stream.syncOptions?.setOption(.autoRead, value: false)
                 try stream.pipeline.syncOperations.addHandler(ChannelSideHandler(side))
             }
@@ -95,9 +98,45 @@ package final class Guard {
             let verified = try verify(ticket)
             try check(verified, origin: origin, tenant: peer.tenant)
             fence.note(verified.workload, epoch: verified.epoch)
+            inbox.put(verified)
             return .success(CallScope(origin: origin, tenant: peer.tenant, ticket: verified))
         } catch {
             return .failure(error)
+        }
+    }
+
+    /// Takes a ticket that the gateway sent ahead of, or behind, the create that it is for.
+    package nonisolated func deposit(ticket: [UInt8]) {
+        NodeLoop.shared.loop.execute { [self] in
+            NodeLoop.assumeIsolated {
+                do throws(DockerFailure) {
+                    let verified = try verify(ticket)
+                    guard verified.target == configuration.node else { return }
+                    inbox.put(verified)
+                } catch {
+                    logger.warning("a ticket of the gateway's is not valid", metadata: ["reason": "\(error.message)"])
+                }
+            }
+        }
+    }
+
+    /// The scope of a call that came without its ticket, once that is there.
+    func scope(
+        of caller: Result<CallScope, DockerFailure>, awaiting workload: WorkloadID, on loop: any EventLoop,
+        _ answer: @escaping (Result<CallScope, DockerFailure>) -> Void
+    ) {
+        guard case .success(let known) = caller else { return answer(caller) }
+        inbox.wait(for: workload, on: loop) { [self] ticket in
+            do throws(DockerFailure) {
+                guard let ticket else {
+                    throw DockerFailure(status: 403, message: "lighter: no ticket for workload \(workload) has come")
+                }
+                try check(ticket, origin: known.origin, tenant: known.tenant)
+                fence.note(ticket.workload, epoch: ticket.epoch)
+                answer(.success(CallScope(origin: known.origin, tenant: known.tenant, ticket: ticket)))
+            } catch {
+                answer(.failure(error))
+            }
         }
     }
 

@@ -8,6 +8,16 @@ import NIOCore
 extension GuardStream: EngineExchangeOwner {
     /// The route and the scope say at once whether it is refused, and whether its body has to be read first.
     func begin(_ head: RequestHead) {
+        if let workload = awaited {
+            awaited = nil
+            phase = .awaitingTicket
+            return desk.scope(of: caller, awaiting: workload, on: stream.eventLoop) { [weak self] scope in
+                guard let self, case .awaitingTicket = phase else { return }
+                caller = scope
+                begin(head)
+                advance()
+            }
+        }
         do throws(DockerFailure) {
             let admission = try desk.admit(head, caller)
             hold = desk.hold(for: admission)

@@ -1,5 +1,6 @@
 import DockerAPI
 import Engine
+import Fleet
 import NIOCore
 
 /// One stream of a peer: reads its requests one by one, has each decided, and splices what is admitted to the engine.
@@ -11,6 +12,8 @@ final class GuardStream: ChannelSide {
     enum Phase {
         /// Waiting for a request.
         case head
+        /// The request is there; its ticket is not.
+        case awaitingTicket
         /// Reading the whole of a body that has to be checked, or dropped.
         case collecting(BodyReader, ByteBuffer, limit: Int, keeps: Bool)
         /// The guard is making up its mind, or the engine is being dialled.
@@ -35,7 +38,9 @@ final class GuardStream: ChannelSide {
     static let lingering: TimeAmount = .seconds(10)
 
     let desk: Guard
-    let caller: Result<CallScope, DockerFailure>
+    var caller: Result<CallScope, DockerFailure>
+    /// The workload whose ticket is on its way to this node by another road.
+    var awaited: WorkloadID?
     let stream: any Channel
     var phase = Phase.head
     var inbound = ByteBuffer()
@@ -48,9 +53,12 @@ final class GuardStream: ChannelSide {
     var isInputClosed = false
     private var hasFinishedOutput = false
 
-    init(desk: Guard, caller: Result<CallScope, DockerFailure>, stream: any Channel) {
+    init(
+        desk: Guard, caller: Result<CallScope, DockerFailure>, awaited: WorkloadID? = nil, stream: any Channel
+    ) {
         self.desk = desk
         self.caller = caller
+        self.awaited = awaited
         self.stream = stream
     }
 
@@ -95,6 +103,7 @@ final class GuardStream: ChannelSide {
         return switch phase {
         case .head, .collecting, .draining, .closing: true
         case .deciding: false
+        case .awaitingTicket: inbound.readableBytes < Self.earlyLimit
         // Beyond the body, reading on is how a client that hangs up is noticed.
         case .exchanging(let reader, _):
             reader.isComplete ? inbound.readableBytes < Self.earlyLimit : exchange?.isWritable ?? false
@@ -109,6 +118,10 @@ final class GuardStream: ChannelSide {
         case .head: return try readHead()
         case .collecting(let reader, let body, let limit, let keeps): return try collect(reader, body, limit, keeps)
         case .deciding, .closed: return false
+        case .awaitingTicket:
+            // Who hangs up has thought better of it.
+            if isInputClosed { hangUp() }
+            return false
         case .exchanging(let reader, let left): return try forward(reader, left)
         case .raw:
             if inbound.readableBytes > 0, exchange?.isWritable == true {

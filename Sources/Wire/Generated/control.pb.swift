@@ -104,6 +104,10 @@ package nonisolated struct Lighter_V1_DockerCall: Sendable {
   /// What the origin wants to do, for logs and metrics: "create", "attach", "list".
   package var purpose: String = String()
 
+  /// A create may come without its ticket: it waits at the target for the ticket of this workload (32 hex digits), which the
+  /// gateway sends there itself when it places the workload.
+  package var awaits: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -270,6 +274,14 @@ package nonisolated struct Lighter_V1_Envelope: Sendable {
     set {body = .ticketReply(newValue)}
   }
 
+  package var ticketPush: Lighter_V1_TicketPush {
+    get {
+      if case .ticketPush(let v)? = body {return v}
+      return Lighter_V1_TicketPush()
+    }
+    set {body = .ticketPush(newValue)}
+  }
+
   package var renewRequest: Lighter_V1_RenewRequest {
     get {
       if case .renewRequest(let v)? = body {return v}
@@ -383,6 +395,7 @@ package nonisolated struct Lighter_V1_Envelope: Sendable {
     case done(Lighter_V1_Done)
     case ticketRequest(Lighter_V1_TicketRequest)
     case ticketReply(Lighter_V1_TicketReply)
+    case ticketPush(Lighter_V1_TicketPush)
     case renewRequest(Lighter_V1_RenewRequest)
     case renewReply(Lighter_V1_RenewReply)
     case joinRequest(Lighter_V1_JoinRequest)
@@ -1178,6 +1191,19 @@ package nonisolated struct Lighter_V1_TicketReply: Sendable {
   package init() {}
 }
 
+/// Gateway to the target of a placement: the ticket that a create may be waiting for there.
+package nonisolated struct Lighter_V1_TicketPush: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var ticket: Data = Data()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 package nonisolated struct Lighter_V1_RenewRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1489,7 +1515,7 @@ nonisolated extension Lighter_V1_Control: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension Lighter_V1_DockerCall: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DockerCall"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ticket\0\u{1}purpose\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ticket\0\u{1}purpose\0\u{1}awaits\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1499,6 +1525,7 @@ nonisolated extension Lighter_V1_DockerCall: SwiftProtobuf.Message, SwiftProtobu
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.ticket) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.purpose) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.awaits) }()
       default: break
       }
     }
@@ -1511,12 +1538,16 @@ nonisolated extension Lighter_V1_DockerCall: SwiftProtobuf.Message, SwiftProtobu
     if !self.purpose.isEmpty {
       try visitor.visitSingularStringField(value: self.purpose, fieldNumber: 2)
     }
+    if !self.awaits.isEmpty {
+      try visitor.visitSingularStringField(value: self.awaits, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lighter_V1_DockerCall, rhs: Lighter_V1_DockerCall) -> Bool {
     if lhs.ticket != rhs.ticket {return false}
     if lhs.purpose != rhs.purpose {return false}
+    if lhs.awaits != rhs.awaits {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1614,7 +1645,7 @@ nonisolated extension Lighter_V1_RelayResult: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Envelope"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{2}\u{8}hello\0\u{1}welcome\0\u{1}report\0\u{3}report_ack\0\u{1}heartbeat\0\u{3}heartbeat_ack\0\u{3}fleet_push\0\u{4}\u{4}place_request\0\u{3}place_reply\0\u{3}abandon_request\0\u{1}done\0\u{3}ticket_request\0\u{3}ticket_reply\0\u{4}\u{5}renew_request\0\u{3}renew_reply\0\u{3}join_request\0\u{3}join_reply\0\u{4}\u{7}token_request\0\u{3}token_reply\0\u{3}list_nodes_request\0\u{3}list_nodes_reply\0\u{3}list_workloads_request\0\u{3}list_workloads_reply\0\u{3}explain_request\0\u{3}explain_reply\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{2}\u{8}hello\0\u{1}welcome\0\u{1}report\0\u{3}report_ack\0\u{1}heartbeat\0\u{3}heartbeat_ack\0\u{3}fleet_push\0\u{4}\u{4}place_request\0\u{3}place_reply\0\u{3}abandon_request\0\u{1}done\0\u{3}ticket_request\0\u{3}ticket_reply\0\u{3}ticket_push\0\u{4}\u{4}renew_request\0\u{3}renew_reply\0\u{3}join_request\0\u{3}join_reply\0\u{4}\u{7}token_request\0\u{3}token_reply\0\u{3}list_nodes_request\0\u{3}list_nodes_reply\0\u{3}list_workloads_request\0\u{3}list_workloads_reply\0\u{3}explain_request\0\u{3}explain_reply\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1803,6 +1834,19 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
           self.body = .ticketReply(v)
+        }
+      }()
+      case 26: try {
+        var v: Lighter_V1_TicketPush?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .ticketPush(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .ticketPush(v)
         }
       }()
       case 30: try {
@@ -2030,6 +2074,10 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
     case .ticketReply?: try {
       guard case .ticketReply(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
+    }()
+    case .ticketPush?: try {
+      guard case .ticketPush(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 26)
     }()
     case .renewRequest?: try {
       guard case .renewRequest(let v)? = self.body else { preconditionFailure() }
@@ -3515,6 +3563,36 @@ nonisolated extension Lighter_V1_TicketReply: SwiftProtobuf.Message, SwiftProtob
   }
 
   package static func ==(lhs: Lighter_V1_TicketReply, rhs: Lighter_V1_TicketReply) -> Bool {
+    if lhs.ticket != rhs.ticket {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lighter_V1_TicketPush: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TicketPush"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ticket\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.ticket) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.ticket.isEmpty {
+      try visitor.visitSingularBytesField(value: self.ticket, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lighter_V1_TicketPush, rhs: Lighter_V1_TicketPush) -> Bool {
     if lhs.ticket != rhs.ticket {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
