@@ -63,6 +63,12 @@ package struct ImageReference: Sendable, Hashable, CustomStringConvertible {
     /// `fromImage` and `tag` for `POST /images/create`.
     package var pullParameters: (fromImage: String, tag: String) { (familiarName, digest ?? tag ?? "latest") }
 
+    /// What a pull of it gets: the tag `latest` where it has neither tag nor digest, and the digest alone where it has both.
+    package var resolved: ImageReference {
+        let (name, tag) = pullParameters
+        return ImageReference(fromImage: name, tag: tag) ?? self
+    }
+
     private var suffix: String {
         if let digest { return (tag.map { ":\($0)" } ?? "") + "@\(digest)" }
         return ":\(tag ?? "latest")"

@@ -104,8 +104,17 @@ extension FrontDoor {
         guard var current = routes[route.containerID] else { return ticket }
         current.ticket = ticket
         current.ticketRenewal = now() + Self.ticketRenewal
-        try routes.put(current)
+        keep(current)
         return ticket
+    }
+
+    /// Takes a change of a route in. What a full disk does not take is known until a restart, and then learned again.
+    func keep(_ route: Route) {
+        do {
+            try routes.change(route)
+        } catch {
+            logger.error("the journal did not take a change", metadata: ["error": "\(error)"])
+        }
     }
 
     /// Prefixes the API version that the client chose, but no newer one than the target's engine speaks.
@@ -196,7 +205,7 @@ extension FrontDoor {
             let answer = try await client.request("POST", path)
             if answer.status == 204, var renamed = self.routes[route.containerID] {
                 renamed.name = name
-                try self.routes.put(renamed)
+                self.keep(renamed)
             }
             return answer
         }

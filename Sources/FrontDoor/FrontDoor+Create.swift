@@ -2,6 +2,8 @@ internal import DockerAPI
 internal import Engine
 internal import Fleet
 internal import Glibc
+internal import Link
+internal import Logging
 internal import NIOCore
 internal import Placement
 internal import Session
@@ -40,9 +42,11 @@ extension FrontDoor {
         } catch {
             return failure(400, "lighter: \(error)")
         }
-        if let conflict = await conflict(over: creation.name) { return conflict }
-        guard routes.reserve(creation.name) else { return nameTaken(creation.name, by: "a create in progress") }
-        defer { routes.unreserve(creation.name) }
+        let name = creation.name
+        // Held before it is looked up: otherwise two creates could both find it free.
+        guard routes.reserve(name) else { return nameTaken(name, by: "a create in progress") }
+        defer { routes.unreserve(name) }
+        if let conflict = await conflict(over: name) { return conflict }
         if let lease = leases.take(for: creation, at: now()) {
             creation.name = lease.name
             return await createAway(creation, lease)
@@ -94,26 +98,39 @@ extension FrontDoor {
         guard let target = decision.target else { return refusal(decision) }
         if target == control.node { return await createHere(creation, decision) }
         var creation = creation
-        if creation.name.isEmpty { creation.name = NameDraw.draw() }
+        let drawn = creation.name.isEmpty ? drawName() : ""
+        defer { routes.unreserve(drawn) }
+        if !drawn.isEmpty { creation.name = drawn }
+        var last: PendingLease?
         // A node may refuse what it has no room for; each gets one chance.
-        for _ in 0..<4 {
+        for round in 0..<4 {
+            async let ahead = sendAhead(creation, to: round == 0 ? target : nil)
             let placed: Placed
             do {
                 placed = try await control.place(creation.request, refused: refused)
             } catch {
+                await giveBack(last, "the fleet could not be asked again")
                 return await stayAfterAll(creation, decision, because: "the fleet cannot be asked: \(error)")
             }
-            guard let target = placed.decision.target else { return refusal(placed.decision) }
-            if target == control.node { return await createHere(creation, placed.decision) }
-            let lease = PendingLease(placed: placed, target: target, creation: creation, madeAt: now())
-            switch await attempt(creation, lease) {
-            case .done(let outcome): return outcome
-            case .noRoom(let reason): refused[target] = reason
-            case .unreachable(let reason):
-                await control.abandon(creation.request.id, epoch: placed.epoch, reason: reason)
-                refused[target] = reason
+            guard let chosen = placed.decision.target else {
+                await giveBack(last, "no other node can take it")
+                return refusal(placed.decision)
             }
+            if chosen == control.node { return await createHere(creation, placed.decision, epoch: placed.epoch) }
+            let lease = PendingLease(placed: placed, target: chosen, creation: creation, madeAt: now())
+            var early: DockerResponse?
+            if round == 0, chosen == target {
+                deliver(lease)
+                early = await ahead
+            }
+            switch await attempt(creation, lease, early) {
+            case .done(let outcome): return outcome
+            // The next placement takes the lease away from this node; one that was given back could not be placed again.
+            case .noRoom(let reason), .unreachable(let reason): refused[chosen] = reason
+            }
+            last = lease
         }
+        await giveBack(last, "no node could take it")
         let reasons = refused.map { "\($0.key): \($0.value)" }.sorted().joined(separator: "; ")
         return await stayAfterAll(creation, decision, because: reasons)
     }
@@ -124,7 +141,11 @@ extension FrontDoor {
             return failure(503, "lighter: node \(target) cannot take the container: \(reason)")
         }
         guard engine != nil else { return failure(503, "lighter: no node can take the container: \(reason)") }
+        // To the gateway this is other work: what it was asked about has been given back.
+        var creation = creation
+        creation.request.id = .random()
         var decision = decision
+        decision.workload = creation.request.id
         decision.target = control.node
         decision.reason = "no other node could take it: \(reason)"
         decision.warnings.append("lighter: runs on this device: \(reason)")
@@ -140,21 +161,27 @@ extension FrontDoor {
 
     // MARK: Here
 
-    private func createHere(_ creation: Creation, _ decision: Decision) async -> Job.Outcome {
+    /// - Parameter epoch: of the lease, where the gateway gave one.
+    private func createHere(_ creation: Creation, _ decision: Decision, epoch: UInt64 = 0) async -> Job.Outcome {
         guard let engineClient else { return refusal(decision) }
         let answer: DockerResponse
         do {
             answer = try await engineClient.request(
                 "POST", creation.head.target, headers: creation.passedHeaders, body: creation.body)
         } catch {
+            if epoch > 0 { await control.abandon(creation.request.id, epoch: epoch, reason: "\(error)") }
             return failure(503, "lighter: \(error)")
         }
         guard answer.status == 201, var json = try? JSON.parse(answer.body), let id = json["Id"]?.stringValue else {
+            if epoch > 0 {
+                await control.abandon(creation.request.id, epoch: epoch, reason: "create answered \(answer.status)")
+            }
             return .answer(Answer(answer.bytes))
         }
         var workload = Workload(
             id: creation.request.id, tenant: creation.request.tenant, origin: control.node, target: control.node,
-            state: .created, version: Version(epoch: 1, sequence: 0), containerID: id, name: creation.name,
+            state: .created, version: Version(epoch: max(1, epoch), sequence: 0), containerID: id,
+            name: creation.wasNamed ? creation.name : "",
             image: creation.spec.image, resources: creation.request.resources, createdAt: now(),
             workKey: creation.request.workKey)
         workload.decision = decision
@@ -191,26 +218,96 @@ extension FrontDoor {
         }
     }
 
-    private func attempt(_ creation: Creation, _ lease: PendingLease) async -> Attempt {
+    /// Sends the create to the likeliest target in the same flight as the question to the gateway: it waits there for the
+    /// ticket. Nil where no link stands; one that turns out to be for the wrong node is hung up on, and nothing was made.
+    private func sendAhead(_ creation: Creation, to node: NodeID?) async -> DockerResponse? {
+        guard let node, control.existingLink(to: node) != nil else { return nil }
+        var dialer = nodeDialer(node, purpose: "create")
+        dialer.awaits = creation.request.id
+        return try? await sendCreate(creation, to: node, dialer)
+    }
+
+    /// The gateway sends the target its ticket; should that be lost, the create that waits there has it from here.
+    private func deliver(_ lease: PendingLease) {
+        guard let link = control.existingLink(to: lease.target) else { return }
+        link.openDockerStream(ticket: lease.ticket, purpose: "ticket") { $0.eventLoop.makeSucceededVoidFuture() }
+            .whenSuccess { $0.close(promise: nil) }
+    }
+
+    /// - Parameter early: what a create that was sent ahead was answered.
+    private func attempt(_ creation: Creation, _ lease: PendingLease, _ early: DockerResponse? = nil) async -> Attempt {
         do {
-            let answer = try await sendCreate(creation, lease)
+            var answer = early
+            if answer == nil { answer = try await sendCreate(creation, lease) }
+            guard let answer else { return .unreachable("no answer") }
             if answer.status == 404, Self.isMissingImage(answer) {
                 return await provide(creation, lease, missing: answer)
             }
             return try await conclude(answer, creation, lease)
         } catch {
+            sweep(lease)
             return .unreachable("\(error)")
         }
     }
 
+    /// A create whose answer was lost may have happened: removes what it made once its node can be asked.
+    private func sweep(_ lease: PendingLease) {
+        start { [self] in
+            for pause in [0, 1, 4, 16, 64] {
+                do { try await Task.sleep(for: .seconds(pause)) } catch { return }
+                let client = DockerClient(dialer: dialer(to: lease, purpose: "remove"), maximumIdle: 0)
+                if (try? await remove(lease, client)) == true { return }
+            }
+            logger.warning(
+                "a node may have kept a container that nobody knows",
+                metadata: ["node": "\(lease.target)", "workload": "\(lease.workload)"])
+        }
+    }
+
+    /// Removes what a lease's own labels name; false when the node would not.
+    private func remove(_ lease: PendingLease, _ client: DockerClient) async throws -> Bool {
+        var filters = DockerFilters()
+        filters.add("label", "io.lighter.workload=\(lease.workload.hex)")
+        filters.add("label", "io.lighter.epoch=\(lease.epoch)")
+        var query = Query()
+        query.set("all", "1")
+        query.setFilters(filters)
+        let answer = try await client.request("GET", query.target("/containers/json"))
+        guard answer.status == 200, let found = try JSON.parse(answer.body).arrayValue else { return false }
+        for id in found.compactMap({ $0["Id"]?.stringValue }) where routes[id] == nil {
+            let removed = try await client.request("DELETE", "/containers/\(id)?force=1&v=1")
+            guard [204, 404].contains(removed.status) else { return false }
+        }
+        return true
+    }
+
+    func giveBack(_ lease: PendingLease?, _ reason: String) async {
+        guard let lease else { return }
+        await control.abandon(lease.workload, epoch: lease.epoch, reason: reason)
+    }
+
+    /// A name that no container of this device has and no create holds; held until it is unreserved.
+    private func drawName() -> String {
+        while true {
+            let name = NameDraw.draw()
+            if routes.named(name) == nil, routes.reserve(name) { return name }
+        }
+    }
+
     func sendCreate(_ creation: Creation, _ lease: PendingLease) async throws -> DockerResponse {
+        try await sendCreate(creation, to: lease.target, dialer(to: lease, purpose: "create"))
+    }
+
+    private func sendCreate(
+        _ creation: Creation, to node: NodeID, _ dialer: NodeDialer
+    ) async throws -> DockerResponse {
         var query = creation.query
         query.set("name", creation.name)
-        let target = versioned(query.target("/containers/create"), creation.head, at: lease.target)
+        let target = versioned(query.target("/containers/create"), creation.head, at: node)
         var json = creation.spec.json
         if let image = creation.image { json.set(.string(image.id), named: "Image") }
         json.update(named: "Labels") { $0[Presentation.imageLabel] = .string(creation.spec.image) }
-        let client = DockerClient(dialer: dialer(to: lease, purpose: "create"), maximumIdle: 0)
+        let client = DockerClient(dialer: dialer, maximumIdle: 0)
         return try await client.request("POST", target, headers: creation.passedHeaders, body: json.buffer)
     }
 
@@ -235,7 +332,15 @@ extension FrontDoor {
             imageID: creation.image?.id ?? "", hasTerminal: creation.spec.tty,
             removesItself: creation.spec.host.autoRemove, createdAt: now())
         let isNewTarget = routes.routes(to: lease.target).isEmpty
-        try routes.put(route)
+        do {
+            try routes.put(route)
+        } catch {
+            // A container that this device would forget at its next start is better not made.
+            logger.error("a container was not kept", metadata: ["id": "\(id)", "error": "\(error)"])
+            sweep(lease)
+            await giveBack(lease, "the origin could not record it")
+            return .done(failure(500, "lighter: the container cannot be recorded on this device: \(error)"))
+        }
         fresh.insert(id)
         runs[id] = (creation.request.workKey, 0)
         if let image = creation.image { estimates.note(image: image.id, at: lease.target) }

@@ -106,7 +106,11 @@ private final class EventMerge {
 
     private func passLocal(_ stream: DockerStream) async {
         do {
-            for try await chunk in stream.body { try await client.write(chunk) }
+            // In whole lines: other nodes' events come in between.
+            for try await var line in Lines(stream.body) {
+                line.writeString("\n")
+                try await client.write(line)
+            }
         } catch {
             return
         }
@@ -166,7 +170,7 @@ private final class EventMerge {
                     remote.add(key, value.count == 64 ? value : "\(value).\(door.control.node)")
                     remote.add(key, value)
                 } else {
-                    for route in door.routes.routes(to: node) where ImageReference(route.image) == ImageReference(value) {
+                    for route in door.routes.routes(to: node) where ImageReference(route.image)?.resolved == ImageReference(value)?.resolved {
                         remote.add(key, route.imageID)
                     }
                     remote.add(key, value)

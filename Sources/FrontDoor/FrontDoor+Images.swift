@@ -114,7 +114,7 @@ extension FrontDoor {
     func planImageCreate(_ head: RequestHead, _ query: Query) -> Plan {
         guard let name = query.first("fromImage"),
             let reference = ImageReference(fromImage: name, tag: query.first("tag")),
-            let lease = leases.waiting(forPullOf: reference, at: now())
+            let lease = leases.takePull(of: reference.resolved, at: now())
         else { return local(head) }
         return .handle(Job { _, client in await self.pullAway(head, query, lease, client) })
     }
@@ -133,7 +133,9 @@ extension FrontDoor {
             client.begin(greeting.chunked())
             do {
                 for try await chunk in answer.body { try await client.write(chunk) }
+                leases.pullEnded(lease.workload, at: now(), succeeded: true)
             } catch {
+                leases.pullEnded(lease.workload, at: now(), succeeded: false)
                 try? await client.write(Self.progressError("the pull at \(lease.target) broke off: \(error)"))
             }
             client.end()
@@ -159,7 +161,9 @@ extension FrontDoor {
             try await client.write(Self.progress("Pull complete", id: id))
             try await client.write(Self.progress("Digest: \(shipment.image.id)"))
             try await client.write(Self.progress("Status: Downloaded newer image for \(name):\(tag)"))
+            leases.pullEnded(lease.workload, at: now(), succeeded: true)
         } catch {
+            leases.pullEnded(lease.workload, at: now(), succeeded: false)
             try? await client.write(Self.progressError("\(error)"))
         }
         client.end()

@@ -85,9 +85,9 @@ extension FrontDoor {
     /// `ancestor=busybox` in the words of a node that knows the image by its digest only.
     private func ancestorIDs(_ request: ListRequest, at node: NodeID) -> [String] {
         request.ancestors.flatMap { wanted in
-            let reference = ImageReference(wanted)
+            let reference = ImageReference(wanted)?.resolved
             let ids = routes.routes(to: node).filter { route in
-                !route.imageID.isEmpty && (reference != nil && ImageReference(route.image) == reference
+                !route.imageID.isEmpty && (reference != nil && ImageReference(route.image)?.resolved == reference
                     || route.imageID.hasPrefix(wanted) || route.imageID.dropFirst("sha256:".count).hasPrefix(wanted))
             }.map(\.imageID)
             return Set(ids).union([wanted])

@@ -90,6 +90,15 @@ extension FrontDoor {
         guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else { return }
         let there = Set(list.compactMap { $0["Id"]?.stringValue })
         for route in before where !there.contains(route.containerID) { drop(route) }
+        for container in list {
+            // A new name that was not recorded, or was given while this node was not heard.
+            guard let id = container["Id"]?.stringValue, var route = routes[id],
+                let name = container["Names"]?[0]?.stringValue.map({ presentation.name(String($0.dropFirst())) }),
+                name != route.name
+            else { continue }
+            route.name = name
+            keep(route)
+        }
     }
 
     private func note(_ event: JSON, at node: NodeID) {
@@ -101,7 +110,7 @@ extension FrontDoor {
             guard let name = attributes?["name"]?.stringValue else { return }
             var renamed = route
             renamed.name = presentation.name(name)
-            if renamed.name != route.name { try? routes.put(renamed) }
+            if renamed.name != route.name { keep(renamed) }
         case "start": runs[id]?.startedAt = Self.seconds(event)
         case "die":
             guard let run = runs[id], run.startedAt > 0, attributes?["exitCode"]?.stringValue == "0" else { return }

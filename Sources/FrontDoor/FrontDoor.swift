@@ -69,6 +69,9 @@ package final class FrontDoor: Planning {
     /// - Throws: `FrontDoorError.socket` when the socket cannot be made.
     package func run() async throws {
         let listener = try await listen()
+        leases.expired = { [weak self] lease in
+            self?.start { await self?.giveBack(lease, "its client did not come back") }
+        }
         await withTaskCancellationHandler {
             await withDiscardingTaskGroup { group in
                 group.addTask { await self.engineCameUp() }

@@ -13,6 +13,8 @@ struct Lines<Base: AsyncSequence>: AsyncSequence where Base.Element == ByteBuffe
         var base: Base.AsyncIterator
         private var pending = ByteBuffer()
         private var hasEnded = false
+        /// The most bytes in one line; a peer that sends more has lost its way.
+        private static var limit: Int { 4 << 20 }
 
         init(base: Base.AsyncIterator) { self.base = base }
 
@@ -28,6 +30,9 @@ struct Lines<Base: AsyncSequence>: AsyncSequence where Base.Element == ByteBuffe
                 if hasEnded {
                     let rest = pending.readSlice(length: pending.readableBytes)
                     return rest.flatMap { $0.readableBytes > 0 ? $0 : nil }
+                }
+                guard pending.readableBytes <= Self.limit else {
+                    throw FrontDoorError(.unreachable, "a line of over \(Self.limit) bytes")
                 }
                 guard var more = try await base.next(isolation: actor) else {
                     hasEnded = true

@@ -16,6 +16,12 @@ struct PendingLease: Sendable {
     var image: String
     var reference: ImageReference?
     var platform: String
+    /// What a create must ask for, besides the image, to be the same.
+    var workKey: String
+    var resources: Resources
+    var policy: Policy
+    /// The client's pull has come; another one is not part of this create any more.
+    var wasPulled = false
     /// The name drawn or given; the second create gets the same.
     var name: String
     var wasNamed: Bool
@@ -29,8 +35,11 @@ struct PendingLease: Sendable {
         ticket = placed.ticket
         warnings = placed.decision.warnings
         image = creation.spec.image
-        reference = ImageReference(creation.spec.image)
+        reference = ImageReference(creation.spec.image)?.resolved
         platform = creation.request.platform
+        workKey = creation.request.workKey
+        resources = creation.request.resources
+        policy = creation.request.policy
         name = creation.name
         wasNamed = creation.wasNamed
         self.madeAt = madeAt
@@ -45,6 +54,9 @@ final class PendingLeases {
 
     private var waiting: [PendingLease] = []
 
+    /// Told of leases whose client did not come back.
+    var expired: (@NodeLoop (PendingLease) -> Void)?
+
     nonisolated init() {}
 
     func put(_ lease: PendingLease) { waiting.append(lease) }
@@ -54,18 +66,31 @@ final class PendingLeases {
         expire(now)
         let index = waiting.firstIndex {
             $0.image == creation.spec.image && $0.platform == creation.request.platform
-                && $0.wasNamed == creation.wasNamed && (!$0.wasNamed || $0.name == creation.name)
+                && $0.workKey == creation.request.workKey && $0.resources == creation.request.resources
+                && $0.policy == creation.request.policy && $0.wasNamed == creation.wasNamed
+                && (!$0.wasNamed || $0.name == creation.name)
         }
         return index.map { waiting.remove(at: $0) }
     }
 
-    /// The lease that waits for a pull of this image, if one does; it goes on waiting for its create.
-    func waiting(forPullOf reference: ImageReference, at now: Double) -> PendingLease? {
+    /// The lease that waits for a pull of this image, if one does; it goes on waiting for its create, but for no other pull.
+    func takePull(of reference: ImageReference, at now: Double) -> PendingLease? {
         expire(now)
-        return waiting.last { $0.reference == reference }
+        guard let index = waiting.lastIndex(where: { $0.reference == reference && !$0.wasPulled }) else { return nil }
+        waiting[index].wasPulled = true
+        return waiting[index]
+    }
+
+    /// The pull of a lease has ended: its create may take as long as any from now on; or none will come.
+    func pullEnded(_ workload: WorkloadID, at now: Double, succeeded: Bool) {
+        guard let index = waiting.firstIndex(where: { $0.workload == workload }) else { return }
+        if succeeded { waiting[index].madeAt = now } else { expired?(waiting.remove(at: index)) }
     }
 
     private func expire(_ now: Double) {
+        let late = waiting.filter { now - $0.madeAt > Self.patience }
+        guard !late.isEmpty else { return }
         waiting.removeAll { now - $0.madeAt > Self.patience }
+        for lease in late { expired?(lease) }
     }
 }

@@ -55,6 +55,13 @@ package final class RouteBook {
         index(route)
     }
 
+    /// Changes a route that is there: at once, and durably unless it throws.
+    package func change(_ route: Route) throws(FrontDoorError) {
+        guard byID[route.containerID] != nil else { return }
+        index(route)
+        try journal.put(route)
+    }
+
     package func remove(_ containerID: String) throws(FrontDoorError) {
         guard let route = byID.removeValue(forKey: containerID) else { return }
         if idByName[route.name] == containerID { idByName[route.name] = nil }

@@ -115,3 +115,11 @@ final class Rig: Sendable {
 extension String {
     func repeated(_ count: Int) -> String { String(repeating: self, count: count) }
 }
+
+extension Rig {
+    /// Makes every later write of the journal fail, as a full disk does.
+    func spoilJournal() async throws {
+        let other = try Database(path: folder.file("journal.db"))
+        try other.run("CREATE TRIGGER full BEFORE INSERT ON route BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    }
+}
