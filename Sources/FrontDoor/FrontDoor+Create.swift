@@ -185,6 +185,7 @@ extension FrontDoor {
             image: creation.spec.image, resources: creation.request.resources, createdAt: now(),
             workKey: creation.request.workKey)
         workload.decision = decision
+        createdHere[id] = workload.createdAt
         localWorkload(id, workload)
         guard !decision.warnings.isEmpty else { return .answer(Answer(answer.bytes)) }
         json["Warnings"] = Self.adding(decision.warnings, to: json["Warnings"])

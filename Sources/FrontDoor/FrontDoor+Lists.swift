@@ -47,7 +47,7 @@ extension FrontDoor {
     private func newestFirst(_ list: [JSON]) -> [JSON] {
         let keyed = list.enumerated().map { index, container in
             let shown = Double(container["Created"]?.intValue ?? 0)
-            let exact = container["Id"]?.stringValue.flatMap { routes[$0]?.createdAt }
+            let exact = container["Id"]?.stringValue.flatMap { routes[$0]?.createdAt ?? createdHere[$0] }
             return (container: container, shown: shown, exact: exact ?? shown, index: index)
         }
         return keyed.sorted { ($0.shown, $0.exact, $1.index) > ($1.shown, $1.exact, $0.index) }.map(\.container)

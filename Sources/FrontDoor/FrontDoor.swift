@@ -40,6 +40,8 @@ package final class FrontDoor: Planning {
     var targetWatchers: [Int: @Sendable @NodeLoop (NodeID) -> Void] = [:]
     var nextWatcher = 0
 
+    /// When containers of this device's own engine were created, finer than the engine lists it.
+    var createdHere = RecentTimes()
     /// Nodes whose events are followed to keep the routes true.
     var followed: Set<NodeID> = []
     /// Remote containers' work, for what can be learned when they exit.
@@ -163,6 +165,9 @@ package final class FrontDoor: Planning {
             .handle(Job(bodyLimit: 16 << 20) { body, _ in await self.create(head, name ?? "", query, body) })
         case .containerList where !routes.isEmpty || engine == nil:
             .handle(Job { _, _ in await self.listContainers(head, query) })
+        case .containerPrune where !routes.isEmpty || engine == nil:
+            .handle(Job { _, _ in await self.pruneContainers(head, query) })
+        case .commit: planCommit(head, query)
         case .events: .handle(Job { _, client in await self.events(head, query, client) })
         case .container(let reference, let action): planContainer(head, reference, action, query)
         case .exec(let id, let action): planExec(head, id, action)

@@ -2,12 +2,22 @@
 
 import json
 import os
+import socket
 import subprocess
 from pathlib import Path
 
 from fixture import Case, environment, eventually, lighter_only
 
-GATEWAY = "127.0.0.1:17700"
+
+
+def free_address():
+    """An address that nobody listens on: a gateway that an interrupted run left behind must not be in the way."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+GATEWAY = free_address()
 
 
 @lighter_only
