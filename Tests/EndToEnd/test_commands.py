@@ -9,12 +9,20 @@ from pathlib import Path
 from fixture import Case, environment, eventually, lighter_only
 
 
-
 def free_address():
     """An address that nobody listens on: a gateway that an interrupted run left behind must not be in the way."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def is_alive(pid):
+    """Whether the process runs; one that has ended and waits for its parent to notice does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 GATEWAY = free_address()
@@ -61,7 +69,7 @@ class Commands(Case):
         self.lighter("down", "--state", self.home)
         self.assertNotEqual(self.run_at(self.home / "docker.sock", "true").returncode, 0)
         for pid in before:
-            self.assertFalse(os.path.exists(f"/proc/{pid.split()[0]}"))
+            self.assertFalse(is_alive(pid.split()[0]))
 
     def test_it_comes_up_again_with_the_same_identity(self):
         self.up()
