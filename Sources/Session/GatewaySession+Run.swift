@@ -149,7 +149,8 @@ extension GatewaySession {
         guard fresh.identity == old.identity else {
             throw SessionError(.credentials, "the gateway renewed the certificate of \(fresh.identity) instead")
         }
-        try fresh.save(to: configuration.credentialsDirectory)
+        // It counts from here on, even where a full disk does not take it.
         state.withLock { $0.credentials = fresh }
+        try fresh.save(to: configuration.credentialsDirectory)
     }
 }

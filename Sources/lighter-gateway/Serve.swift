@@ -25,6 +25,9 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "HOST:PORT that other machines dial, where it differs from --listen.")
     var advertise: String?
 
+    @Option(help: "How long a node's certificate is good: seconds, or 30m, 12h, 7d. Nodes renew theirs in time.")
+    var certificateLifetime = "24h"
+
     @Option(help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel = "info"
 
@@ -34,6 +37,10 @@ struct Serve: AsyncParsableCommand {
         }
         guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("--log-level \(logLevel): unknown") }
         do { _ = try overrides() } catch { throw ValidationError("\(error)") }
+        guard let lifetime = MakeToken.seconds(certificateLifetime), (2...365 * 86_400).contains(lifetime) else {
+            throw ValidationError(
+                "--certificate-lifetime \(certificateLifetime): write it as in 30m, 12h or 7d, up to a year")
+        }
     }
 
     private func overrides() throws(FleetError) -> PolicyOverrides {
@@ -54,6 +61,7 @@ struct Serve: AsyncParsableCommand {
         configuration.host = endpoint.host
         configuration.port = endpoint.port
         configuration.policy = try overrides()
+        if let lifetime = MakeToken.seconds(certificateLifetime) { configuration.certificateLife = .seconds(lifetime) }
         let group = MultiThreadedEventLoopGroup.singleton
         let gateway = try await Gateway(
             configuration: configuration, authority: authority, ledger: ledger, group: group, logger: logger)
