@@ -70,28 +70,43 @@ let package = Package(
         room("Session", ["Fleet", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),
         // The node daemon.
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
-        room("FrontDoor", [
-            "Fleet", "Placement", "DockerAPI", "Engine", "Link", "Wire", "Session", "CSQLite", nioCore, nioPosix, logging,
-        ]),
-        room("Agent", [
-            "Fleet", "DockerAPI", "Engine", "Link", "Trust", "Wire", "Session", nioCore, nioPosix, logging,
-        ]),
+        room(
+            "FrontDoor",
+            [
+                "Fleet", "Placement", "DockerAPI", "Engine", "Link", "Wire", "Session", "CSQLite", nioCore, nioPosix,
+                logging,
+            ]),
+        room(
+            "Agent",
+            [
+                "Fleet", "DockerAPI", "Engine", "Link", "Trust", "Wire", "Session", nioCore, nioPosix, logging,
+            ]),
         // The control plane.
         room("Authority", ["Fleet", "Trust", crypto, x509, asn1]),
         room("Ledger", ["Fleet", grdb]),
-        room("Gateway", [
-            "Fleet", "Placement", "Wire", "Trust", "Authority", "Link", "Session", "Ledger", nioCore, nioPosix, logging,
-        ]),
+        room(
+            "Gateway",
+            [
+                "Fleet", "Placement", "Wire", "Trust", "Authority", "Link", "Session", "Ledger", nioCore, nioPosix,
+                logging,
+            ]),
         // The programs.
-        program("lighterd", [
-            "Agent", "FrontDoor", "Engine", "Session", "Link", "Trust", "Fleet", nioCore, nioPosix, logging,
-        ]),
-        program("lighter-gateway", [
-            "Gateway", "Ledger", "Authority", "Session", "Trust", "Fleet", nioCore, nioPosix, logging, arguments,
-        ]),
-        program("lighter", [
-            "Session", "Authority", "Link", "Placement", "Trust", "Wire", "Fleet", nioCore, nioPosix, logging, arguments,
-        ]),
+        program(
+            "lighterd",
+            [
+                "Agent", "FrontDoor", "Engine", "Session", "Link", "Trust", "Fleet", nioCore, nioPosix, logging,
+            ]),
+        program(
+            "lighter-gateway",
+            [
+                "Gateway", "Ledger", "Authority", "Session", "Trust", "Fleet", nioCore, nioPosix, logging, arguments,
+            ]),
+        program(
+            "lighter",
+            [
+                "Session", "Authority", "Link", "Placement", "Trust", "Wire", "Fleet", nioCore, nioPosix, logging,
+                arguments,
+            ]),
         // Tests.
         room("LighterTesting", ["Fleet", "DockerAPI", nioCore, nioPosix]),
         .testTarget(name: "FleetTests", dependencies: ["Fleet"], swiftSettings: settings),
@@ -103,14 +118,18 @@ let package = Package(
         tests(of: "DockerAPI", [nioCore]),
         tests(of: "Engine", ["DockerAPI", nioCore, nioPosix, logging]),
         tests(of: "Session", ["Link", "Trust", "Wire", "Authority", nioCore, nioPosix, nioEmbedded, logging]),
-        tests(of: "FrontDoor", [
-            "DockerAPI", "Engine", "Link", "Placement", "Session", nioCore, nioPosix, logging,
-        ]),
+        tests(
+            of: "FrontDoor",
+            [
+                "DockerAPI", "Engine", "Link", "Placement", "Session", nioCore, nioPosix, logging,
+            ]),
         tests(of: "Agent", ["DockerAPI", "Engine", "Trust", "Wire", nioCore, nioPosix, logging]),
         tests(of: "Ledger"),
-        tests(of: "Gateway", [
-            "Ledger", "Authority", "Session", "Trust", "Link", "Wire", nioCore, nioPosix, logging,
-        ]),
+        tests(
+            of: "Gateway",
+            [
+                "Ledger", "Authority", "Session", "Trust", "Link", "Wire", nioCore, nioPosix, logging,
+            ]),
         .testTarget(name: "LighterCommandTests", dependencies: ["lighter"], swiftSettings: settings),
     ]
 )

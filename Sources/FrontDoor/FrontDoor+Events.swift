@@ -153,7 +153,8 @@ private final class EventMerge {
         if let since { query.set("since", since) }
         query.setFilters(remoteFilters(node))
         let target = door.versioned(query.target("/events"), head, at: node)
-        let stream = try await DockerClient(dialer: door.nodeDialer(node, purpose: "events"), maximumIdle: 0).stream("GET", target)
+        let stream = try await DockerClient(dialer: door.nodeDialer(node, purpose: "events"), maximumIdle: 0).stream(
+            "GET", target)
         return stream.status == 200 ? stream : nil
     }
 
@@ -170,7 +171,8 @@ private final class EventMerge {
                     remote.add(key, value.count == 64 ? value : "\(value).\(door.control.node)")
                     remote.add(key, value)
                 } else {
-                    for route in door.routes.routes(to: node) where ImageReference(route.image)?.resolved == ImageReference(value)?.resolved {
+                    for route in door.routes.routes(to: node)
+                    where ImageReference(route.image)?.resolved == ImageReference(value)?.resolved {
                         remote.add(key, route.imageID)
                     }
                     remote.add(key, value)

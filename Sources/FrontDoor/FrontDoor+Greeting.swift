@@ -38,7 +38,9 @@ extension FrontDoor {
         let system = platform.first.map(String.init) ?? "linux"
         let architecture = platform.last.map(String.init) ?? "amd64"
         let version = workers.first { !$0.engineVersion.isEmpty }?.engineVersion ?? configuration.version
-        let details: JSON = ["ApiVersion": .string("\(oldestAPI)"), "Os": .string(system), "Arch": .string(architecture)]
+        let details: JSON = [
+            "ApiVersion": .string("\(oldestAPI)"), "Os": .string(system), "Arch": .string(architecture),
+        ]
         let component: JSON = ["Name": "Lighter", "Version": .string(configuration.version), "Details": details]
         return Answer(
             DockerResponseBytes.json(

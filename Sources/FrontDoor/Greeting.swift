@@ -25,11 +25,13 @@ struct Greeting: Sendable {
 
     func ping(_ method: String) -> Answer {
         var head = "HTTP/1.1 200 OK\r\n"
-        let fields = learned ?? [
-            ("Api-Version", "\(apiVersion)"), ("Builder-Version", "1"), ("Cache-Control", "no-cache, no-store, must-revalidate"),
-            ("Content-Type", "text/plain; charset=utf-8"), ("Docker-Experimental", "false"), ("Ostype", "linux"),
-            ("Pragma", "no-cache"), ("Server", "Lighter"),
-        ]
+        let fields =
+            learned ?? [
+                ("Api-Version", "\(apiVersion)"), ("Builder-Version", "1"),
+                ("Cache-Control", "no-cache, no-store, must-revalidate"),
+                ("Content-Type", "text/plain; charset=utf-8"), ("Docker-Experimental", "false"), ("Ostype", "linux"),
+                ("Pragma", "no-cache"), ("Server", "Lighter"),
+            ]
         for (name, value) in fields { head += "\(name): \(value)\r\n" }
         head += method == "HEAD" ? "Content-Length: 0\r\n\r\n" : "Content-Length: 2\r\n\r\nOK"
         return Answer(ByteBuffer(string: head))

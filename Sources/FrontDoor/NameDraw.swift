@@ -1,7 +1,8 @@
 /// Names for containers whose user gave none, in the shape that engines draw them: `adjective_noun`.
 enum NameDraw {
     private static let first = [
-        "able", "agile", "amber", "ample", "apt", "bold", "brave", "bright", "brisk", "calm", "candid", "clever", "cosy",
+        "able", "agile", "amber", "ample", "apt", "bold", "brave", "bright", "brisk", "calm", "candid", "clever",
+        "cosy",
         "crisp", "deft", "eager", "early", "fair", "fleet", "fresh", "gentle", "glad", "handy", "hardy", "keen", "kind",
         "light", "lively", "lucid", "merry", "mild", "neat", "nimble", "noble", "patient", "plucky", "proud", "quick",
         "quiet", "ready", "sane", "sharp", "smart", "snug", "sound", "steady", "sunny", "swift", "tidy", "true", "warm",

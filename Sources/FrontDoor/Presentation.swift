@@ -37,7 +37,8 @@ struct Presentation: Sendable {
     func inspected(_ container: JSON) -> JSON {
         var container = container
         if let name = container["Name"]?.stringValue { container["Name"] = .string(self.name(name)) }
-        if var config = container["Config"], let image = config["Labels"]?[Self.imageLabel]?.stringValue, !image.isEmpty {
+        if var config = container["Config"], let image = config["Labels"]?[Self.imageLabel]?.stringValue, !image.isEmpty
+        {
             config["Image"] = .string(image)
             container["Config"] = config
         }

@@ -23,7 +23,9 @@ struct Daemon {
         guard let node = credentials.node else {
             throw OptionError("the credentials in \(options.state) are not a node's: run lighter join")
         }
-        guard !options.gateways.isEmpty else { throw OptionError("no gateway is configured: run lighter join, or use --gateway") }
+        guard !options.gateways.isEmpty else {
+            throw OptionError("no gateway is configured: run lighter join, or use --gateway")
+        }
         let dialer = UnixDialer(path: options.engine ?? "/nonexistent")
         let description = await NodeDescription(options, node: node, tenant: credentials.tenant, dialer: dialer)
         let entrance = GuardEntrance()
@@ -80,7 +82,8 @@ struct Daemon {
         let hasEngine = options.engine != nil
         if !hasEngine { session.inventoryIsComplete() }
         logger.notice(
-            "serving", metadata: ["node": "\(session.node)", "socket": "\(options.socket)", "version": "\(Lighterd.version)"])
+            "serving",
+            metadata: ["node": "\(session.node)", "socket": "\(options.socket)", "version": "\(Lighterd.version)"])
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await signals.wait() }
             group.addTask { await session.run() }

@@ -90,7 +90,8 @@ struct DaemonOptions: Sendable {
             if let (value, place) = values[key] { try options.set(key, value, place) }
         }
         if options.socket.isEmpty {
-            options.socket = options.state == "/var/lib/lighter" ? "/run/lighter/docker.sock" : "\(options.state)/docker.sock"
+            options.socket =
+                options.state == "/var/lib/lighter" ? "/run/lighter/docker.sock" : "\(options.state)/docker.sock"
         }
         return .run(options)
     }
@@ -115,7 +116,9 @@ struct DaemonOptions: Sendable {
         _ path: String, mustExist: Bool
     ) throws(OptionError) -> [(key: String, value: String, place: String)] {
         guard let data = try? Data(contentsOf: URL(filePath: path)) else {
-            if mustExist || access(path, F_OK) == 0 { throw OptionError("cannot read \(path): does it exist, is it yours?") }
+            if mustExist || access(path, F_OK) == 0 {
+                throw OptionError("cannot read \(path): does it exist, is it yours?")
+            }
             return []
         }
         var found: [(String, String, String)] = []
@@ -155,7 +158,8 @@ struct DaemonOptions: Sendable {
         case "log_level":
             guard let level = Logger.Level(rawValue: value) else {
                 throw OptionError(
-                    "\(place): '\(value)' is no log level; use \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
+                    "\(place): '\(value)' is no log level; use \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))"
+                )
             }
             logLevel = level
         case "policy", "cpu_threshold", "memory_threshold": try policy.set(key, value, shownAs: place)

@@ -11,7 +11,8 @@ enum StartupPages {
         defer { fclose(maps) }
         var line = [CChar](repeating: 0, count: 4352)
         while fgets(&line, Int32(line.count), maps) != nil {
-            let text = String(decoding: line.prefix { $0 != 0 && $0 != 0x0a }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            let text = String(
+                decoding: line.prefix { $0 != 0 && $0 != 0x0a }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
             let words = text.split(separator: " ", omittingEmptySubsequences: true)
             guard words.count >= 6, words[1] == "r-xp", words[5].hasPrefix("/") else { continue }
             let bounds = words[0].split(separator: "-").compactMap { UInt($0, radix: 16) }

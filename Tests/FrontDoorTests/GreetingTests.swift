@@ -26,7 +26,9 @@ struct GreetingTests {
         #expect(greeting.apiVersion == APIVersion(major: 1, minor: 41))
     }
 
-    @Test("Versions are numbers, not text", arguments: [("1.9", "1.41", true), ("1.41", "1.41", false), ("2.0", "1.50", false)])
+    @Test(
+        "Versions are numbers, not text",
+        arguments: [("1.9", "1.41", true), ("1.41", "1.41", false), ("2.0", "1.50", false)])
     func versions(a: String, b: String, isOlder: Bool) throws {
         #expect((try #require(APIVersion(a)) < (try #require(APIVersion(b)))) == isOlder)
         #expect(APIVersion("1") == nil && APIVersion("x.y") == nil)

@@ -7,10 +7,12 @@ import Testing
 struct ListRequestTests {
     private func request(_ text: String) throws -> ListRequest { try ListRequest(Query(text)) }
 
-    @Test("A name pattern is matched here, with and without the slash", arguments: [
-        ("web", "/web", true), ("^/web$", "/web", true), ("^web$", "/web", true), ("^web$", "/web2", false),
-        ("we.*2", "/web2", true), ("db", "/web", false), ("(", "/a(b", true),
-    ])
+    @Test(
+        "A name pattern is matched here, with and without the slash",
+        arguments: [
+            ("web", "/web", true), ("^/web$", "/web", true), ("^web$", "/web", true), ("^web$", "/web2", false),
+            ("we.*2", "/web2", true), ("db", "/web", false), ("(", "/a(b", true),
+        ])
     func names(pattern: String, name: String, matches: Bool) {
         #expect(NamePattern(pattern).matches(name) == matches)
     }
@@ -36,10 +38,12 @@ struct ListRequestTests {
         #expect(throws: DockerFailure.self) { try request("filters=nonsense") }
     }
 
-    @Test("Docker's times are read to the nanosecond, and nothing else is", arguments: [
-        ("1970-01-01T00:00:01.5Z", 1.5), ("2026-01-31T10:20:30.123456789Z", 1_769_854_830.123456789),
-        ("0001-01-01T00:00:00Z", -62_135_596_800),
-    ])
+    @Test(
+        "Docker's times are read to the nanosecond, and nothing else is",
+        arguments: [
+            ("1970-01-01T00:00:01.5Z", 1.5), ("2026-01-31T10:20:30.123456789Z", 1_769_854_830.123456789),
+            ("0001-01-01T00:00:00Z", -62_135_596_800),
+        ])
     func times(text: String, seconds: Double) throws {
         #expect(abs(try #require(Timestamp.seconds(text)) - seconds) < 0.000_001)
         #expect(Timestamp.seconds(text + "x") == nil)

@@ -14,7 +14,8 @@ struct PresentationTests {
     @Test("A listed container has the name and the image that its user gave")
     func listed() throws {
         let seen = try JSON.parse(
-            Array(#"{"Id":"a1","Names":["/web.edge1"],"Image":"sha256:77","Labels":{"io.lighter.image":"nginx"}}"#.utf8))
+            Array(#"{"Id":"a1","Names":["/web.edge1"],"Image":"sha256:77","Labels":{"io.lighter.image":"nginx"}}"#.utf8)
+        )
         let shown = presentation.listed(seen)
         #expect(shown["Names"]?[0]?.stringValue == "/web")
         #expect(shown["Image"]?.stringValue == "nginx")
@@ -23,7 +24,8 @@ struct PresentationTests {
 
     @Test("An inspected container, too, and nothing else in it changes")
     func inspected() throws {
-        let text = #"{"Id":"a1","Name":"/web.edge1","Config":{"Image":"sha256:77","Labels":{"io.lighter.image":"nginx"}},"Image":"sha256:77"}"#
+        let text =
+            #"{"Id":"a1","Name":"/web.edge1","Config":{"Image":"sha256:77","Labels":{"io.lighter.image":"nginx"}},"Image":"sha256:77"}"#
         let shown = presentation.inspected(try JSON.parse(Array(text.utf8)))
         #expect(shown["Name"]?.stringValue == "/web")
         #expect(shown["Config"]?["Image"]?.stringValue == "nginx")
@@ -32,7 +34,8 @@ struct PresentationTests {
 
     @Test("Events name the container as its user does, also when it is renamed")
     func events() throws {
-        let text = #"{"Type":"container","Action":"rename","from":"sha256:77","Actor":{"ID":"a1","Attributes":{"name":"web2.edge1","oldName":"/web.edge1","image":"sha256:77","io.lighter.image":"nginx"}}}"#
+        let text =
+            #"{"Type":"container","Action":"rename","from":"sha256:77","Actor":{"ID":"a1","Attributes":{"name":"web2.edge1","oldName":"/web.edge1","image":"sha256:77","io.lighter.image":"nginx"}}}"#
         let shown = presentation.event(try JSON.parse(Array(text.utf8)))
         let attributes = shown["Actor"]?["Attributes"]
         #expect(attributes?["name"]?.stringValue == "web2")
@@ -50,7 +53,8 @@ struct PresentationTests {
     func opaque() {
         let rewrite = presentation.rewriting(presentation.stats)
         #expect(String(buffer: rewrite(bytes("no json"))) == "no json")
-        #expect(String(buffer: rewrite(bytes(#"{"name":"/web.edge1","n":1.50}"#))) == "{\"name\":\"/web\",\"n\":1.50}\n")
+        #expect(
+            String(buffer: rewrite(bytes(#"{"name":"/web.edge1","n":1.50}"#))) == "{\"name\":\"/web\",\"n\":1.50}\n")
     }
 
     @Test("An engine's message is turned into the user's words")

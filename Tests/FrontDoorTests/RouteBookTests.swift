@@ -12,7 +12,8 @@ import Testing
 struct RouteBookTests {
     private func route(_ id: String, _ name: String, target: String = "cloud1") throws -> Route {
         Route(
-            containerID: id, name: name, workload: .random(), epoch: .max, target: try NodeID(target), ticket: [1, 0, 255],
+            containerID: id, name: name, workload: .random(), epoch: .max, target: try NodeID(target),
+            ticket: [1, 0, 255],
             ticketRenewal: 12.5, image: "busybox", imageID: "sha256:1", hasTerminal: true, removesItself: false,
             createdAt: 1.25)
     }
