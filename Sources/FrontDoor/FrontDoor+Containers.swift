@@ -13,8 +13,27 @@ extension FrontDoor {
         case .none: local(head)
         case .exact(let route): remote(head, route, action, query)
         case .prefix(let route): planPrefix(head, reference, route, action, query)
-        case .ambiguous: ambiguous(reference)
+        case .ambiguous: .ask { [self] in await isNamedHere(reference) ? local(head) : ambiguous(reference) }
         }
+    }
+
+    /// An image is made by the engine that has the container, and would be of no use to this device there.
+    func planCommit(_ head: RequestHead, _ query: Query) -> Plan {
+        guard let reference = query.first("container") else { return local(head) }
+        return switch routes.resolve(reference) {
+        case .exact(let route): refuseCommit(reference, route)
+        case .prefix(let route):
+            .ask { [self] in await isNamedHere(reference) ? local(head) : refuseCommit(reference, route) }
+        case .none, .ambiguous: local(head)
+        }
+    }
+
+    private func refuseCommit(_ reference: String, _ route: Route) -> Plan {
+        let message =
+            "lighter: \(reference) runs on node \(route.target), and a container elsewhere cannot be committed yet; "
+            + "use `docker export \(reference) | docker import -`, or create it with the label lighter.policy=local"
+        return .answer(
+            Answer(DockerFailure(status: 501, message: message).response(version: greeting.apiVersion.description)))
     }
 
     private func ambiguous(_ reference: String) -> Plan {
@@ -30,10 +49,30 @@ extension FrontDoor {
     ) -> Plan {
         guard engineClient != nil else { return remote(head, route, action, query) }
         return .ask { [self] in
-            guard let container = await inspectLocal(reference) else { return remote(head, route, action, query) }
-            let isNamed = container["Name"]?.stringValue == "/\(reference)"
-            return isNamed ? local(head) : ambiguous(reference)
+            switch await lookUpLocal(reference) {
+            case .none: remote(head, route, action, query)
+            case .named: local(head)
+            case .prefix, .ambiguous: ambiguous(reference)
+            }
         }
+    }
+
+    private enum LocalMeaning { case none, named, prefix, ambiguous }
+
+    /// What a reference means to the engine here.
+    private func lookUpLocal(_ reference: String) async -> LocalMeaning {
+        guard let engineClient, let path = containerPath(reference, "json"),
+            let answer = try? await engineClient.request("GET", path)
+        else { return .none }
+        switch answer.status {
+        case 200: return (try? JSON.parse(answer.body))?["Name"]?.stringValue == "/\(reference)" ? .named : .prefix
+        // The one other answer that tells of a container here; engines differ in its status.
+        default: return Self.message(of: answer).contains("Multiple IDs") ? .ambiguous : .none
+        }
+    }
+
+    private func isNamedHere(_ reference: String) async -> Bool {
+        if case .named = await lookUpLocal(reference) { true } else { false }
     }
 
     /// The local engine's view of a container, or nil when it has none (or no answer).
@@ -194,10 +233,12 @@ extension FrontDoor {
     // MARK: Names
 
     private func rename(_ head: RequestHead, _ route: Route, _ query: Query) async -> Job.Outcome {
-        let name = query.first("name").map { $0.hasPrefix("/") ? String($0.dropFirst()) : $0 } ?? ""
-        if let conflict = await conflict(over: name) { return conflict }
-        guard routes.reserve(name) else { return nameTaken(name, by: "another create") }
+        let name = Self.newName(query)
+        if name.isEmpty { return failure(400, "Neither old nor new names may be empty") }
+        if name == route.name { return failure(400, "Renaming a container with the same name as its current name") }
+        guard routes.reserve(name) else { return allocationFailed(name, by: "a create in progress") }
         defer { routes.unreserve(name) }
+        if let holder = await holder(of: name) { return allocationFailed(name, by: holder) }
         var query = query
         query.set("name", name)
         let path = versioned(query.target("/containers/\(route.containerID)/rename"), head, at: route.target)
@@ -212,27 +253,41 @@ extension FrontDoor {
     }
 
     private func renameLocal(_ head: RequestHead, _ query: Query) async -> Job.Outcome {
-        let name = query.first("name").map { $0.hasPrefix("/") ? String($0.dropFirst()) : $0 } ?? ""
-        if let route = routes.named(name), await !verify(route) { return nameTaken(name, by: route.containerID) }
+        let name = Self.newName(query)
+        if let route = routes.named(name), await !verify(route) { return allocationFailed(name, by: route.containerID) }
         guard let engine else { return failure(404, "No such container") }
         return .forward(Forward(dialer: engine, reuseKey: "engine", head: head.raw))
     }
 
+    private static func newName(_ query: Query) -> String {
+        query.first("name").map { $0.hasPrefix("/") ? String($0.dropFirst()) : $0 } ?? ""
+    }
+
+    /// A rename that finds the name taken, in the engine's words.
+    private func allocationFailed(_ name: String, by holder: String) -> Job.Outcome {
+        failure(409, "Error when allocating new name: \(Self.conflictMessage(name, holder))")
+    }
+
     /// Docker's own 409 when a container here or away has the name.
     func conflict(over name: String) async -> Job.Outcome? {
+        await holder(of: name).map { nameTaken(name, by: $0) }
+    }
+
+    /// The id of the container, here or away, that has the name.
+    private func holder(of name: String) async -> String? {
         guard !name.isEmpty else { return nil }
-        if let route = routes.named(name), await !verify(route) { return nameTaken(name, by: route.containerID) }
-        if let local = await inspectLocal(name), local["Name"]?.stringValue == "/\(name)" {
-            return nameTaken(name, by: local["Id"]?.stringValue ?? "")
-        }
-        return nil
+        if let route = routes.named(name), await !verify(route) { return route.containerID }
+        guard let local = await inspectLocal(name), local["Name"]?.stringValue == "/\(name)" else { return nil }
+        return local["Id"]?.stringValue ?? ""
     }
 
     func nameTaken(_ name: String, by holder: String) -> Job.Outcome {
-        failure(
-            409,
-            "Conflict. The container name \"/\(name)\" is already in use by container \"\(holder)\". "
-                + "You have to remove (or rename) that container to be able to reuse that name.")
+        failure(409, Self.conflictMessage(name, holder))
+    }
+
+    private static func conflictMessage(_ name: String, _ holder: String) -> String {
+        "Conflict. The container name \"/\(name)\" is already in use by container \"\(holder)\". "
+            + "You have to remove (or rename) that container to be able to reuse that name."
     }
 
     // MARK: Exec
@@ -263,7 +318,9 @@ extension FrontDoor {
     /// `attach` to a container that has just been created cannot fail, so its 101 need not cross the link first.
     private func earlyAttach(_ head: RequestHead, _ route: Route, _ query: Query) -> EarlyAnswer? {
         guard fresh.contains(route.containerID), head.upgrade == "tcp", query.flag("stream") else { return nil }
-        let multiplexed = !route.hasTerminal && (head.apiVersion.flatMap(APIVersion.init) ?? .multiplexedStreams) >= .multiplexedStreams
+        let asked = head.apiVersion.flatMap(APIVersion.init) ?? .multiplexedStreams
+        let multiplexed =
+            !route.hasTerminal && asked >= .multiplexedStreams
             && newestAPI(at: route.target) >= .multiplexedStreams
         return .upgraded(head: greeting.upgraded(multiplexed: multiplexed))
     }

@@ -16,4 +16,32 @@ enum Timestamp {
         moment.tm_min = numbers[4]
         return Double(timegm(&moment)) + seconds
     }
+
+    /// What a user may write for a moment: a Go duration before `now` (`1h30m`), seconds since 1970 (`1700000000.5`), or a date
+    /// with or without a time (`2026-01-31`, `2026-01-31T10:20:30`), in UTC. Nil for anything else.
+    static func asked(_ text: String, now: Double) -> Double? {
+        if let duration = duration(text) { return now - duration }
+        if let seconds = Double(text), seconds.isFinite { return seconds }
+        let date = text.hasSuffix("Z") ? text : text.contains("T") ? text + "Z" : text + "T00:00:00Z"
+        return seconds(date)
+    }
+
+    private static let units: [(name: String, seconds: Double)] = [
+        ("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3600),
+    ]
+
+    /// Seconds of a Go duration; nil for what is none.
+    private static func duration(_ text: String) -> Double? {
+        var rest = Substring(text)
+        var total = 0.0
+        guard !rest.isEmpty else { return nil }
+        while !rest.isEmpty {
+            let digits = rest.prefix { $0.isNumber || $0 == "." }
+            let name = rest.dropFirst(digits.count).prefix { $0.isLetter }
+            guard let count = Double(digits), let unit = units.first(where: { $0.name == name }) else { return nil }
+            total += count * unit.seconds
+            rest = rest.dropFirst(digits.count + name.count)
+        }
+        return total
+    }
 }

@@ -79,6 +79,25 @@ class Lists(Case):
         self.assertIn("Exited (137)", self.docker("ps", "-a", "--filter", f"name={away}").out)
 
 
+class Prune(Case):
+    def test_prune_removes_what_does_not_run_here_and_away(self):
+        here, away, kept, running = self.name(), self.name(), self.name(), self.service("--label", f"t={self.tag}")
+        for name, more in ((here, STAY), (away, ()), (kept, ("--label", "keep=1"))):
+            self.docker("run", "--name", name, "--label", f"t={self.tag}", *more, "busybox", "true")
+        mine = ("--filter", f"label=t={self.tag}")
+        self.docker("container", "prune", "-f", *mine, "--filter", "until=1h")
+        self.assertEqual(self.names("-a", *mine), {here, away, kept, running})
+        found = self.docker("container", "prune", "-f", *mine, "--filter", "label!=keep")
+        self.assertEqual(len([x for x in found.out.split() if len(x) == 64]), 2, found.out)
+        self.assertEqual(self.names("-a", *mine), {kept, running})
+        self.assertEqual(self.whereabouts(away), set())
+
+    def test_prune_says_what_is_wrong_with_a_filter(self):
+        self.service()
+        self.assertIn("invalid filter 'colour'",
+                      self.docker("container", "prune", "-f", "--filter", "colour=red", expect=1).err.lower())
+
+
 class Names(Case):
     def test_a_name_is_taken_whether_its_container_is_here_or_away(self):
         for first, second in ((STAY, ()), ((), STAY), ((), ())):
@@ -92,7 +111,11 @@ class Names(Case):
     def test_a_rename_to_a_taken_name_is_refused(self):
         here, away = self.service(*STAY), self.service()
         for old, new in ((here, away), (away, here)):
-            self.assertIn("is already in use by container", self.docker("rename", old, new, expect=1).err)
+            self.assertIn("Error when allocating new name: Conflict. The container name", self.docker("rename", old, new, expect=1).err)
+
+    def test_a_rename_to_its_own_name_is_refused(self):
+        for name in (self.service(*STAY), self.service()):
+            self.assertIn("Renaming a container with the same name", self.docker("rename", name, name, expect=1).err)
 
     def test_a_removed_name_is_free_again(self):
         name = self.service()
