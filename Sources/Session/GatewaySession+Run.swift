@@ -44,9 +44,12 @@ extension GatewaySession {
     private func connect(to gateway: Endpoint, session: String) async throws -> ControlStream {
         let addresses = try await gateway.resolve()
         let credentials = self.credentials
-        let link = try await LinkRace.run(addresses, on: loop) { address in
-            self.dial(address, credentials)
-        }.get()
+        let link: LinkConnection
+        do {
+            link = try await LinkRace.run(addresses, on: loop) { self.dial($0, credentials) }.get()
+        } catch {
+            throw Self.outdated(credentials, at: Date().timeIntervalSince1970, cause: error) ?? error
+        }
         let welcomed = loop.makePromise(of: Void.self)
         link.closed.whenComplete { _ in
             welcomed.fail(SessionError(.unavailable, "the gateway closed the connection before it said welcome"))
@@ -72,6 +75,24 @@ extension GatewaySession {
             link.close(nil)
             throw error
         }
+    }
+
+    /// What to say when the gateway did not take a certificate that is not valid by this machine's own clock: TLS cannot tell
+    /// that from an authority it does not know.
+    static func outdated(_ credentials: Credentials, at now: Double, cause: any Error) -> SessionError? {
+        if now < credentials.notBefore {
+            let behind = Int(credentials.notBefore - now)
+            return SessionError(
+                .credentials,
+                "this machine's clock is behind: its certificate becomes valid in \(behind) seconds only; set the clock by NTP",
+                cause: cause)
+        }
+        guard now > credentials.expiresAt else { return nil }
+        return SessionError(
+            .credentials,
+            "this node's certificate has expired \(Int(now - credentials.expiresAt)) seconds ago, by this machine's clock; "
+                + "set the clock if it is wrong, else remove the folder of the credentials and join again",
+            cause: cause)
     }
 
     private func dial(_ address: SocketAddress, _ credentials: Credentials) -> EventLoopFuture<LinkConnection> {

@@ -48,7 +48,8 @@ extension LinkTLS {
         }
         return TrustError(
             .unknownAuthority,
-            "the peer's certificate is not of this fleet's authority: it belongs to another fleet; join it again here",
+            "the peer's certificate is not of this fleet's authority: it belongs to another fleet; join it again here. "
+                + "(Or a clock is wrong: a certificate that is not yet valid looks the same)",
             cause: error)
     }
 
