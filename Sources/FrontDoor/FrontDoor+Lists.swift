@@ -33,7 +33,10 @@ extension FrontDoor {
         for (node, answer) in await askTargets(head, request, anchors) {
             switch answer {
             case .success(let list):
-                found += list.map(presentation.listed).filter { request.admits($0, by: anchors, isLocal: false) }
+                found += list.map(presentation.listed).filter {
+                    let route = $0["Id"]?.stringValue.flatMap { routes[$0] }
+                    return request.admits($0, by: anchors, isLocal: false, createdAt: route?.createdAt)
+                }
             case .failure: found += unreachableEntries(node, request)
             }
         }

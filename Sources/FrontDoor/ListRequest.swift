@@ -66,7 +66,9 @@ struct ListRequest: Sendable {
     }
 
     /// The filters that were taken out of an engine's query.
-    func admits(_ container: JSON, by anchors: Anchors, isLocal: Bool) -> Bool {
+    ///
+    /// - Parameter createdAt: Seconds since 1970 where they are known more exactly than the list shows them.
+    func admits(_ container: JSON, by anchors: Anchors, isLocal: Bool, createdAt: Double? = nil) -> Bool {
         if !isLocal, !names.isEmpty {
             let shown = container["Names"]?.arrayValue?.compactMap(\.stringValue) ?? []
             guard names.contains(where: { pattern in shown.contains(where: pattern.matches) }) else { return false }
@@ -74,6 +76,10 @@ struct ListRequest: Sendable {
         let created = Double(container["Created"]?.intValue ?? 0)
         for (key, anchor) in anchors.times where anchor.isLocal != isLocal || !isLocal {
             guard container["Id"]?.stringValue != anchor.id else { return false }
+            if let createdAt {
+                guard key == "since" ? createdAt > anchor.seconds : createdAt < anchor.seconds else { return false }
+                continue
+            }
             if key == "since", created < anchor.seconds.rounded(.down) { return false }
             if key == "before", created > anchor.seconds.rounded(.up) { return false }
         }

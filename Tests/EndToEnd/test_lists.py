@@ -59,6 +59,15 @@ class Lists(Case):
         self.assertEqual(self.names(*mine, "--filter", f"before={good}"), {bad})
         self.assertEqual(self.names(*mine, "--filter", f"since={bad}"), {good})
 
+    def test_ages_are_told_apart_within_a_second(self):
+        made = [self.name() for _ in range(4)]
+        for name in made:
+            self.docker("create", "--name", name, "--label", f"t={self.tag}", *(STAY if name == made[1] else ()),
+                        "busybox", "true")
+        mine = ("-a", "--filter", f"label=t={self.tag}")
+        self.assertEqual(self.names(*mine, "--filter", f"since={made[1]}"), set(made[2:]))
+        self.assertEqual(self.names(*mine, "--filter", f"before={made[2]}"), set(made[:2]))
+
     def test_an_unknown_filter_is_an_error(self):
         self.assertIn("invalid filter", self.docker("ps", "--filter", "colour=red", expect=1).err.lower())
 
@@ -116,6 +125,11 @@ class Names(Case):
     def test_a_rename_to_its_own_name_is_refused(self):
         for name in (self.service(*STAY), self.service()):
             self.assertIn("Renaming a container with the same name", self.docker("rename", name, name, expect=1).err)
+
+    def test_a_name_of_one_character_is_refused(self):
+        for more in (STAY, ()):
+            self.assertIn("Invalid container name (x)",
+                          self.docker("create", *more, "--name", "x", "busybox", expect=1).err)
 
     def test_a_removed_name_is_free_again(self):
         name = self.service()

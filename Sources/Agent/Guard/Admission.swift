@@ -124,7 +124,8 @@ package enum Admission: Sendable, Hashable {
     /// A container's name without the slash that the API allows before it.
     static func containerName(_ text: String) throws(DockerFailure) -> String {
         let name = text.utf8.first == UInt8(ascii: "/") ? String(text.dropFirst()) : text
-        guard let first = name.utf8.first, isAlphanumeric(first), name.utf8.count <= 128, isReference(name) else {
+        guard let first = name.utf8.first, isAlphanumeric(first), (2...128).contains(name.utf8.count), isReference(name)
+        else {
             throw DockerFailure(
                 status: 400,
                 message: "Invalid container name (\(text.prefix(200))), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
