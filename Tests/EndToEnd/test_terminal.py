@@ -11,10 +11,10 @@ class Terminals(Case):
     def test_a_terminal_has_the_size_of_the_users_and_follows_it(self):
         terminal = self.terminal("run", "--rm", "-it", "busybox", "sh", rows=31, columns=97)
         terminal.read_until(r"# ")
-        terminal.send("stty size\n")
-        terminal.read_until(r"31 97")
+        # The client tells of a size by a call of its own: it arrives a little later than the keys.
+        terminal.send("until [ \"$(stty size)\" = '31 97' ]; do sleep 0.1; done; echo fi''rst\n")
+        terminal.read_until(r"first")
         terminal.resize(40, 120)
-        # The client tells of the new size by a call of its own: it arrives a little later than the keys.
         terminal.send("until [ \"$(stty size)\" = '40 120' ]; do sleep 0.1; done; echo si''zed\n")
         terminal.read_until(r"sized")
         terminal.send("exit 5\n")
