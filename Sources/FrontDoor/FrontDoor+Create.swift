@@ -38,7 +38,8 @@ extension FrontDoor {
         }
         var creation: Creation
         do {
-            creation = try await describe(head, name.hasPrefix("/") ? String(name.dropFirst()) : name, query, body, spec)
+            let name = name.hasPrefix("/") ? String(name.dropFirst()) : name
+            creation = try await describe(head, name, query, body, spec)
         } catch {
             return failure(400, "lighter: \(error)")
         }
@@ -73,7 +74,8 @@ extension FrontDoor {
             imageID: image?.id ?? "", imageSize: image?.size ?? .zero, workKey: spec.workKey,
             platform: query.first("platform") ?? "", resources: spec.resources, policy: policy, ties: spec.ties)
         return Creation(
-            head: head, query: query, name: name, wasNamed: !name.isEmpty, body: body, spec: spec, request: request, policySource: source,
+            head: head, query: query, name: name, wasNamed: !name.isEmpty, body: body, spec: spec, request: request,
+            policySource: source,
             image: image)
     }
 
@@ -193,7 +195,8 @@ extension FrontDoor {
     }
 
     private func sendingLocally(_ head: RequestHead, _ body: ByteBuffer, _ engine: UnixDialer) -> Forward {
-        let sized = (try? head.removing("Transfer-Encoding").withHeader("Content-Length", "\(body.readableBytes)")) ?? head
+        let length = "\(body.readableBytes)"
+        let sized = (try? head.removing("Transfer-Encoding").withHeader("Content-Length", length)) ?? head
         return Forward(dialer: engine, reuseKey: "engine", head: sized.raw, body: body)
     }
 
@@ -373,8 +376,9 @@ extension FrontDoor.Creation {
     /// Headers that an engine heeds and that travel with the body's copy.
     var passedHeaders: [(String, String)] {
         let kept = ["X-Registry-Auth", "X-Registry-Config", "X-Meta-Source"]
-        return [("Content-Type", "application/json")] + kept.compactMap { name in
-            head.headers.first(name).map { (name, $0) }
-        }
+        return [("Content-Type", "application/json")]
+            + kept.compactMap { name in
+                head.headers.first(name).map { (name, $0) }
+            }
     }
 }

@@ -86,7 +86,9 @@ extension FrontDoor {
         guard await hasImage(image.id, at: shipment.target) else {
             throw FrontDoorError(.unreachable, "node \(shipment.target) does not have \(image.id) after it was sent")
         }
-        logger.info("image shipped", metadata: ["image": "\(image.id)", "node": "\(shipment.target)", "bytes": "\(shipment.sent)"])
+        logger.info(
+            "image shipped",
+            metadata: ["image": "\(image.id)", "node": "\(shipment.target)", "bytes": "\(shipment.sent)"])
     }
 
     func nodeDialer(_ node: NodeID, purpose: String) -> NodeDialer {
@@ -103,7 +105,8 @@ extension FrontDoor {
         var query = Query()
         query.set("fromImage", digest)
         let client = DockerClient(dialer: nodeDialer(node, purpose: "pull"), maximumIdle: 0)
-        guard let answer = try? await client.request("POST", query.target("/images/create")), answer.status == 200 else {
+        guard let answer = try? await client.request("POST", query.target("/images/create")), answer.status == 200
+        else {
             return false
         }
         return await hasImage(image.id, at: node)
@@ -146,7 +149,8 @@ extension FrontDoor {
         return .forward(Forward(dialer: plan, reuseKey: "engine", head: head.raw))
     }
 
-    private func showShipment(_ shipment: Shipment, of lease: PendingLease, _ client: ClientWriter) async -> Job.Outcome {
+    private func showShipment(_ shipment: Shipment, of lease: PendingLease, _ client: ClientWriter) async -> Job.Outcome
+    {
         let tag = lease.reference?.pullParameters.tag ?? "latest"
         let name = lease.reference?.familiarName ?? lease.image
         let id = String(shipment.image.id.dropFirst("sha256:".count).prefix(12))

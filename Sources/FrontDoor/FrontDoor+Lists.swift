@@ -90,10 +90,12 @@ extension FrontDoor {
         request.ancestors.flatMap { wanted in
             let reference = ImageReference(wanted)?.resolved
             let ids = routes.routes(to: node).filter { route in
-                !route.imageID.isEmpty && (reference != nil && ImageReference(route.image)?.resolved == reference
-                    || route.imageID.hasPrefix(wanted) || route.imageID.dropFirst("sha256:".count).hasPrefix(wanted))
-            }.map(\.imageID)
-            return Set(ids).union([wanted])
+                if route.imageID.isEmpty { return false }
+                if reference != nil, ImageReference(route.image)?.resolved == reference { return true }
+                let digest = route.imageID.dropFirst("sha256:".count)
+                return route.imageID.hasPrefix(wanted) || digest.hasPrefix(wanted)
+            }
+            return Set(ids.map(\.imageID)).union([wanted])
         }
     }
 

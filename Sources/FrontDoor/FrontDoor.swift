@@ -96,7 +96,8 @@ package final class FrontDoor: Planning {
     private func listen() async throws(FrontDoorError) -> any Channel {
         let path = configuration.socketPath
         guard path.utf8.count < 108 else {
-            throw FrontDoorError(.socket, "the socket path \(path) is over 107 bytes; choose a shorter one with --socket")
+            throw FrontDoorError(
+                .socket, "the socket path \(path) is over 107 bytes; choose a shorter one with --socket")
         }
         try await clearStale(path)
         let bootstrap = ServerBootstrap(group: NodeLoop.shared.loop)
@@ -118,7 +119,8 @@ package final class FrontDoor: Planning {
         } catch let error as FrontDoorError {
             throw error
         } catch {
-            throw FrontDoorError(.socket, "cannot listen on \(path); does its folder exist and may it be written?", cause: error)
+            throw FrontDoorError(
+                .socket, "cannot listen on \(path); does its folder exist and may it be written?", cause: error)
         }
     }
 
@@ -134,7 +136,8 @@ package final class FrontDoor: Planning {
         }.get()
         if let probe {
             try? await probe.close()
-            throw FrontDoorError(.socket, "another process serves \(path); stop it, or choose another path with --socket")
+            throw FrontDoorError(
+                .socket, "another process serves \(path); stop it, or choose another path with --socket")
         }
         unlink(path)
     }
@@ -145,7 +148,8 @@ package final class FrontDoor: Planning {
                 throw FrontDoorError(.socket, "there is no group '\(name)'; make it, or name another with --group")
             }
             guard chown(path, uid_t.max, entry.pointee.gr_gid) == 0 else {
-                throw FrontDoorError(.socket, "cannot give \(path) to group '\(name)': \(String(cString: strerror(errno)))")
+                let reason = String(cString: strerror(errno))
+                throw FrontDoorError(.socket, "cannot give \(path) to group '\(name)': \(reason)")
             }
         }
         guard chmod(path, 0o660) == 0 else {
@@ -179,13 +183,15 @@ package final class FrontDoor: Planning {
     /// Passes a request to the engine of this device.
     func local(_ head: RequestHead) -> Plan {
         guard let engine else {
-            return .answer(
-                Answer(DockerFailure(status: 501, message: "lighter: this device has no engine of its own for that").response(version: nil)))
+            let refusal = DockerFailure(
+                status: 501, message: "lighter: this device has no engine of its own for that")
+            return .answer(Answer(refusal.response(version: nil)))
         }
         return .forward(Forward(dialer: engine, reuseKey: "engine", head: head.raw))
     }
 
     func failure(_ status: Int, _ message: String) -> Job.Outcome {
-        .answer(Answer(DockerFailure(status: status, message: message).response(version: greeting.apiVersion.description)))
+        let failure = DockerFailure(status: status, message: message)
+        return .answer(Answer(failure.response(version: greeting.apiVersion.description)))
     }
 }
