@@ -75,8 +75,7 @@ extension FrontDoor {
             platform: query.first("platform") ?? "", resources: spec.resources, policy: policy, ties: spec.ties)
         return Creation(
             head: head, query: query, name: name, wasNamed: !name.isEmpty, body: body, spec: spec, request: request,
-            policySource: source,
-            image: image)
+            policySource: source, image: image)
     }
 
     /// The fleet, with this device as it is now rather than as the gateway saw it last.
@@ -120,7 +119,7 @@ extension FrontDoor {
             }
             if chosen == control.node { return await createHere(creation, placed.decision, epoch: placed.epoch) }
             let lease = PendingLease(placed: placed, target: chosen, creation: creation, madeAt: now())
-            var early: DockerResponse?
+            var early: Result<DockerResponse, any Error>?
             if round == 0, chosen == target {
                 deliver(lease)
                 early = await ahead
@@ -224,11 +223,15 @@ extension FrontDoor {
 
     /// Sends the create to the likeliest target in the same flight as the question to the gateway: it waits there for the
     /// ticket. Nil where no link stands; one that turns out to be for the wrong node is hung up on, and nothing was made.
-    private func sendAhead(_ creation: Creation, to node: NodeID?) async -> DockerResponse? {
+    private func sendAhead(_ creation: Creation, to node: NodeID?) async -> Result<DockerResponse, any Error>? {
         guard let node, control.existingLink(to: node) != nil else { return nil }
         var dialer = nodeDialer(node, purpose: "create")
         dialer.awaits = creation.request.id
-        return try? await sendCreate(creation, to: node, dialer)
+        do {
+            return .success(try await sendCreate(creation, to: node, dialer))
+        } catch {
+            return .failure(error)
+        }
     }
 
     /// The gateway sends the target its ticket; should that be lost, the create that waits there has it from here.
@@ -238,12 +241,13 @@ extension FrontDoor {
             .whenSuccess { $0.close(promise: nil) }
     }
 
-    /// - Parameter early: what a create that was sent ahead was answered.
-    private func attempt(_ creation: Creation, _ lease: PendingLease, _ early: DockerResponse? = nil) async -> Attempt {
+    /// - Parameter early: what became of a create that was sent ahead: one whose answer was lost is not sent again, as it may
+    ///   have happened.
+    private func attempt(
+        _ creation: Creation, _ lease: PendingLease, _ early: Result<DockerResponse, any Error>? = nil
+    ) async -> Attempt {
         do {
-            var answer = early
-            if answer == nil { answer = try await sendCreate(creation, lease) }
-            guard let answer else { return .unreachable("no answer") }
+            let answer = if let early { try early.get() } else { try await sendCreate(creation, lease) }
             if answer.status == 404, Self.isMissingImage(answer) {
                 return await provide(creation, lease, missing: answer)
             }

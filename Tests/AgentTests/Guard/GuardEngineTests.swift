@@ -67,7 +67,7 @@ struct GuardEngineTests {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await watch.run() }
             let client = try await rig.connect(ticket: rig.ticket())
-            let body = #"{"Image":"busybox","Cmd":["sh","-c","exit 5"],"HostConfig":{"Memory":8388608}}"#
+            let body = #"{"Image":"busybox","Cmd":["sh","-c","sleep 1; exit 5"],"HostConfig":{"Memory":8388608}}"#
             let name = "guard-\(rig.workload.hex.prefix(8))"
             #expect(try await client.call("POST", "/containers/create?name=\(name)", body: body)?.status == 201)
             #expect(try await client.call("POST", "/containers/\(name)/start")?.status == 204)
