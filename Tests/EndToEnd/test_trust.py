@@ -194,7 +194,7 @@ class Trust(unittest.TestCase):
         fill = self.full(state)
         self.join(state=state)
         daemon = self.daemon(state)
-        eventually("the node is there", lambda: "n1" in self.nodes())
+        eventually("the node serves", lambda: self.pings(state) and daemon.said("connected to the gateway"))
 
         def finds_no_room():
             fill()  # again: a renewal that was under way may have given up the room of the files that it replaced
