@@ -11,7 +11,7 @@ extension SQLiteLedger {
             for update in updates {
                 let known = try WorkloadRow.fetch(update.workload.id, from: database)
                 guard let new = Self.merge(update, into: known, from: node) else { continue }
-                try WorkloadRow.store(new, changedAt: now, in: database)
+                try WorkloadRow.store(new, over: known, changedAt: now, in: database)
                 applied.append(new)
             }
             return .success(applied)
