@@ -14,7 +14,7 @@ import Testing
 private let engineSocket = getenv("LIGHTER_TEST_ENGINE").map { String(cString: $0) }
 
 /// Against a real engine that has the image `busybox`: set LIGHTER_TEST_ENGINE to its socket.
-@Suite("The guard before a real engine", .enabled(if: engineSocket != nil))
+@Suite("The guard before a real engine", .serialized, .enabled(if: engineSocket != nil))
 @NodeLoop
 struct GuardEngineTests {
     @Test("a container is created, attached to, waited for and started; its output and exit code come back")
