@@ -124,6 +124,7 @@ extension GatewaySession {
             state.withLock { state in
                 if let fresh = push.applied(to: state.snapshot) { state.snapshot = fresh }
             }
+            settled.succeed()
         case .ticketPush(let push): configuration.ticketArrived(Array(push.ticket))
         case .failure(let failure):
             logger.warning("the gateway says: \(failure.message)", metadata: ["code": "\(failure.code)"])

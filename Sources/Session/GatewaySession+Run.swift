@@ -10,6 +10,11 @@ import Wire
 extension GatewaySession {
     /// Dials, reports, beats and renews until cancelled; a lost gateway is redialled for ever. Then closes every link.
     package func run() async {
+        let timer = loop.scheduleTask(in: Self.settling) { self.settled.succeed() }
+        defer {
+            timer.cancel()
+            settled.succeed()
+        }
         let session = WorkloadID.random().hex
         var backoff = Backoff()
         var turn = 0

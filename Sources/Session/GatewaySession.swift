@@ -32,7 +32,12 @@ package final class GatewaySession: ControlPlane {
         var saidClockIsOff = false
         /// Direct addresses that came with placements, newer than the snapshot's.
         var hints: [NodeID: [String]] = [:]
+        /// Direct addresses of an earlier run, until the gateway says better.
+        var known: KnownAddresses
     }
+
+    /// How long after its start a node that is not known yet is waited for, rather than called unreachable.
+    static let settling = TimeAmount.seconds(3)
 
     package let node: NodeID
     package let tenant: TenantID
@@ -44,6 +49,8 @@ package final class GatewaySession: ControlPlane {
     let dialler: PeerDialler
     let accept: StreamAcceptor
     let state: Mutex<State>
+    /// Done when the first snapshot has come, or has been waited for long enough.
+    let settled: EventLoopPromise<Void>
 
     /// - Parameters:
     ///   - loop: where all sockets and streams of this session live.
@@ -78,8 +85,12 @@ package final class GatewaySession: ControlPlane {
         accept = PeerStreams.acceptor(tenant: credentials.tenant, dockerStream: dockerStream)
         dialler = PeerDialler(loop: loop, logger: logger, configuration: configuration.link, accept: accept)
         let sequence = try SequenceReservation(directory: configuration.stateDirectory)
-        state = Mutex(State(credentials: credentials, outbox: Outbox(sequence: sequence)))
+        let known = KnownAddresses(directory: configuration.stateDirectory)
+        settled = loop.makePromise()
+        state = Mutex(State(credentials: credentials, outbox: Outbox(sequence: sequence), known: known))
     }
+
+    deinit { settled.succeed() }
 
     package var snapshot: FleetSnapshot { state.withLock { $0.snapshot } }
     package var gatewayPolicy: PolicyOverrides { state.withLock { $0.gatewayPolicy } }
@@ -92,7 +103,7 @@ package final class GatewaySession: ControlPlane {
     package func link(to node: NodeID) async throws(SessionError) -> LinkConnection {
         guard node != self.node else { throw SessionError(.invalid, "\(node) is this node; no link is needed") }
         do {
-            return try await links.link(to: node) { try await self.dialler.dial(node, self.surroundings(of: node)) }
+            return try await links.link(to: node) { try await self.dial(node) }
         } catch let error as SessionError {
             throw error
         } catch {
@@ -100,10 +111,40 @@ package final class GatewaySession: ControlPlane {
         }
     }
 
+    /// A daemon that has just started knows little of the fleet: it tries what it remembers, then what the gateway says.
+    private func dial(_ node: NodeID) async throws -> LinkConnection {
+        let remembered = surroundings(of: node)
+        if remembered.isEmpty {
+            try await settled.futureResult.get()
+        } else {
+            do {
+                return try await dial(node, remembered)
+            } catch {
+                guard remembered.gateway == nil else { throw error }
+                try await settled.futureResult.get()
+                guard surroundings(of: node).gateway != nil else { throw error }
+            }
+        }
+        return try await dial(node, surroundings(of: node))
+    }
+
+    private func dial(_ node: NodeID, _ environment: PeerDialler.Environment) async throws -> LinkConnection {
+        let (link, isDirect) = try await dialler.dial(node, environment)
+        guard isDirect else { return link }
+        let news = state.withLock { state in
+            state.known.note(environment.addresses, of: node) ? state.known : nil
+        }
+        do { try news?.save() } catch {
+            logger.warning("a node's address was not kept for the next start", metadata: ["error": "\(error)"])
+        }
+        return link
+    }
+
     private func surroundings(of node: NodeID) -> PeerDialler.Environment {
         state.withLock { state in
             var addresses = state.snapshot[node]?.addresses ?? []
             addresses += (state.hints[node] ?? []).filter { !addresses.contains($0) }
+            if addresses.isEmpty { addresses = state.known[node] }
             let gateway = state.connection?.link
             return PeerDialler.Environment(
                 credentials: state.credentials, addresses: addresses, gateway: gateway, roundTrip: gateway?.rtt)

@@ -15,6 +15,9 @@ final class PeerDialler: Sendable {
         /// The gateway's link, for relays; nil while it is away.
         var gateway: LinkConnection?
         var roundTrip: Duration?
+
+        /// Whether there is no way to try.
+        var isEmpty: Bool { addresses.isEmpty && gateway == nil }
     }
 
     /// How long a node that could not be dialled is only reached by relay.
@@ -33,15 +36,18 @@ final class PeerDialler: Sendable {
         self.accept = accept
     }
 
+    /// - Returns: the link, and whether it is direct.
     /// - Throws: `.unavailable` saying why each way failed.
-    func dial(_ node: NodeID, _ environment: Environment) async throws(SessionError) -> LinkConnection {
+    func dial(
+        _ node: NodeID, _ environment: Environment
+    ) async throws(SessionError) -> (link: LinkConnection, isDirect: Bool) {
         var reasons: [String] = []
         let avoided = avoidDirectUntil.withLock { $0[node] ?? .distantPast } > .now()
         if !environment.addresses.isEmpty, !avoided || environment.gateway == nil {
             do {
                 let link = try await direct(node, environment)
                 avoidDirectUntil.withLock { $0[node] = nil }
-                return link
+                return (link, true)
             } catch {
                 reasons.append("directly: \(error)")
                 avoidDirectUntil.withLock { $0[node] = .now() + Self.directRetry }
@@ -49,15 +55,15 @@ final class PeerDialler: Sendable {
         }
         if let gateway = environment.gateway {
             do {
-                return try await relayed(node, environment.credentials, through: gateway)
+                return (try await relayed(node, environment.credentials, through: gateway), false)
             } catch {
                 reasons.append("by relay: \(error)")
-                // The next attempt looks at the direct way again.
-                avoidDirectUntil.withLock { $0[node] = nil }
             }
         } else {
             reasons.append("by relay: the gateway is away")
         }
+        // The next attempt looks at the direct way again.
+        avoidDirectUntil.withLock { $0[node] = nil }
         throw SessionError(.unavailable, "node \(node) cannot be reached (\(reasons.joined(separator: "; ")))")
     }
 

@@ -9,6 +9,8 @@ final class Peer: Sendable {
 
     private struct State {
         var bytes = ByteBuffer()
+        /// How often something came or ended: what a waiter has seen, it does not wait for again.
+        var changes = 0
         var hasEnded = false
         var isClosed = false
         var waiter: CheckedContinuation<Void, Never>?
@@ -49,21 +51,24 @@ final class Peer: Sendable {
     /// Waits until `take` finds what it looks for in the bytes that have come.
     func receive<T>(_ take: (inout ByteBuffer) throws -> T?) async throws -> T {
         while true {
-            let found: T? = try state.withLock { state in
-                if let found = try take(&state.bytes) { return found }
+            let (found, seen): (T?, Int) = try state.withLock { state in
+                if let found = try take(&state.bytes) { return (found, state.changes) }
                 if state.hasEnded { throw Ended(rest: String(buffer: state.bytes)) }
-                return nil
+                return (nil, state.changes)
             }
             if let found { return found }
-            await change()
+            await change(since: seen)
         }
     }
 
-    private func change() async {
+    private func change(since seen: Int) async {
         await withCheckedContinuation { continuation in
-            state.withLock { state in
-                if state.hasEnded { continuation.resume() } else { state.waiter = continuation }
+            let isNews = state.withLock { state in
+                if state.hasEnded || state.changes != seen { return true }
+                state.waiter = continuation
+                return false
             }
+            if isNews { continuation.resume() }
         }
     }
 
@@ -83,7 +88,11 @@ final class Peer: Sendable {
 
     /// Everything until the other side's end.
     func receiveToEnd() async throws -> ByteBuffer {
-        while !state.withLock({ $0.hasEnded }) { await change() }
+        while true {
+            let (hasEnded, seen) = state.withLock { ($0.hasEnded, $0.changes) }
+            if hasEnded { break }
+            await change(since: seen)
+        }
         return state.withLock { state in
             defer { state.bytes.clear() }
             return state.bytes
@@ -100,6 +109,7 @@ final class Peer: Sendable {
     fileprivate func came(_ buffer: ByteBuffer) {
         state.withLock { state in
             state.bytes.writeImmutableBuffer(buffer)
+            state.changes += 1
             return state.waiter.take()
         }?.resume()
     }
@@ -107,6 +117,7 @@ final class Peer: Sendable {
     fileprivate func ended(whole: Bool) {
         state.withLock { state in
             state.hasEnded = true
+            state.changes += 1
             state.isClosed = state.isClosed || whole
             return state.waiter.take()
         }?.resume()
