@@ -74,7 +74,7 @@ let package = Package(
             "FrontDoor",
             [
                 "Fleet", "Placement", "DockerAPI", "Engine", "Link", "Wire", "Session", "CSQLite", nioCore, nioPosix,
-                logging,
+                logging, protobuf,
             ]),
         room(
             "Agent",

@@ -188,6 +188,9 @@ extension FrontDoor {
         workload.decision = decision
         createdHere[id] = workload.createdAt
         localWorkload(id, workload)
+        do { try routes.journal.putLocal(id, workload) } catch {
+            logger.error("the journal did not take a container of this device", metadata: ["error": "\(error)"])
+        }
         guard !decision.warnings.isEmpty else { return .answer(Answer(answer.bytes)) }
         json["Warnings"] = Self.adding(decision.warnings, to: json["Warnings"])
         return .answer(Answer(answer.replacing(body: json.buffer).bytes))

@@ -122,8 +122,15 @@ extension FrontDoor {
 
     private static func seconds(_ event: JSON) -> Double { Double(event["timeNano"]?.intValue ?? 0) / 1e9 }
 
-    /// Takes in how long a container of this device's own engine ran.
-    package func learn(from workload: Workload) {
-        estimates.learn(workload, coreSpeed: describeNode().measures.coreSpeed)
+    /// Takes in what became of a container of this device's own engine: how long it ran, or that it is gone.
+    package func note(local workload: Workload) {
+        switch workload.state {
+        case .exited: estimates.learn(workload, coreSpeed: describeNode().measures.coreSpeed)
+        case .removed:
+            do { try routes.journal.removeLocal(workload.containerID) } catch {
+                logger.error("the journal did not take a removal", metadata: ["error": "\(error)"])
+            }
+        default: break
+        }
     }
 }

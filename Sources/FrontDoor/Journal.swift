@@ -1,9 +1,12 @@
 package import Engine
-internal import Fleet
+package import Fleet
+internal import SwiftProtobuf
+internal import Wire
 
-/// The node daemon's small memory across restarts: its routes, in one SQLite file.
+/// The node daemon's small memory across restarts, in one SQLite file: its routes, and which of this device's own
+/// containers are workloads.
 ///
-/// Every write is durable when it returns (WAL, `synchronous=FULL`); one costs about as much as one fsync.
+/// A route is durable when its write returns (WAL, `synchronous=FULL`); that costs about as much as one fsync.
 @NodeLoop
 package final class Journal {
     private let database: Database
@@ -23,6 +26,8 @@ package final class Journal {
               image_id TEXT NOT NULL, terminal INTEGER NOT NULL, removes INTEGER NOT NULL, created REAL NOT NULL
             ) WITHOUT ROWID
             """)
+        try database.run(
+            "CREATE TABLE IF NOT EXISTS local(container TEXT PRIMARY KEY, workload BLOB NOT NULL) WITHOUT ROWID")
     }
 
     package func routes() throws(FrontDoorError) -> [Route] {
@@ -52,5 +57,38 @@ package final class Journal {
 
     package func remove(_ containerID: String) throws(FrontDoorError) {
         try database.run("DELETE FROM route WHERE container = ?", [.text(containerID)])
+    }
+
+    // MARK: This device's own containers
+
+    package func localWorkloads() throws(FrontDoorError) -> [String: Workload] {
+        var found: [String: Workload] = [:]
+        try database.query("SELECT container, workload FROM local") { row in
+            guard let message = try? Lighter_V1_WorkloadMessage(serializedBytes: row.blob(1)),
+                let workload = try? message.domain()
+            else { return }
+            found[row.text(0)] = workload
+        }
+        return found
+    }
+
+    /// Survives a crash of the daemon, but does not wait for the disk as a route does: an engine knows its own containers.
+    package func putLocal(_ containerID: String, _ workload: Workload) throws(FrontDoorError) {
+        let bytes: [UInt8]
+        do {
+            bytes = try Lighter_V1_WorkloadMessage(workload).serializedBytes()
+        } catch {
+            throw FrontDoorError(.journal, "a workload cannot be written down", cause: error)
+        }
+        try database.run("PRAGMA synchronous=NORMAL")
+        let written = Result { () throws(FrontDoorError) in
+            try database.run("INSERT OR REPLACE INTO local VALUES(?,?)", [.text(containerID), .blob(bytes)])
+        }
+        try database.run("PRAGMA synchronous=FULL")
+        try written.get()
+    }
+
+    package func removeLocal(_ containerID: String) throws(FrontDoorError) {
+        try database.run("DELETE FROM local WHERE container = ?", [.text(containerID)])
     }
 }

@@ -8,7 +8,7 @@ package final class RouteBook {
     private var idByName: [String: String] = [:]
     /// Names that a create in progress holds.
     private var reserved: Set<String> = []
-    private let journal: Journal
+    package let journal: Journal
 
     /// Reads what the journal holds.
     package init(journal: Journal) throws(FrontDoorError) {

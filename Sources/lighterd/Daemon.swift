@@ -49,11 +49,13 @@ struct Daemon {
             configuration: GuardConfiguration(node: node, tenant: credentials.tenant),
             verifier: try TicketVerifier(publicKey: credentials.ticketPublicKey), dialer: dialer, inventory: inventory,
             logger: Logger(label: "guard"), free: { description.free }, now: { wallClock() })
+        let journal = try Journal(path: "\(options.state)/journal.db")
+        for (id, workload) in try journal.localWorkloads() { inventory.remember(containerID: id, workload: workload) }
         let door = FrontDoor(
             configuration: FrontDoorConfiguration(
                 socketPath: options.socket, group: options.group, enginePath: options.engine, policy: options.policy,
                 version: Lighterd.version),
-            control: session, routes: try RouteBook(journal: Journal(path: "\(options.state)/journal.db")),
+            control: session, routes: try RouteBook(journal: journal),
             logger: Logger(label: "front-door"), describeNode: { description.node },
             localWorkload: { id, workload in inventory.adopt(containerID: id, workload: workload) })
         learner.door = door

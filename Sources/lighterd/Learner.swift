@@ -4,7 +4,7 @@ import FrontDoor
 import NIOCore
 import Synchronization
 
-/// Tells the front door how long its own containers ran.
+/// Tells the front door what became of its own containers.
 final class Learner: Sendable {
     private let held = Mutex<FrontDoor?>(nil)
 
@@ -14,7 +14,7 @@ final class Learner: Sendable {
     }
 
     func note(_ workload: Workload) {
-        guard workload.state == .exited, workload.origin == workload.target, let door else { return }
-        NodeLoop.shared.loop.execute { NodeLoop.assumeIsolated { door.learn(from: workload) } }
+        guard [.exited, .removed].contains(workload.state), workload.origin == workload.target, let door else { return }
+        NodeLoop.shared.loop.execute { NodeLoop.assumeIsolated { door.note(local: workload) } }
     }
 }

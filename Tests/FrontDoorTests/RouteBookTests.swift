@@ -21,6 +21,23 @@ struct RouteBookTests {
     private let first = String(repeating: "a1", count: 32)
     private let second = String(repeating: "a2", count: 32)
 
+    @Test("This device's own workloads are known after a restart, until they are gone")
+    func localWorkloads() throws {
+        let folder = try ScratchFolder()
+        let path = folder.file("journal.db")
+        let node = try NodeID("edge1")
+        var workload = Workload(
+            id: .random(), tenant: .main, origin: node, target: node, version: Version(epoch: 3, sequence: 9),
+            name: "web")
+        workload.containerID = first
+        workload.createdAt = 12.5
+        try Journal(path: path).putLocal(first, workload)
+        let journal = try Journal(path: path)
+        #expect(try journal.localWorkloads() == [first: workload])
+        try journal.removeLocal(first)
+        #expect(try Journal(path: path).localWorkloads().isEmpty)
+    }
+
     @Test("A reference means a full id, then a name, then a prefix that is unique")
     func resolve() throws {
         let folder = try ScratchFolder()

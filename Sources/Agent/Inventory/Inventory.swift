@@ -24,6 +24,8 @@ package final class Inventory {
     private let report: @Sendable (Workload) -> Void
     private var tokens: [String: ExitWatch.Token] = [:]
     private var reportedCapacity = Resources.none
+    /// Containers of an earlier run of this daemon, of which the engine has said nothing yet.
+    private var remembered: Set<String> = []
 
     /// - Parameters:
     ///   - report: takes a workload's new state: `ControlPlane.report`. Never blocks.
@@ -56,6 +58,13 @@ package final class Inventory {
         if workload.state == .pending { workload.state = .created }
         keep(ContainerRecord(id: containerID, name: workload.name, workload: workload, isLocal: true))
         report(workload)
+    }
+
+    /// Follows again what an earlier run of this daemon adopted; reported once the engine has told its state.
+    package func remember(containerID: String, workload: Workload) {
+        guard index[containerID] == nil else { return }
+        remembered.insert(containerID)
+        keep(ContainerRecord(id: containerID, name: workload.name, workload: workload, isLocal: true))
     }
 
     // MARK: - What the guard tells
@@ -124,7 +133,7 @@ package final class Inventory {
         record.hasEnded = !record.workload.state.holdsCapacity
         record.eventTime = max(record.eventTime, EngineReading.stateTime(record.workload))
         if record != before { keep(record) }
-        if record.workload != before?.workload { report(record.workload) }
+        if remembered.remove(id) != nil || record.workload != before?.workload { report(record.workload) }
         if let pid = EngineReading.pid(inspect: json) { watch(pid, of: id) }
     }
 
@@ -176,6 +185,7 @@ package final class Inventory {
 
     private func gone(_ id: String) {
         forgetExit(id)
+        remembered.remove(id)
         guard let record = index.remove(id) else { return }
         var workload = record.workload
         workload.state = .removed

@@ -2,6 +2,7 @@ import DockerAPI
 import Engine
 import Fleet
 import NIOCore
+import Synchronization
 import Testing
 
 @testable import Agent
@@ -92,6 +93,46 @@ struct InventoryTests {
             #expect(rig.reports.list.last?.exitCode == 3)
             let client = try await rig.connect(ticket: rig.ticket())
             #expect(try await client.call("GET", "/containers/web/json")?.status == 404)
+        }
+    }
+
+    @Test("after a restart follows its own device's work again, and says nothing of it before the engine has")
+    func remembered() async throws {
+        try await withGuard { rig, engine in
+            let status = Mutex("running")
+            engine.answer = { _ in
+                .json([
+                    "Id": .string(Self.id), "Name": "/web", "Config": [:], "HostConfig": [:],
+                    "State": ["Status": .string(status.withLock { $0 }), "ExitCode": 7],
+                ])
+            }
+            var workload = Workload(
+                id: rig.workload, tenant: .main, origin: rig.node, target: rig.node,
+                version: Version(epoch: 1, sequence: 0), name: "web")
+            workload.state = .created
+            rig.inventory.remember(containerID: Self.id, workload: workload)
+            #expect(rig.reports.list.isEmpty)
+            let listed: JSON = ["Id": .string(Self.id), "Labels": [:]]
+            await rig.inventory.engineUp(Self.identity, [listed])
+            #expect(rig.reports.list.map(\.state) == [.running])
+            status.withLock { $0 = "exited" }
+            await rig.inventory.engineUp(Self.identity, [listed])
+            #expect(rig.reports.list.map(\.state) == [.running, .exited])
+            #expect(rig.reports.list.last?.exitCode == 7)
+            await rig.inventory.engineUp(Self.identity, [])
+            #expect(rig.reports.list.map(\.state) == [.running, .exited, .removed])
+        }
+    }
+
+    @Test("one that went while the daemon was away is reported as removed")
+    func rememberedAndGone() async throws {
+        try await withGuard { rig, _ in
+            let workload = Workload(
+                id: rig.workload, tenant: .main, origin: rig.node, target: rig.node,
+                version: Version(epoch: 1, sequence: 0), name: "web")
+            rig.inventory.remember(containerID: Self.id, workload: workload)
+            await rig.inventory.engineUp(Self.identity, [])
+            #expect(rig.reports.list.map(\.state) == [.removed])
         }
     }
 
