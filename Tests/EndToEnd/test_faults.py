@@ -68,6 +68,25 @@ class Faults(Case):
         self.docker("stop", "-t", "0", away)
         self.assertEqual(self.docker("wait", away).line, "137")
 
+    def test_the_devices_daemon_finds_its_work_again_while_the_gateway_is_away(self):
+        away = self.service(command=COUNTING)
+        self.fleet("gateway", "kill")
+        self.fleet("daemon", "edge1", "kill")
+        self.fleet("daemon", "edge1", "start")
+        self.assertEqual(self.docker("ps", "--format", "{{.Names}} {{.State}}").line, f"{away} running")
+        self.assertEqual(self.docker("exec", away, "echo", "yes").line, "yes")
+
+    def test_the_device_reports_its_own_work_after_a_restart_of_its_daemon(self):
+        here = self.service("--label", "lighter.policy=local")
+
+        def state():
+            return {row.split()[0]: row for row in self.fleet("cli", "ps", "-a").out.splitlines()[1:]}.get(here, "")
+        eventually("the gateway knows it", lambda: "running" in state())
+        self.fleet("daemon", "edge1", "kill")
+        self.docker("kill", here, engine=True)
+        self.fleet("daemon", "edge1", "start")
+        eventually("its end is reported", lambda: "exited" in state())
+
     def test_the_targets_daemon_dies_and_the_container_lives_on(self):
         name = self.service(command=COUNTING)
         ident = self.inspect(name, "{{.Id}}")

@@ -1,6 +1,7 @@
 import DockerAPI
 import Fleet
 import LighterTesting
+import NIOCore
 import Session
 import Synchronization
 import Testing
@@ -102,6 +103,24 @@ struct CreateTests {
             let again = try await rig.post("/containers/create?name=web", Self.body)
             #expect(
                 again.head.hasPrefix("HTTP/1.1 201 "), "its target has no such container any more: the name is free")
+        }
+    }
+
+    @Test("What was answered early and the target then refuses ends as a failure, never as a success")
+    func refusedAfterEarlyAnswer() async throws {
+        try await with { rig, engines in
+            _ = try await rig.post("/containers/create?name=web", Self.body)
+            let id = "1".repeated(64)
+            let attach = try await rig.client()
+            try await attach.send(
+                "POST /containers/\(id)/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\n"
+                    + "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+            let stream = String(buffer: try await attach.receiveToEnd())
+            #expect(stream.hasPrefix("HTTP/1.1 101 ") && stream.hasSuffix("\r\n\r\n"), "no byte of a stream: \(stream)")
+            let wait = try await rig.post("/containers/\(id)/wait?condition=next-exit")
+            #expect(wait.head.hasPrefix("HTTP/1.1 200 "))
+            #expect(wait.body.contains(#""StatusCode":125"#) && wait.body.contains("404"), "\(wait.body)")
+            #expect(engines.cloud1.requests.contains { $0.line == "POST /containers/\(id)/attach" })
         }
     }
 
