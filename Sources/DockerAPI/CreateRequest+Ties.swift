@@ -47,8 +47,7 @@ extension CreateRequest {
     }
 
     private var networkTies: [String] {
-        var ties = host.publishedPorts.map { "published port \($0.containerPort)" }
-        if host.publishAllPorts { ties.append("all exposed ports published") }
+        var ties = host.publishedPorts.filter { !$0.canBeForwarded }.map { "published port \($0.containerPort)" }
         if host.networkMode == "host" {
             ties.append("host network")
         } else if let other = Self.container(host.networkMode) {

@@ -63,14 +63,17 @@ package final class DockerClient {
     }
 
     /// One call; returns when the answer's head is there.
+    /// - Parameter sent: called once the request is on its way, before anything that the caller does because of that.
     package func stream(
-        _ method: String, _ target: String, headers: [(String, String)] = [], body: RequestBody = .none
+        _ method: String, _ target: String, headers: [(String, String)] = [], body: RequestBody = .none,
+        sent: (@NodeLoop () -> Void)? = nil
     ) async throws(EngineError) -> DockerStream {
         let head = try makeHead(method, target, headers, body)
         while true {
             let exchange = Exchange(method: method)
             let connection = try await connection()
             connection.begin(exchange, head: head, body: body)
+            sent?()
             do throws(EngineError) {
                 let head = try await exchange.awaitHead()
                 return DockerStream(

@@ -36,9 +36,6 @@ extension ClientHandler {
             exchange.answeredEarly = true
             writeAndFlush(head)
             exchange.answering = .head
-        case .waiting(let head)?:
-            exchange.answeredEarly = true
-            writeAndFlush(head)
         case nil: break
         }
     }
@@ -169,12 +166,6 @@ extension ClientHandler {
         switch (exchange.forward.early, framing) {
         case (.upgraded, .upgraded), (.upgraded, .untilClose):
             becomeRaw(exchange)
-        case (.waiting, .chunked) where head.status == 200:
-            exchange.answering = .body(BodyReader(BodyFraming.chunked), keepAlive: head.keepAlive)
-        case (.waiting, _):
-            exchange.backend.abandon()
-            endWait(exchange, "the node answered \(head.status)")
-            return false
         default:
             exchange.backend.abandon()
             close()
@@ -191,7 +182,6 @@ extension ClientHandler {
     }
 
     private func pass(_ part: BodyPart, _ exchange: Exchange, last: Bool) throws {
-        exchange.hasPassedBody = true
         guard exchange.isRewritten, let rewrite = exchange.forward.rewrite else { return write(part.raw) }
         if var payload = part.payload { exchange.line.writeBuffer(&payload) }
         guard exchange.line.readableBytes <= Exchange.documentLimit else {
@@ -260,9 +250,7 @@ extension ClientHandler {
                     usedSpare: false))
         }
         backend.abandon()
-        if exchange.answeredEarly, !exchange.hasPassedBody, case .waiting? = exchange.forward.early {
-            endWait(exchange, error.map { "\($0)" } ?? "the node's answer ended early")
-        } else if exchange.hasBegun {
+        if exchange.hasBegun {
             abort()
         } else {
             fail(exchange, 503, error.map { "\($0)" } ?? "the engine closed the connection without an answer")
@@ -286,14 +274,6 @@ extension ClientHandler {
     private func dropSpare() {
         spare?.backend.abandon()
         spare = nil
-    }
-
-    /// Ends an answer to `wait` that has begun: Docker's own field for a wait that failed.
-    private func endWait(_ exchange: Exchange, _ message: String) {
-        let body: JSON = ["StatusCode": 125, "Error": ["Message": .string("lighter: \(message)")]]
-        write(ChunkedEncoding.chunk(ByteBuffer(string: body.text + "\n")))
-        write(ChunkedEncoding.end)
-        finished(keepAlive: false)
     }
 
     private func fail(_ exchange: Exchange, _ status: Int, _ message: String) {

@@ -21,12 +21,13 @@ final class ClientWriter: Sendable {
     /// Writes one chunk and waits until the socket has taken it.
     func write(_ payload: ByteBuffer) async throws {
         guard payload.readableBytes > 0 else { return }
-        var chunk = channel.allocator.buffer(capacity: payload.readableBytes + 16)
-        chunk.writeString(String(payload.readableBytes, radix: 16))
-        chunk.writeString("\r\n")
-        chunk.writeImmutableBuffer(payload)
-        chunk.writeString("\r\n")
-        try await channel.writeAndFlush(chunk)
+        try await channel.writeAndFlush(ChunkedEncoding.chunk(payload))
+    }
+
+    /// Writes the last chunk and the end in one piece.
+    func finish(with payload: ByteBuffer) {
+        channel.write(ChunkedEncoding.chunk(payload), promise: nil)
+        end()
     }
 
     /// Ends the chunked answer.

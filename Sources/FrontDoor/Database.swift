@@ -66,6 +66,14 @@ final class Database {
         }
     }
 
+    func hasColumn(_ column: String, in table: String) throws(FrontDoorError) -> Bool {
+        var found = false
+        try query("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", [.text(table), .text(column)]) { _ in
+            found = true
+        }
+        return found
+    }
+
     private func prepare(_ sql: String) throws(FrontDoorError) -> OpaquePointer {
         if let known = prepared[sql] { return known }
         var made: OpaquePointer?

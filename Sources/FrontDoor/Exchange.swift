@@ -26,8 +26,6 @@ final class Exchange {
     var clientClosed = false
     /// Whether the answer's documents are rewritten: only a chunked one may change its length.
     var isRewritten = false
-    /// Whether a part of the answer's body has reached the client.
-    var hasPassedBody = false
     /// The most bytes that one document of a rewritten answer may have.
     static let documentLimit = 4 << 20
     /// Text of a rewritten answer that does not make a whole document yet.

@@ -98,6 +98,12 @@ extension FrontDoor {
         case ("GET", "stats") where query.first("stream") != nil && !query.flag("stream"):
             return .handle(Job { _, _ in await self.measure(head, route, query) })
         case ("POST", "rename"): return .handle(Job { _, _ in await self.rename(head, route, query) })
+        case ("POST", "wait"):
+            return .handle(Job { _, client in await self.wait(head, route, query, client) })
+        case ("POST", "start"), ("POST", "restart"):
+            fresh.remove(route.containerID)
+            guard route.publishes else { break }
+            return .handle(Job { _, _ in await self.startPublished(head, route, action, query) })
         case ("POST", "exec"):
             return .handle(Job { body, _ in await self.createExec(head, route, body) })
         default: break
@@ -106,9 +112,7 @@ extension FrontDoor {
         var forward = forwarding(head, route, query.target(path), purpose: action.isEmpty ? "remove" : action)
         switch (head.method, action) {
         case ("GET", "stats"): forward.rewrite = presentation.rewriting(presentation.stats)
-        case ("POST", "start"): fresh.remove(route.containerID)
         case ("POST", "attach"): forward.early = earlyAttach(head, route, query)
-        case ("POST", "wait"): forward.early = earlyWait(head, route, query)
         default: break
         }
         forward.answered = { [weak self] status in
@@ -163,10 +167,11 @@ extension FrontDoor {
         return "/v\(newest.map { min($0, asked) } ?? asked)\(path)"
     }
 
-    private func answered(_ status: Int, to method: String, _ action: String, on route: Route) {
+    func answered(_ status: Int, to method: String, _ action: String, on route: Route) {
         switch (method, action, status) {
         case ("DELETE", "", 204): drop(route)
         case (_, "archive", _): break
+        case ("POST", "stop", 204), ("POST", "stop", 304): ports.close(route.containerID)
         case (_, _, 404): start { await self.verify(route) }
         default: break
         }
@@ -184,6 +189,7 @@ extension FrontDoor {
     }
 
     func drop(_ route: Route) {
+        ports.close(route.containerID)
         fresh.remove(route.containerID)
         runs[route.containerID] = nil
         do {
@@ -198,7 +204,7 @@ extension FrontDoor {
         return await answering(route) { client in
             let answer = try await client.request("GET", path)
             guard answer.status == 200, let container = try? JSON.parse(answer.body) else { return answer }
-            return answer.replacing(body: self.presentation.inspected(container).buffer)
+            return answer.replacing(body: self.inspected(container, route).buffer)
         }
     }
 
@@ -323,14 +329,6 @@ extension FrontDoor {
             !route.hasTerminal && asked >= .multiplexedStreams
             && newestAPI(at: route.target) >= .multiplexedStreams
         return .upgraded(head: greeting.upgraded(multiplexed: multiplexed))
-    }
-
-    /// So it is with `wait`: its head says nothing yet, but the client will not go on without it.
-    private func earlyWait(_ head: RequestHead, _ route: Route, _ query: Query) -> EarlyAnswer? {
-        guard fresh.contains(route.containerID),
-            ["next-exit", "removed", "not-running", nil].contains(query.first("condition"))
-        else { return nil }
-        return .waiting(head: greeting.chunked())
     }
 
     private func newestAPI(at node: NodeID) -> APIVersion {

@@ -317,6 +317,8 @@ extension FrontDoor {
         let target = versioned(query.target("/containers/create"), creation.head, at: node)
         var json = creation.spec.json
         if let image = creation.image { json.set(.string(image.id), named: "Image") }
+        // The device listens in the container's place.
+        if creation.spec.publishesPorts { json = json.withoutPublishedPorts() }
         json.update(named: "Labels") { $0[Presentation.imageLabel] = .string(creation.spec.image) }
         let client = DockerClient(dialer: dialer, maximumIdle: 0)
         return try await client.request("POST", target, headers: creation.passedHeaders, body: json.buffer)
@@ -337,11 +339,13 @@ extension FrontDoor {
             let text = presentation.message(Self.message(of: answer))
             return .done(failure(answer.status < 400 ? 502 : answer.status, text))
         }
-        let route = Route(
+        var route = Route(
             containerID: id, name: creation.name, workload: lease.workload, epoch: lease.epoch, target: lease.target,
             ticket: lease.ticket, ticketRenewal: now() + Self.ticketRenewal, image: creation.spec.image,
             imageID: creation.image?.id ?? "", hasTerminal: creation.spec.tty,
             removesItself: creation.spec.host.autoRemove, createdAt: now())
+        route.ports = creation.spec.host.publishedPorts.map(PublishedPort.init)
+        route.publishesAll = creation.spec.host.publishAllPorts
         let isNewTarget = routes.routes(to: lease.target).isEmpty
         do {
             try routes.put(route)

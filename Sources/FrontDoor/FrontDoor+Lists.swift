@@ -33,7 +33,7 @@ extension FrontDoor {
         for (node, answer) in await askTargets(head, request, anchors) {
             switch answer {
             case .success(let list):
-                found += list.map(presentation.listed).filter {
+                found += list.map(listed).filter {
                     let route = $0["Id"]?.stringValue.flatMap { routes[$0] }
                     return request.admits($0, by: anchors, isLocal: false, createdAt: route?.createdAt)
                 }

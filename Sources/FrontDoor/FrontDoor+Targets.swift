@@ -91,6 +91,9 @@ extension FrontDoor {
         let there = Set(list.compactMap { $0["Id"]?.stringValue })
         for route in before where !there.contains(route.containerID) { drop(route) }
         for container in list {
+            if let id = container["Id"]?.stringValue, let route = routes[id] {
+                followPorts(of: route, isRunning: ["running", "paused"].contains(container["State"]?.stringValue))
+            }
             // A new name that was not recorded, or was given while this node was not heard.
             guard let id = container["Id"]?.stringValue, var route = routes[id],
                 let name = container["Names"]?[0]?.stringValue.map({ presentation.name(String($0.dropFirst())) }),
@@ -111,8 +114,11 @@ extension FrontDoor {
             var renamed = route
             renamed.name = presentation.name(name)
             if renamed.name != route.name { keep(renamed) }
-        case "start": runs[id]?.startedAt = Self.seconds(event)
+        case "start":
+            runs[id]?.startedAt = Self.seconds(event)
+            followPorts(of: route, isRunning: true)
         case "die":
+            containerEnded(route, exitCode: attributes?["exitCode"]?.stringValue.flatMap { Int64($0) })
             guard let run = runs[id], run.startedAt > 0, attributes?["exitCode"]?.stringValue == "0" else { return }
             let speed = control.snapshot[node]?.measures.coreSpeed ?? 1
             estimates.learn(run.workKey, coreSeconds: (Self.seconds(event) - run.startedAt) * speed)

@@ -40,8 +40,13 @@ package final class FrontDoor: Planning {
     var targetWatchers: [Int: @Sendable @NodeLoop (NodeID) -> Void] = [:]
     var nextWatcher = 0
 
+    /// Where this device listens for containers elsewhere.
+    var ports = PortBook()
+    /// How containers elsewhere have ended lately, for those who asked over a link that broke.
+    var exitCodes = Recent<Int64>()
+
     /// When containers of this device's own engine were created, finer than the engine lists it.
-    var createdHere = RecentTimes()
+    var createdHere = Recent<Double>()
     /// Nodes whose events are followed to keep the routes true.
     var followed: Set<NodeID> = []
     /// Remote containers' work, for what can be learned when they exit.
@@ -86,6 +91,7 @@ package final class FrontDoor: Planning {
             jobInlet.finish()
         }
         try? await listener.close()
+        ports.closeAll()
         unlink(configuration.socketPath)
     }
 

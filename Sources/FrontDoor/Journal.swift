@@ -1,5 +1,6 @@
 package import Engine
 package import Fleet
+internal import DockerAPI
 internal import SwiftProtobuf
 internal import Wire
 
@@ -23,9 +24,13 @@ package final class Journal {
             CREATE TABLE IF NOT EXISTS route(
               container TEXT PRIMARY KEY, name TEXT NOT NULL, workload TEXT NOT NULL, epoch INTEGER NOT NULL,
               target TEXT NOT NULL, ticket BLOB NOT NULL, renewal REAL NOT NULL, image TEXT NOT NULL,
-              image_id TEXT NOT NULL, terminal INTEGER NOT NULL, removes INTEGER NOT NULL, created REAL NOT NULL
+              image_id TEXT NOT NULL, terminal INTEGER NOT NULL, removes INTEGER NOT NULL, created REAL NOT NULL,
+              more TEXT NOT NULL DEFAULT '{}'
             ) WITHOUT ROWID
             """)
+        if try !database.hasColumn("more", in: "route") {
+            try database.run("ALTER TABLE route ADD COLUMN more TEXT NOT NULL DEFAULT '{}'")
+        }
         try database.run(
             "CREATE TABLE IF NOT EXISTS local(container TEXT PRIMARY KEY, workload BLOB NOT NULL) WITHOUT ROWID")
     }
@@ -33,26 +38,38 @@ package final class Journal {
     package func routes() throws(FrontDoorError) -> [Route] {
         var found: [Route] = []
         try database.query("SELECT * FROM route") { row in
+            let more = (try? JSON.parse(Array(row.text(12).utf8))) ?? [:]
             guard let workload = try? WorkloadID(row.text(2)), let target = try? NodeID(row.text(4)) else { return }
-            found.append(
+            var route =
                 Route(
                     containerID: row.text(0), name: row.text(1), workload: workload,
                     epoch: UInt64(bitPattern: row.integer(3)), target: target, ticket: row.blob(5),
                     ticketRenewal: row.real(6), image: row.text(7), imageID: row.text(8),
-                    hasTerminal: row.integer(9) != 0, removesItself: row.integer(10) != 0, createdAt: row.real(11)))
+                    hasTerminal: row.integer(9) != 0, removesItself: row.integer(10) != 0, createdAt: row.real(11))
+            route.ports = (more["ports"]?.arrayValue ?? []).compactMap(PublishedPort.init(json:))
+            route.publishesAll = more["publishesAll"]?.boolValue ?? false
+            found.append(route)
         }
         return found
     }
 
     package func put(_ route: Route) throws(FrontDoorError) {
         try database.run(
-            "INSERT OR REPLACE INTO route VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT OR REPLACE INTO route VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
             [
                 .text(route.containerID), .text(route.name), .text(route.workload.hex),
                 .integer(Int64(bitPattern: route.epoch)), .text(route.target.name), .blob(route.ticket),
                 .real(route.ticketRenewal), .text(route.image), .text(route.imageID),
                 .integer(route.hasTerminal ? 1 : 0), .integer(route.removesItself ? 1 : 0), .real(route.createdAt),
+                .text(Self.more(route)),
             ])
+    }
+
+    /// What came to a route after the table's first form: members that an older daemon passes over.
+    private static func more(_ route: Route) -> String {
+        guard route.publishes else { return "{}" }
+        let more: JSON = ["ports": .array(route.ports.map(\.json)), "publishesAll": .bool(route.publishesAll)]
+        return more.text
     }
 
     package func remove(_ containerID: String) throws(FrontDoorError) {

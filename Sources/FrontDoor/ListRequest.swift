@@ -25,6 +25,7 @@ struct ListRequest: Sendable {
         limit = query.first("limit").flatMap(Int.init).flatMap { $0 > 0 ? $0 : nil }
     }
 
+    private var published: [String] { filters.values("publish") }
     var ancestors: [String] { filters.values("ancestor") }
 
     func anchor(_ key: String) -> String? { query.first(key) ?? filters.values(key).first }
@@ -48,6 +49,7 @@ struct ListRequest: Sendable {
         var query = query
         var filters = filters
         filters.remove("name")
+        filters.remove("publish")
         if filters.contains("ancestor") {
             filters.remove("ancestor")
             for id in ancestors { filters.add("ancestor", id) }
@@ -57,7 +59,7 @@ struct ListRequest: Sendable {
             query.remove(key)
         }
         // The newest of all cannot be told from the newest of those that pass a filter applied here.
-        if query.first("limit") != nil, !names.isEmpty || !anchors.times.isEmpty {
+        if query.first("limit") != nil, !names.isEmpty || !anchors.times.isEmpty || !published.isEmpty {
             query.remove("limit")
             query.set("all", "1")
         }
@@ -72,6 +74,9 @@ struct ListRequest: Sendable {
         if !isLocal, !names.isEmpty {
             let shown = container["Names"]?.arrayValue?.compactMap(\.stringValue) ?? []
             guard names.contains(where: { pattern in shown.contains(where: pattern.matches) }) else { return false }
+        }
+        if !isLocal, !published.isEmpty {
+            guard published.contains(where: { Presentation.publishes(container, $0) }) else { return false }
         }
         let created = Double(container["Created"]?.intValue ?? 0)
         for (key, anchor) in anchors.times where anchor.isLocal != isLocal || !isLocal {

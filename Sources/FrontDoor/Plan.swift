@@ -42,8 +42,6 @@ struct Forward: Sendable {
 enum EarlyAnswer: Sendable {
     /// `attach` to a container that exists and has not started: 101 at once, raw bytes behind it.
     case upgraded(head: ByteBuffer)
-    /// `wait` for one: 200 at once; the body follows when the engine has it.
-    case waiting(head: ByteBuffer)
 }
 
 /// A complete response.

@@ -19,6 +19,12 @@ package struct Route: Sendable, Hashable {
     package var hasTerminal: Bool
     package var removesItself: Bool
     package var createdAt: Double
+    /// Ports of this device that lead to it.
+    package var ports: [PublishedPort] = []
+    /// Whether all ports that its image exposes are published, too.
+    package var publishesAll = false
+
+    package var publishes: Bool { publishesAll || !ports.isEmpty }
 
     package init(
         containerID: String, name: String, workload: WorkloadID, epoch: UInt64, target: NodeID, ticket: [UInt8],

@@ -20,17 +20,17 @@ extension Gateway {
         }
         var open = Lighter_V1_StreamOpen()
         open.relayed.origin = origin.name
-        let progress = RelayProgress()
+        let progress = SpliceProgress()
         let opened = session.peer.link.openStream(announcing: open) { far in
             // Nothing is read from the far end before the near end has heard that it stands.
             far.setOption(.autoRead, value: false).flatMapThrowing {
-                try far.pipeline.syncOperations.addHandler(RelayEnd(partner: channel, ended: progress))
+                try far.pipeline.syncOperations.addHandler(SpliceEnd(partner: channel, ended: progress))
             }
         }
         return opened.hop(to: channel.eventLoop).flatMapThrowing { far in
             channel.closeFuture.whenComplete { _ in far.close(promise: nil) }
             channel.writeAndFlush(Self.encoded(""), promise: nil)
-            try channel.pipeline.syncOperations.addHandler(RelayEnd(partner: far, ended: progress))
+            try channel.pipeline.syncOperations.addHandler(SpliceEnd(partner: far, ended: progress))
             far.setOption(.autoRead, value: true).whenSuccess { far.read() }
         }.flatMapError { error in
             self.refuse(channel, "node \(node) could not be reached: \(error)")

@@ -54,12 +54,12 @@ package final class GatewaySession: ControlPlane {
 
     /// - Parameters:
     ///   - loop: where all sockets and streams of this session live.
-    ///   - dockerStream: serves the Docker streams that peers open (the guard).
+    ///   - serve: serves the streams that peers open (the guard).
     /// - Throws: `.credentials` when the directory holds none that can be used, `.invalid` for a bad address or a state
     ///   directory that cannot be written.
     package init(
         configuration: SessionConfiguration, loop: any EventLoop, logger: Logger,
-        dockerStream: @escaping DockerStreamHandler
+        serve: @escaping PeerStreamHandler
     ) throws(SessionError) {
         let credentials: Credentials
         do {
@@ -82,7 +82,7 @@ package final class GatewaySession: ControlPlane {
         self.loop = loop
         self.logger = logger
         links = PeerLinks(loop: loop)
-        accept = PeerStreams.acceptor(tenant: credentials.tenant, dockerStream: dockerStream)
+        accept = PeerStreams.acceptor(tenant: credentials.tenant, serve: serve)
         dialler = PeerDialler(loop: loop, logger: logger, configuration: configuration.link, accept: accept)
         let sequence = try SequenceReservation(directory: configuration.stateDirectory)
         let known = KnownAddresses(directory: configuration.stateDirectory)

@@ -24,4 +24,20 @@ extension LinkConnection {
         open.docker = call
         return openStream(announcing: open, initializer)
     }
+
+    /// Opens a stream to a port of a container at the peer; a peer that cannot connect to it closes the stream.
+    ///
+    /// - Parameters:
+    ///   - ticket: the container's workload's.
+    ///   - datagrams: whether UDP is meant: the stream then carries datagrams, see `DatagramDecoder`.
+    package func openPortStream(
+        ticket: [UInt8], port: UInt16, datagrams: Bool,
+        _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+    ) -> EventLoopFuture<any Channel> {
+        var open = Lighter_V1_StreamOpen()
+        open.port.ticket = Data(ticket)
+        open.port.port = UInt32(port)
+        open.port.protocol = datagrams ? "udp" : "tcp"
+        return openStream(announcing: open, initializer)
+    }
 }

@@ -6,8 +6,8 @@ import Wire
 
 /// What becomes of the streams that other nodes open on links with this one.
 enum PeerStreams {
-    /// Hands Docker streams of nodes of `tenant` to the guard; everything else is closed.
-    static func acceptor(tenant: TenantID, dockerStream: @escaping DockerStreamHandler) -> StreamAcceptor {
+    /// Hands streams of nodes of `tenant` to `serve`; everything else is closed.
+    static func acceptor(tenant: TenantID, serve: @escaping PeerStreamHandler) -> StreamAcceptor {
         { stream, link in
             guard let peer = link.peer, peer.node != nil, peer.tenant == tenant else {
                 return stream.eventLoop.makeFailedFuture(
@@ -16,11 +16,11 @@ enum PeerStreams {
             return stream.eventLoop.makeCompletedFuture {
                 try stream.pipeline.syncOperations.addHandler(
                     FirstMessageHandler.streamOpen { channel, open in
-                        guard case .docker(let call)? = open.kind else {
+                        guard let kind = open.kind else {
                             return channel.eventLoop.makeFailedFuture(
-                                SessionError(.malformed, "a node opened a stream that is no Docker call"))
+                                SessionError(.malformed, "a node opened a stream of an unknown kind"))
                         }
-                        return dockerStream(channel, call, peer)
+                        return serve(channel, kind, peer)
                     })
             }
         }

@@ -4,12 +4,14 @@ package import NIOCore
 package import Trust
 package import Wire
 
-/// Serves a Docker stream that a peer opened: installs its handlers on `stream`; the future completes when they are in.
+/// Serves a stream that a peer opened: installs its handlers on `stream`; the future completes when they are in, and fails
+/// for a kind that is not served.
 ///
 /// Runs on the stream's event loop. Bytes that came behind the opening message are fired through the pipeline afterwards.
 /// `peer` is the node at the other end, of this node's tenant.
-package typealias DockerStreamHandler =
-    @Sendable (_ stream: any Channel, _ call: Lighter_V1_DockerCall, _ peer: PeerIdentity) -> EventLoopFuture<Void>
+package typealias PeerStreamHandler =
+    @Sendable (_ stream: any Channel, _ kind: Lighter_V1_StreamOpen.OneOf_Kind, _ peer: PeerIdentity)
+    -> EventLoopFuture<Void>
 
 package struct SessionConfiguration: Sendable {
     /// Where `Credentials` are loaded from and saved to.

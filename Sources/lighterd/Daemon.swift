@@ -35,7 +35,7 @@ struct Daemon {
                 advertisedAddresses: options.advertise.isEmpty ? options.listen.map { [$0] } ?? [] : options.advertise,
                 stateDirectory: options.state, version: Lighterd.version, describeNode: { description.node },
                 ticketArrived: { entrance.desk?.deposit(ticket: $0) }),
-            loop: loop, logger: Logger(label: "session"), dockerStream: entrance.handler)
+            loop: loop, logger: Logger(label: "session"), serve: entrance.handler)
         let learner = Learner()
         let inventory = Inventory(
             node: node, client: DockerClient(dialer: dialer), exits: ExitWatch(loop: loop),

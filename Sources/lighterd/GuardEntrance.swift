@@ -14,10 +14,10 @@ final class GuardEntrance: Sendable {
         set { held.withLock { $0 = newValue } }
     }
 
-    var handler: DockerStreamHandler {
-        { [self] stream, call, peer in
+    var handler: PeerStreamHandler {
+        { [self] stream, kind, peer in
             guard let desk else { return stream.close() }
-            return desk.accept(stream: stream, call: call, peer: peer)
+            return desk.accept(stream: stream, kind: kind, peer: peer)
         }
     }
 }

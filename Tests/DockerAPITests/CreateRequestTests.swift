@@ -21,8 +21,13 @@ struct CreateRequestTests {
             ["volume at /b with options of its own"]
         ),
         (#"{"Tmpfs":{"/run":""}}"#, []),
-        (#"{"PortBindings":{"80/tcp":[{"HostPort":"8080"}],"81/tcp":null,"82/tcp":[]}}"#, ["published port 80/tcp"]),
-        (#"{"PublishAllPorts":true}"#, ["all exposed ports published"]),
+        (#"{"PortBindings":{"80/tcp":[{"HostPort":"8080"}],"81/tcp":null,"82/tcp":[]}}"#, []),
+        (#"{"PortBindings":{"80/sctp":[{"HostPort":"8080"}]}}"#, ["published port 80/sctp"]),
+        (
+            #"{"PortBindings":{"80/tcp":[{"HostPort":"none"}],"81/udp":[{"HostPort":"9-8"}]}}"#,
+            ["published port 80/tcp", "published port 81/udp"]
+        ),
+        (#"{"PublishAllPorts":true}"#, []),
         (#"{"NetworkMode":"default"}"#, []), (#"{"NetworkMode":"none"}"#, []), (#"{"NetworkMode":"bridge"}"#, []),
         (#"{"NetworkMode":"host"}"#, ["host network"]), (#"{"NetworkMode":"mine"}"#, ["network mine"]),
         (#"{"NetworkMode":"container:abc"}"#, ["network of container abc"]),

@@ -66,12 +66,6 @@ class Placement(Case):
         found = self.docker("create", "--name", name, "-v", "/tmp:/there", "busybox", "true")
         self.assertRegex(found.err, "(?i)warning.*(mount|bind|/tmp)")
 
-    def test_published_ports_open_where_the_user_is(self):
-        name = self.name()
-        self.docker("run", "-d", "--name", name, "-p", "127.0.0.1::8080", "testbed/web")
-        self.assertRegex(self.docker("port", name, "8080/tcp").line, r"^127\.0\.0\.1:\d+$")
-        self.assert_at("edge1", name)
-
     def test_what_runs_is_listed_and_explained_by_the_command_line(self):
         name = self.service()
         listed = json.loads(self.fleet("cli", "ps", "--format", "json").out)

@@ -112,6 +112,16 @@ final class Rig: Sendable {
     }
 }
 
+extension Rig {
+    /// Publishes a port of the container behind `addNode`'s route.
+    @NodeLoop
+    func publish(_ port: PublishedPort) throws {
+        guard var route = routes[Self.cloud] else { return }
+        route.ports = [port]
+        try routes.put(route)
+    }
+}
+
 extension String {
     func repeated(_ count: Int) -> String { String(repeating: self, count: count) }
 }

@@ -9,8 +9,11 @@ final class Echo: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    static let serve: DockerStreamHandler = { stream, call, peer in
-        stream.eventLoop.makeCompletedFuture {
+    static let serve: PeerStreamHandler = { stream, kind, peer in
+        guard case .docker(let call) = kind else {
+            return stream.eventLoop.makeFailedFuture(ChannelError.operationUnsupported)
+        }
+        return stream.eventLoop.makeCompletedFuture {
             stream.writeAndFlush(ByteBuffer(string: "\(call.purpose) of \(peer):"), promise: nil)
             try stream.pipeline.syncOperations.addHandler(Echo())
         }

@@ -89,7 +89,7 @@ final class Scene: Sendable {
             credentialsDirectory: folder + "/credentials", gateways: [gateway], advertisedAddresses: addresses,
             stateDirectory: folder, version: "test", describeNode: { Self.describe(id, cpus: cpus) })
         return try GatewaySession(
-            configuration: configuration, loop: Self.loop, logger: logger, dockerStream: Echo.serve)
+            configuration: configuration, loop: Self.loop, logger: logger, serve: Echo.serve)
     }
 
     private static func describe(_ id: NodeID, cpus: Double) -> Node {

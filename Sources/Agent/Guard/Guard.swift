@@ -44,6 +44,7 @@ package final class Guard {
     private var fence = EpochFence()
     private var creating: Set<WorkloadID> = []
     private let inbox = TicketInbox()
+    var addresses = ContainerAddresses()
 
     /// - Parameters:
     ///   - dialer: to this node's own engine.
@@ -62,11 +63,24 @@ package final class Guard {
         self.now = now
     }
 
-    /// Serves a stream that a peer opened: installs its handlers; Docker's HTTP follows. Call it on the stream's event loop,
-    /// which is the node's.
+    /// Serves a stream that a peer opened: installs its handlers. Call it on the stream's event loop, which is the node's.
     ///
-    /// The future fails only when the stream is gone already; who may not speak hears so in answer to each request.
+    /// The future fails when the stream is gone already, is of a kind that is not served, or cannot be joined to the port that
+    /// it is for.
     package nonisolated func accept(
+        stream: any Channel, kind: Lighter_V1_StreamOpen.OneOf_Kind, peer: PeerIdentity
+    ) -> EventLoopFuture<Void> {
+        switch kind {
+        case .docker(let call): accept(stream: stream, call: call, peer: peer)
+        case .port(let call): accept(stream: stream, port: call, peer: peer)
+        case .control, .relay, .relayed:
+            stream.eventLoop.makeFailedFuture(
+                DockerFailure(status: 400, message: "lighter: a node does not open streams of this kind"))
+        }
+    }
+
+    /// Docker's HTTP follows; who may not speak hears so in answer to each request.
+    nonisolated func accept(
         stream: any Channel, call: Lighter_V1_DockerCall, peer: PeerIdentity
     ) -> EventLoopFuture<Void> {
         let ticket = Array(call.ticket)
@@ -82,7 +96,7 @@ package final class Guard {
     }
 
     /// Who speaks, or why nobody may.
-    private func caller(ticket: [UInt8], peer: PeerIdentity) -> Result<CallScope, DockerFailure> {
+    func caller(ticket: [UInt8], peer: PeerIdentity) -> Result<CallScope, DockerFailure> {
         do throws(DockerFailure) {
             guard let origin = peer.node else {
                 throw DockerFailure(
@@ -195,7 +209,7 @@ package final class Guard {
     }
 
     /// A stream may outlive its ticket, and its lease.
-    private func checkStillValid(_ ticket: Ticket) throws(DockerFailure) {
+    func checkStillValid(_ ticket: Ticket) throws(DockerFailure) {
         guard now() <= ticket.expiresAt + TicketVerifier.leeway else {
             throw DockerFailure(
                 status: 403,

@@ -44,6 +44,14 @@ extension Inventory {
         return record
     }
 
+    /// Where a running container is on its engine's networks; nil when it has no address.
+    func networkAddress(of id: String) async throws(DockerFailure) -> String? {
+        let settings = try await ask("/containers/\(id)/json")?["NetworkSettings"]
+        let networks =
+            settings?["Networks"]?.objectValue?.members.compactMap { $0.value["IPAddress"]?.stringValue } ?? []
+        return ([settings?["IPAddress"]?.stringValue ?? ""] + networks).first { !$0.isEmpty }
+    }
+
     private func lookUp(_ reference: String) async throws(DockerFailure) -> ContainerRecord? {
         guard Admission.isReference(reference) else { return nil }
         guard let json = try await ask("/containers/\(reference)/json") else { return nil }

@@ -68,6 +68,14 @@ package nonisolated struct Lighter_V1_StreamOpen: Sendable {
     set {kind = .relayed(newValue)}
   }
 
+  package var port: Lighter_V1_PortCall {
+    get {
+      if case .port(let v)? = kind {return v}
+      return Lighter_V1_PortCall()
+    }
+    set {kind = .port(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -75,6 +83,7 @@ package nonisolated struct Lighter_V1_StreamOpen: Sendable {
     case docker(Lighter_V1_DockerCall)
     case relay(Lighter_V1_Relay)
     case relayed(Lighter_V1_Relayed)
+    case port(Lighter_V1_PortCall)
 
   }
 
@@ -107,6 +116,27 @@ package nonisolated struct Lighter_V1_DockerCall: Sendable {
   /// A create may come without its ticket: it waits at the target for the ticket of this workload (32 hex digits), which the
   /// gateway sends there itself when it places the workload.
   package var awaits: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// A connection to a published port of a container: its bytes follow, or for UDP its datagrams, each behind its length in
+/// two bytes, big endian. A target that cannot connect closes the stream.
+package nonisolated struct Lighter_V1_PortCall: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The signed ticket of the container's workload.
+  package var ticket: Data = Data()
+
+  /// The container's own port.
+  package var port: UInt32 = 0
+
+  /// "tcp" or "udp".
+  package var `protocol`: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1395,7 +1425,7 @@ fileprivate nonisolated let _protobuf_package = "lighter.v1"
 
 nonisolated extension Lighter_V1_StreamOpen: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".StreamOpen"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}control\0\u{1}docker\0\u{1}relay\0\u{1}relayed\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}control\0\u{1}docker\0\u{1}relay\0\u{1}relayed\0\u{1}port\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1455,6 +1485,19 @@ nonisolated extension Lighter_V1_StreamOpen: SwiftProtobuf.Message, SwiftProtobu
           self.kind = .relayed(v)
         }
       }()
+      case 5: try {
+        var v: Lighter_V1_PortCall?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .port(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .port(v)
+        }
+      }()
       default: break
       }
     }
@@ -1481,6 +1524,10 @@ nonisolated extension Lighter_V1_StreamOpen: SwiftProtobuf.Message, SwiftProtobu
     case .relayed?: try {
       guard case .relayed(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case .port?: try {
+      guard case .port(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
     }()
     case nil: break
     }
@@ -1548,6 +1595,46 @@ nonisolated extension Lighter_V1_DockerCall: SwiftProtobuf.Message, SwiftProtobu
     if lhs.ticket != rhs.ticket {return false}
     if lhs.purpose != rhs.purpose {return false}
     if lhs.awaits != rhs.awaits {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lighter_V1_PortCall: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PortCall"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ticket\0\u{1}port\0\u{1}protocol\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.ticket) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.port) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.`protocol`) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.ticket.isEmpty {
+      try visitor.visitSingularBytesField(value: self.ticket, fieldNumber: 1)
+    }
+    if self.port != 0 {
+      try visitor.visitSingularUInt32Field(value: self.port, fieldNumber: 2)
+    }
+    if !self.`protocol`.isEmpty {
+      try visitor.visitSingularStringField(value: self.`protocol`, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lighter_V1_PortCall, rhs: Lighter_V1_PortCall) -> Bool {
+    if lhs.ticket != rhs.ticket {return false}
+    if lhs.port != rhs.port {return false}
+    if lhs.`protocol` != rhs.`protocol` {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,130 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Logging
+internal import NIOCore
+internal import NIOPosix
+internal import Session
+
+/// Published ports of containers elsewhere: open on this device for as long as the container runs.
+extension FrontDoor {
+    /// Starts, or starts again, a container whose ports have to be open first, as an engine has them.
+    func startPublished(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) async -> Job.Outcome {
+        let wereOpen = ports.isOpen(route.containerID)
+        do {
+            try await openPorts(of: route)
+        } catch {
+            return .answer(Answer(error.response(version: greeting.apiVersion.description)))
+        }
+        let path = versioned(query.target("/containers/\(route.containerID)/\(action)"), head, at: route.target)
+        var status = 0
+        let outcome = await answering(route) { client in
+            let answer = try await client.request("POST", path)
+            status = answer.status
+            return answer
+        }
+        answered(status, to: "POST", action, on: route)
+        // It does not run, so nobody shall get through to nothing.
+        if ![204, 304].contains(status), !wereOpen { ports.close(route.containerID) }
+        return outcome
+    }
+
+    /// Listens for all of a container's ports, or for none.
+    /// - Throws: the failure that an engine would answer a start with.
+    func openPorts(of route: Route) async throws(DockerFailure) {
+        guard ports.begin(route.containerID) else { return }
+        var opened: [PortListener] = []
+        var published = route.ports
+        if route.publishesAll { published += await exposedPorts(of: route, beside: published) }
+        for index in published.indices {
+            let target = (published[index].containerPort, published[index].isUDP)
+            do {
+                let listener = try await PortListener.open(published[index]) { [self] in
+                    // The route of now: its ticket may have been renewed since.
+                    var dialer = dialer(to: routes[route.containerID] ?? route, purpose: "port")
+                    dialer.port = target
+                    return dialer
+                }
+                published[index].bindings = listener.bindings
+                opened.append(listener)
+            } catch {
+                for listener in opened { listener.close() }
+                ports.close(route.containerID)
+                throw await refusal(of: published[index], route, error)
+            }
+        }
+        ports.opened(route.containerID, published, opened)
+        guard var current = routes[route.containerID] else { return ports.close(route.containerID) }
+        guard current.ports != published else { return }
+        current.ports = published
+        keep(current)
+    }
+
+    /// What `-P` adds: every port that the container exposes and that is not published by name.
+    private func exposedPorts(of route: Route, beside named: [PublishedPort]) async -> [PublishedPort] {
+        let client = DockerClient(dialer: dialer(to: route, purpose: "inspect"), maximumIdle: 0)
+        guard let answer = try? await client.request("GET", "/containers/\(route.containerID)/json"),
+            let exposed = (try? JSON.parse(answer.body))?["Config"]?["ExposedPorts"]?.objectValue?.keys
+        else { return [] }
+        let known = Set(named.map(\.key))
+        return exposed.compactMap(PublishedPort.init(exposed:)).filter { !known.contains($0.key) }
+    }
+
+    /// A port that cannot be had, in an engine's words.
+    private func refusal(of port: PublishedPort, _ route: Route, _ error: any Error) async -> DockerFailure {
+        let prefix =
+            "driver failed programming external connectivity on endpoint \(route.name) (\(route.containerID)): "
+        guard let refusal = error as? PortListener.Refusal else {
+            return DockerFailure(status: 500, message: "\(prefix)\(error)")
+        }
+        let (address, number) = (refusal.binding.address, refusal.binding.port)
+        let shown = address.contains(":") ? "[\(address)]:\(number)" : "\(address):\(number)"
+        let isAContainers = ports.holds(number, isUDP: port.isUDP) ? true : await isPublishedHere(number, port.isUDP)
+        if refusal.isTaken, isAContainers {
+            return DockerFailure(status: 500, message: "\(prefix)Bind for \(shown) failed: port is already allocated")
+        }
+        let kind = (port.isUDP ? "udp" : "tcp") + (address.contains(":") ? "6" : "4")
+        let reason = String(cString: strerror(refusal.reason.errnoCode)).lowercased()
+        return DockerFailure(
+            status: 500, message: "\(prefix)Error starting userland proxy: listen \(kind) \(shown): bind: \(reason)")
+    }
+
+    /// Whether a container of this device's own engine has the port.
+    private func isPublishedHere(_ port: UInt16, _ isUDP: Bool) async -> Bool {
+        var filters = DockerFilters()
+        filters.add("publish", "\(port)/\(isUDP ? "udp" : "tcp")")
+        var query = Query()
+        query.setFilters(filters)
+        guard let answer = try? await engineClient?.request("GET", query.target("/containers/json")),
+            let list = try? JSON.parse(answer.body).arrayValue
+        else { return false }
+        return !list.isEmpty
+    }
+
+    func inspected(_ container: JSON, _ route: Route) -> JSON {
+        presentation.inspected(
+            presentation.inspected(container), of: routes[route.containerID] ?? route,
+            publishing: ports.published(route.containerID))
+    }
+
+    func listed(_ container: JSON) -> JSON {
+        let ports = container["Id"]?.stringValue.map { self.ports.published($0) } ?? []
+        return presentation.listed(presentation.listed(container), publishing: ports)
+    }
+
+    /// Brings the ports in line with what the container does, as its node tells.
+    func followPorts(of route: Route, isRunning: Bool) {
+        guard route.publishes else { return }
+        guard isRunning else { return ports.close(route.containerID) }
+        guard !ports.isOpen(route.containerID) else { return }
+        start { [self] in
+            do throws(DockerFailure) {
+                try await openPorts(of: route)
+            } catch {
+                logger.error(
+                    "a running container's ports are not open",
+                    metadata: ["name": "\(route.name)", "reason": "\(error.message)"])
+            }
+        }
+    }
+}

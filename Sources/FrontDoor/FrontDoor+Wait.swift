@@ -1,0 +1,126 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Logging
+internal import NIOCore
+internal import Session
+
+/// `POST /containers/ID/wait` for a container elsewhere.
+extension FrontDoor {
+    /// Answers when the container has ended: asks again where a link breaks, for as long as the client listens.
+    ///
+    /// The head of the answer says nothing yet, but the client will not go on without it: for a container that nobody has
+    /// started, it is sent as soon as the question is on its way.
+    func wait(_ head: RequestHead, _ route: Route, _ query: Query, _ client: ClientWriter) async -> Job.Outcome {
+        let waiter = Waiter(door: self, head: head, route: route, query: query, client: client)
+        return await withTaskGroup(of: Job.Outcome?.self) { group in
+            group.addTask { await waiter.run() }
+            group.addTask {
+                for await _ in client.gone {}
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first ?? .streamed
+        }
+    }
+
+    /// What has to be so before anybody hears that a container has ended.
+    func containerEnded(_ route: Route, exitCode: Int64?) {
+        ports.close(route.containerID)
+        if let exitCode { exitCodes[route.containerID] = exitCode }
+    }
+}
+
+/// One client that waits for one container.
+@NodeLoop
+private final class Waiter {
+    private static let conditions: Set<String?> = ["next-exit", "removed", "not-running", nil]
+
+    private let door: FrontDoor
+    private let head: RequestHead
+    private let route: Route
+    private var query: Query
+    private let client: ClientWriter
+    /// Whether the answer's head may be sent before the node has given it.
+    private let isEarly: Bool
+    private var hasBegun = false
+
+    init(door: FrontDoor, head: RequestHead, route: Route, query: Query, client: ClientWriter) {
+        self.door = door
+        self.head = head
+        self.route = route
+        self.query = query
+        self.client = client
+        isEarly = door.fresh.contains(route.containerID) && Self.conditions.contains(query.first("condition"))
+    }
+
+    func run() async -> Job.Outcome {
+        var pause = 0.1
+        while true {
+            do {
+                return try await ask()
+            } catch {
+                // Nobody waits yet: whether to go on is the client's to say.
+                guard hasBegun, !Task.isCancelled else { return door.unreachable(route, error) }
+                door.logger.debug("a wait goes on", metadata: ["node": "\(route.target)", "error": "\(error)"])
+            }
+            do { try await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1))) } catch { return .streamed }
+            pause = min(4, pause * 2)
+            await look()
+        }
+    }
+
+    private func ask() async throws -> Job.Outcome {
+        let current = door.routes[route.containerID] ?? route
+        let node = DockerClient(dialer: door.dialer(to: current, purpose: "wait"), maximumIdle: 0)
+        let path = door.versioned(query.target("/containers/\(route.containerID)/wait"), head, at: route.target)
+        let answer = try await node.stream("POST", path, sent: { if self.isEarly { self.begin() } })
+        guard answer.status == 200 else { return refused(try await answer.collect()) }
+        begin()
+        let body = try await answer.collect().body
+        let code = (try? JSON.parse(body))?["StatusCode"]?.intValue
+        door.containerEnded(route, exitCode: code)
+        return end(body)
+    }
+
+    private func begin() {
+        guard !hasBegun else { return }
+        hasBegun = true
+        client.begin(door.greeting.chunked())
+    }
+
+    private func end(_ body: ByteBuffer) -> Job.Outcome {
+        client.finish(with: body)
+        return .streamed
+    }
+
+    private func refused(_ answer: DockerResponse) -> Job.Outcome {
+        if answer.status == 404 { door.start { [door, route] in await door.verify(route) } }
+        guard hasBegun else { return .answer(Answer(answer.bytes)) }
+        if answer.status == 404, let code = door.exitCodes[route.containerID] {
+            return end(Self.ended(code, error: nil))
+        }
+        return end(
+            Self.ended(
+                125, error: "lighter: node \(route.target) answered \(answer.status): \(FrontDoor.message(of: answer))")
+        )
+    }
+
+    /// What was waited for may have happened while nobody listened: a container that has started need not start again.
+    private func look() async {
+        guard query.first("condition") == "next-exit" else { return }
+        let node = DockerClient(dialer: door.dialer(to: route, purpose: "inspect"), maximumIdle: 0)
+        guard let answer = try? await node.request("GET", "/containers/\(route.containerID)/json"),
+            answer.status == 200,
+            let status = (try? JSON.parse(answer.body))?["State"]?["Status"]?.stringValue, status != "created"
+        else { return }
+        query.set("condition", "not-running")
+    }
+
+    /// Docker's answer to a wait; with its own field for one that failed.
+    private static func ended(_ code: Int64, error: String?) -> ByteBuffer {
+        let json: JSON = ["Error": error.map { ["Message": .string($0)] } ?? .null, "StatusCode": .int(code)]
+        return ByteBuffer(string: json.text + "\n")
+    }
+}

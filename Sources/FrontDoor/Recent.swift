@@ -1,0 +1,18 @@
+/// What is known of the most recent containers; the oldest are forgotten first.
+struct Recent<Value: Sendable>: Sendable {
+    private var values: [String: Value] = [:]
+    private var order: [String] = []
+    private static var limit: Int { 4096 }
+
+    /// Nil for what is too long ago, or was never noted; setting nil changes nothing.
+    subscript(id: String) -> Value? {
+        get { values[id] }
+        set {
+            guard let newValue else { return }
+            if values.updateValue(newValue, forKey: id) == nil { order.append(id) }
+            guard order.count > Self.limit else { return }
+            for old in order.prefix(Self.limit / 4) { values[old] = nil }
+            order.removeFirst(Self.limit / 4)
+        }
+    }
+}
