@@ -81,7 +81,11 @@ package enum DockerResponseBytes {
         var out = ByteBuffer()
         out.writeString("HTTP/1.1 \(status) \(reason(status))\r\n")
         if let version { out.writeString("Api-Version: \(version)\r\n") }
-        out.writeString("Docker-Experimental: false\r\nOstype: linux\r\nServer: Docker/Lighter (linux)\r\n")
+        let own = [("Docker-Experimental", "false"), ("Ostype", "linux"), ("Server", "Docker/Lighter (linux)")]
+        // What an engine said of itself is not said twice.
+        for (name, value) in own where !extra.contains(where: { $0.0.lowercased() == name.lowercased() }) {
+            out.writeString("\(name): \(value)\r\n")
+        }
         for (name, value) in extra { out.writeString("\(name): \(value)\r\n") }
         return out
     }

@@ -25,6 +25,9 @@ package enum WorkloadState: String, Sendable, Hashable, Codable, CaseIterable, C
         }
     }
 
+    /// Whether nothing of it is left, or to come: its name may be used again.
+    package var isOver: Bool { self == .removed }
+
     /// Whether a report may move a workload from this state to `next`. Staying is always allowed.
     ///
     /// A report says what is, and reports coalesce, so every state that can be reached by several steps is allowed in one.

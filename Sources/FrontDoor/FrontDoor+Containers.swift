@@ -190,6 +190,7 @@ extension FrontDoor {
 
     func drop(_ route: Route) {
         ports.close(route.containerID)
+        lastStates[route.containerID] = nil
         fresh.remove(route.containerID)
         runs[route.containerID] = nil
         do {
@@ -242,7 +243,13 @@ extension FrontDoor {
         let name = Self.newName(query)
         if name.isEmpty { return failure(400, "Neither old nor new names may be empty") }
         if name == route.name { return failure(400, "Renaming a container with the same name as its current name") }
-        guard routes.reserve(name) else { return allocationFailed(name, by: "a create in progress") }
+        guard Self.isName(name) else {
+            return failure(
+                400,
+                "Error when allocating new name: Invalid container name (/\(name)), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+            )
+        }
+        await routes.hold(name)
         defer { routes.unreserve(name) }
         if let holder = await holder(of: name) { return allocationFailed(name, by: holder) }
         var query = query
@@ -263,6 +270,14 @@ extension FrontDoor {
         if let route = routes.named(name), await !verify(route) { return allocationFailed(name, by: route.containerID) }
         guard let engine else { return failure(404, "No such container") }
         return .forward(Forward(dialer: engine, reuseKey: "engine", head: head.raw))
+    }
+
+    private static func isName(_ text: String) -> Bool {
+        let isPlain = { (byte: UInt8) in
+            (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+        }
+        guard let first = text.utf8.first, isPlain(first), text.utf8.count > 1 else { return false }
+        return text.utf8.allSatisfy { isPlain($0) || [0x2d, 0x2e, 0x5f].contains($0) }
     }
 
     private static func newName(_ query: Query) -> String {

@@ -36,6 +36,7 @@ extension FrontDoor {
             guard let engine else { return failure(error.status, error.message) }
             return .forward(sendingLocally(head, body, engine))
         }
+        if let engine, spec.image.isEmpty || !Self.isJSON(head) { return .forward(sendingLocally(head, body, engine)) }
         var creation: Creation
         do {
             let name = name.hasPrefix("/") ? String(name.dropFirst()) : name
@@ -45,7 +46,7 @@ extension FrontDoor {
         }
         let name = creation.name
         // Held before it is looked up: otherwise two creates could both find it free.
-        guard routes.reserve(name) else { return nameTaken(name, by: "a create in progress") }
+        await routes.hold(name)
         defer { routes.unreserve(name) }
         if let conflict = await conflict(over: name) { return conflict }
         if let lease = leases.take(for: creation, at: now()) {
@@ -53,6 +54,10 @@ extension FrontDoor {
             return await createAway(creation, lease)
         }
         return await place(creation)
+    }
+
+    private static func isJSON(_ head: RequestHead) -> Bool {
+        head.headers.first("Content-Type")?.lowercased().hasPrefix("application/json") ?? false
     }
 
     /// Gathers what placement needs to know.
@@ -125,7 +130,9 @@ extension FrontDoor {
                 early = await ahead
             }
             switch await attempt(creation, lease, early) {
-            case .done(let outcome): return outcome
+            case .done(let outcome):
+                forgetCreating(creation.request.id)
+                return outcome
             // The next placement takes the lease away from this node; one that was given back could not be placed again.
             case .noRoom(let reason), .unreachable(let reason): refused[chosen] = reason
             }
@@ -155,7 +162,7 @@ extension FrontDoor {
 
     private func refusal(_ decision: Decision) -> Job.Outcome {
         let reasons = decision.candidates.filter { !$0.refusals.isEmpty }
-            .map { "\($0.node): \($0.refusals.joined(separator: ", "))" }
+            .map { "\($0.node): \($0.refusals.joined(separator: ", "))" }.filter { !decision.reason.contains($0) }
         let list = reasons.isEmpty ? "" : " (\(reasons.joined(separator: "; ")))"
         return failure(409, "lighter: \(decision.reason)\(list)")
     }
@@ -217,7 +224,9 @@ extension FrontDoor {
     /// A create that follows a pull: the lease is there already.
     private func createAway(_ creation: Creation, _ lease: PendingLease) async -> Job.Outcome {
         switch await attempt(creation, lease) {
-        case .done(let outcome): return outcome
+        case .done(let outcome):
+            forgetCreating(lease.workload)
+            return outcome
         case .noRoom(let reason), .unreachable(let reason):
             await control.abandon(lease.workload, epoch: lease.epoch, reason: reason)
             return await place(creation)
@@ -263,23 +272,70 @@ extension FrontDoor {
 
     /// A create whose answer was lost may have happened: removes what it made once its node can be asked.
     private func sweep(_ lease: PendingLease) {
+        sweep(lease.workload, epoch: lease.epoch, at: lease.target, ticket: { lease.ticket })
+    }
+
+    /// Removes what creates made whose answers an earlier run of this daemon did not live to hear.
+    func sweepForgotten() async {
+        // The gateway gives the tickets.
+        while !control.isConnected {
+            do { try await Task.sleep(for: .milliseconds(200)) } catch { return }
+        }
+        do throws(FrontDoorError) {
+            for (workload, target) in try routes.journal.creating() where !leftOver.contains(workload) {
+                leftOver.insert(workload)
+                sweep(workload, epoch: nil, at: target) { [control] in try await control.ticket(for: workload) }
+            }
+        } catch {
+            logger.error("the journal's creates cannot be read", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func sweep(
+        _ workload: WorkloadID, epoch: UInt64?, at target: NodeID,
+        ticket: @escaping @Sendable () async throws -> [UInt8]
+    ) {
         start { [self] in
             for pause in [0, 1, 4, 16, 64] {
                 do { try await Task.sleep(for: .seconds(pause)) } catch { return }
-                let client = DockerClient(dialer: dialer(to: lease, purpose: "remove"), maximumIdle: 0)
-                if (try? await remove(lease, client)) == true { return }
+                do {
+                    let ticket = NodeDialer.Ticketing(ticket: try await ticket(), renew: nil)
+                    let dialer = NodeDialer(control: control, node: target, purpose: "remove", ticket: ticket)
+                    guard try await remove(workload, epoch, DockerClient(dialer: dialer, maximumIdle: 0)) else {
+                        continue
+                    }
+                    return forgetCreating(workload)
+                } catch let error as SessionError where error.code == .notFound {
+                    // The gateway never placed it: nothing can have been made.
+                    return forgetCreating(workload)
+                } catch {
+                    logger.debug("not swept yet", metadata: ["node": "\(target)", "error": "\(error)"])
+                }
             }
             logger.warning(
                 "a node may have kept a container that nobody knows",
-                metadata: ["node": "\(lease.target)", "workload": "\(lease.workload)"])
+                metadata: ["node": "\(target)", "workload": "\(workload)"])
+        }
+    }
+
+    /// Written down before a create leaves: should this daemon end before its answer comes, the next one clears up.
+    private func noteCreating(_ workload: WorkloadID, at node: NodeID) {
+        do { try routes.journal.putCreating(workload, at: node) } catch {
+            logger.error("the journal did not take a create", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func forgetCreating(_ workload: WorkloadID) {
+        do { try routes.journal.removeCreating(workload) } catch {
+            logger.error("the journal did not take a create's end", metadata: ["error": "\(error)"])
         }
     }
 
     /// Removes what a lease's own labels name; false when the node would not.
-    private func remove(_ lease: PendingLease, _ client: DockerClient) async throws -> Bool {
+    private func remove(_ workload: WorkloadID, _ epoch: UInt64?, _ client: DockerClient) async throws -> Bool {
         var filters = DockerFilters()
-        filters.add("label", "io.lighter.workload=\(lease.workload.hex)")
-        filters.add("label", "io.lighter.epoch=\(lease.epoch)")
+        filters.add("label", "io.lighter.workload=\(workload.hex)")
+        if let epoch { filters.add("label", "io.lighter.epoch=\(epoch)") }
         var query = Query()
         query.set("all", "1")
         query.setFilters(filters)
@@ -312,6 +368,7 @@ extension FrontDoor {
     private func sendCreate(
         _ creation: Creation, to node: NodeID, _ dialer: NodeDialer
     ) async throws -> DockerResponse {
+        noteCreating(creation.request.id, at: node)
         var query = creation.query
         query.set("name", creation.name)
         let target = versioned(query.target("/containers/create"), creation.head, at: node)
@@ -333,7 +390,14 @@ extension FrontDoor {
     func conclude(
         _ answer: DockerResponse, _ creation: Creation, _ lease: PendingLease
     ) async throws -> Attempt {
-        if answer.headers.first("X-Lighter-Refused") == "capacity" { return .noRoom(Self.message(of: answer)) }
+        switch answer.headers.first("X-Lighter-Refused") {
+        case "capacity": return .noRoom(Self.message(of: answer))
+        case "engine":
+            // It may have gone in the middle of the create.
+            sweep(lease)
+            return .unreachable(Self.message(of: answer))
+        default: break
+        }
         guard answer.status == 201, var json = try? JSON.parse(answer.body), let id = json["Id"]?.stringValue else {
             await control.abandon(lease.workload, epoch: lease.epoch, reason: "create answered \(answer.status)")
             let text = presentation.message(Self.message(of: answer))
@@ -345,6 +409,8 @@ extension FrontDoor {
             imageID: creation.image?.id ?? "", hasTerminal: creation.spec.tty,
             removesItself: creation.spec.host.autoRemove, createdAt: now())
         route.ports = creation.spec.host.publishedPorts.map(PublishedPort.init)
+        route.labels = creation.spec.labels
+        route.command = (creation.spec.entrypoint + creation.spec.command).joined(separator: " ")
         route.publishesAll = creation.spec.host.publishAllPorts
         let isNewTarget = routes.routes(to: lease.target).isEmpty
         do {
@@ -357,6 +423,7 @@ extension FrontDoor {
             return .done(failure(500, "lighter: the container cannot be recorded on this device: \(error)"))
         }
         fresh.insert(id)
+        lastStates[id] = "created"
         runs[id] = (creation.request.workKey, 0)
         if let image = creation.image { estimates.note(image: image.id, at: lease.target) }
         if isNewTarget { for watcher in targetWatchers.values { watcher(lease.target) } }

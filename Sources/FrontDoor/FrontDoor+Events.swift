@@ -34,6 +34,11 @@ extension FrontDoor {
         return .streamed
     }
 
+    /// Nodes to which a link stands: they can tell of containers that are gone.
+    var nodesInReach: Set<NodeID> {
+        Set(control.snapshot.nodes.map(\.id).filter { control.existingLink(to: $0) != nil })
+    }
+
     /// Calls `watcher` with every node that becomes the target of a first route; returns what ends that.
     func watchTargets(_ watcher: @escaping @Sendable @NodeLoop (NodeID) -> Void) -> Int {
         nextWatcher += 1
@@ -74,7 +79,7 @@ private final class EventMerge {
         let (targets, found) = AsyncStream<NodeID>.makeStream()
         let watcher = door.watchTargets { found.yield($0) }
         defer { door.targetWatchers[watcher] = nil }
-        let known = door.routes.targets
+        let known = door.routes.targets.union(isHistory || query.first("since") != nil ? door.nodesInReach : [])
         if isHistory { return await history(local, known) }
         let gone = client.gone
         await withTaskGroup(of: Void.self) { group in
@@ -121,13 +126,15 @@ private final class EventMerge {
             var seen = known
             for await node in targets where seen.insert(node).inserted {
                 // What happened there before this stream stood belongs to it, too.
-                group.addTask { await self.follow(node, from: String(Int64(self.since) - 5)) }
+                group.addTask { await self.follow(node, from: String(Int64(self.since) - 5), isLate: true) }
             }
         }
     }
 
     /// Passes on a node's events, over every break of the link, until the client goes.
-    private func follow(_ node: NodeID, from start: String?) async {
+    /// - Parameter isLate: `start` lies before the client's question, as clocks may differ: what is older is passed over, unless it
+    ///   is of a container that is here now.
+    private func follow(_ node: NodeID, from start: String?, isLate: Bool = false) async {
         var last: String? = start
         while !Task.isCancelled {
             do {
@@ -135,6 +142,7 @@ private final class EventMerge {
                 for try await line in Lines(stream.body) {
                     guard let event = try? JSON.parse(line), isNew(event, after: last) else { continue }
                     last = Self.moment(event) ?? last
+                    if isLate, isOld(event) { continue }
                     try await client.write(ByteBuffer(string: door.presentation.event(event).text + "\n"))
                 }
                 if hasEnd { return }
@@ -180,6 +188,12 @@ private final class EventMerge {
             }
         }
         return remote
+    }
+
+    private func isOld(_ event: JSON) -> Bool {
+        guard let nanos = event["timeNano"]?.intValue, Double(nanos) / 1e9 < since else { return false }
+        let id = event["Actor"]?["ID"]?.stringValue ?? ""
+        return door.routes[id].map { $0.createdAt < since } ?? true
     }
 
     private func isNew(_ event: JSON, after last: String?) -> Bool {

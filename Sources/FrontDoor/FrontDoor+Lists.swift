@@ -79,6 +79,10 @@ extension FrontDoor {
             guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else {
                 throw FrontDoorError(.unreachable, Self.message(of: answer))
             }
+            for container in list {
+                guard let id = container["Id"]?.stringValue, routes[id] != nil else { continue }
+                lastStates[id] = container["State"]?.stringValue
+            }
             return (node, .success(list))
         } catch {
             return (node, .failure(error))
@@ -117,15 +121,19 @@ extension FrontDoor {
 
     /// What is known of containers whose node does not answer: they are there, but what they do is not known.
     private func unreachableEntries(_ node: NodeID, _ request: ListRequest) -> [JSON] {
-        guard request.takesUnknown else { return [] }
-        return routes.routes(to: node).map { route in
-            [
+        routes.routes(to: node).compactMap { route in
+            guard request.admits(unreachable: route, lastState: lastStates[route.containerID]) else { return nil }
+            var labels: JSON = [:]
+            for (key, value) in route.labels.sorted(by: { $0.key < $1.key }) { labels[key] = .string(value) }
+            labels["io.lighter.target"] = .string(node.name)
+            let entry: JSON = [
                 "Id": .string(route.containerID), "Names": [.string("/\(route.name)")], "Image": .string(route.image),
-                "ImageID": .string(route.imageID), "Command": "", "Created": .int(Int64(route.createdAt)), "Ports": [],
-                "Labels": ["io.lighter.target": .string(node.name)], "State": "unknown",
+                "ImageID": .string(route.imageID), "Command": .string(route.command),
+                "Created": .int(Int64(route.createdAt)), "Ports": [], "Labels": labels, "State": "unknown",
                 "Status": .string("Unreachable (node \(node))"), "HostConfig": ["NetworkMode": "default"],
                 "NetworkSettings": ["Networks": [:]], "Mounts": [],
             ]
+            return presentation.listed(entry, publishing: ports.published(route.containerID))
         }.filter { request.admits($0, by: ListRequest.Anchors(), isLocal: false) }
     }
 }

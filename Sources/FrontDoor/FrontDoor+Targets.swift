@@ -92,6 +92,7 @@ extension FrontDoor {
         for route in before where !there.contains(route.containerID) { drop(route) }
         for container in list {
             if let id = container["Id"]?.stringValue, let route = routes[id] {
+                lastStates[id] = container["State"]?.stringValue
                 followPorts(of: route, isRunning: ["running", "paused"].contains(container["State"]?.stringValue))
             }
             // A new name that was not recorded, or was given while this node was not heard.
@@ -116,8 +117,10 @@ extension FrontDoor {
             if renamed.name != route.name { keep(renamed) }
         case "start":
             runs[id]?.startedAt = Self.seconds(event)
+            lastStates[id] = "running"
             followPorts(of: route, isRunning: true)
         case "die":
+            lastStates[id] = "exited"
             containerEnded(route, exitCode: attributes?["exitCode"]?.stringValue.flatMap { Int64($0) })
             guard let run = runs[id], run.startedAt > 0, attributes?["exitCode"]?.stringValue == "0" else { return }
             let speed = control.snapshot[node]?.measures.coreSpeed ?? 1

@@ -31,6 +31,8 @@ package final class FrontDoor: Planning {
     var estimates = WorkEstimates()
     var thresholds = ThresholdMemory()
     let leases = PendingLeases()
+    /// Creates of an earlier run of this daemon that are being cleared up.
+    var leftOver: Set<WorkloadID> = []
     let shipments = Shipments()
     /// Exec instances of remote containers: exec id to container id.
     var execs = ExecBook()
@@ -42,6 +44,8 @@ package final class FrontDoor: Planning {
 
     /// Where this device listens for containers elsewhere.
     var ports = PortBook()
+    /// What containers elsewhere did when their node was heard last, in Docker's words.
+    var lastStates: [String: String] = [:]
     /// How containers elsewhere have ended lately, for those who asked over a link that broke.
     var exitCodes = Recent<Int64>()
 
@@ -84,6 +88,7 @@ package final class FrontDoor: Planning {
                 group.addTask { await self.engineCameUp() }
                 group.addTask { await self.followTargets() }
                 group.addTask { await self.keepLinksWarm() }
+                group.addTask { await self.sweepForgotten() }
                 for await job in jobs { group.addTask { await job() } }
                 group.cancelAll()
             }
@@ -166,7 +171,9 @@ package final class FrontDoor: Planning {
     // MARK: Planning
 
     func plan(for head: RequestHead) -> Plan {
-        let (_, route, query) = DockerPath.parse(method: head.method, target: head.target)
+        let (version, route, query) = DockerPath.parse(method: head.method, target: head.target)
+        // A version that the engine here does not speak is its own to refuse.
+        if let version, engine != nil, !speaks(version) { return local(head) }
         return switch route {
         case .ping: planPing(head)
         case .version where engine == nil: .handle(Job { _, _ in .answer(self.versionWithoutEngine()) })
@@ -184,6 +191,11 @@ package final class FrontDoor: Planning {
         case .imageCreate: planImageCreate(head, query)
         default: local(head)
         }
+    }
+
+    private func speaks(_ version: String) -> Bool {
+        guard let asked = APIVersion(version) else { return false }
+        return (APIVersion.oldest...max(greeting.apiVersion, .oldest)).contains(asked)
     }
 
     /// Passes a request to the engine of this device.

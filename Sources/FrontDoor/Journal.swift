@@ -28,6 +28,8 @@ package final class Journal {
               more TEXT NOT NULL DEFAULT '{}'
             ) WITHOUT ROWID
             """)
+        try database.run(
+            "CREATE TABLE IF NOT EXISTS creating(workload TEXT PRIMARY KEY, target TEXT NOT NULL) WITHOUT ROWID")
         if try !database.hasColumn("more", in: "route") {
             try database.run("ALTER TABLE route ADD COLUMN more TEXT NOT NULL DEFAULT '{}'")
         }
@@ -47,6 +49,10 @@ package final class Journal {
                     ticketRenewal: row.real(6), image: row.text(7), imageID: row.text(8),
                     hasTerminal: row.integer(9) != 0, removesItself: row.integer(10) != 0, createdAt: row.real(11))
             route.ports = (more["ports"]?.arrayValue ?? []).compactMap(PublishedPort.init(json:))
+            route.command = more["command"]?.stringValue ?? ""
+            for member in more["labels"]?.objectValue?.members ?? [] {
+                route.labels[member.key] = member.value.stringValue
+            }
             route.publishesAll = more["publishesAll"]?.boolValue ?? false
             found.append(route)
         }
@@ -67,8 +73,12 @@ package final class Journal {
 
     /// What came to a route after the table's first form: members that an older daemon passes over.
     private static func more(_ route: Route) -> String {
-        guard route.publishes else { return "{}" }
-        let more: JSON = ["ports": .array(route.ports.map(\.json)), "publishesAll": .bool(route.publishesAll)]
+        let labels = route.labels.sorted { $0.key < $1.key }
+            .map { JSONObject.Member(key: $0.key, value: .string($0.value)) }
+        let more: JSON = [
+            "ports": .array(route.ports.map(\.json)), "publishesAll": .bool(route.publishesAll),
+            "labels": .object(JSONObject(labels)), "command": .string(route.command),
+        ]
         return more.text
     }
 
@@ -89,7 +99,7 @@ package final class Journal {
         return found
     }
 
-    /// Survives a crash of the daemon, but does not wait for the disk as a route does: an engine knows its own containers.
+    /// Not as durable as a route: an engine knows its own containers.
     package func putLocal(_ containerID: String, _ workload: Workload) throws(FrontDoorError) {
         let bytes: [UInt8]
         do {
@@ -97,15 +107,38 @@ package final class Journal {
         } catch {
             throw FrontDoorError(.journal, "a workload cannot be written down", cause: error)
         }
-        try database.run("PRAGMA synchronous=NORMAL")
-        let written = Result { () throws(FrontDoorError) in
-            try database.run("INSERT OR REPLACE INTO local VALUES(?,?)", [.text(containerID), .blob(bytes)])
-        }
-        try database.run("PRAGMA synchronous=FULL")
-        try written.get()
+        try runLightly("INSERT OR REPLACE INTO local VALUES(?,?)", [.text(containerID), .blob(bytes)])
     }
 
     package func removeLocal(_ containerID: String) throws(FrontDoorError) {
-        try database.run("DELETE FROM local WHERE container = ?", [.text(containerID)])
+        try runLightly("DELETE FROM local WHERE container = ?", [.text(containerID)])
+    }
+
+    // MARK: Creates under way
+
+    /// Creates that were on their way to another node when the daemon ended: what they made, nobody has heard of.
+    package func creating() throws(FrontDoorError) -> [(workload: WorkloadID, target: NodeID)] {
+        var found: [(workload: WorkloadID, target: NodeID)] = []
+        try database.query("SELECT workload, target FROM creating") { row in
+            guard let workload = try? WorkloadID(row.text(0)), let target = try? NodeID(row.text(1)) else { return }
+            found.append((workload, target))
+        }
+        return found
+    }
+
+    package func putCreating(_ workload: WorkloadID, at target: NodeID) throws(FrontDoorError) {
+        try runLightly("INSERT OR REPLACE INTO creating VALUES(?,?)", [.text(workload.hex), .text(target.name)])
+    }
+
+    package func removeCreating(_ workload: WorkloadID) throws(FrontDoorError) {
+        try runLightly("DELETE FROM creating WHERE workload = ?", [.text(workload.hex)])
+    }
+
+    /// Survives a crash of the daemon, but does not wait for the disk.
+    private func runLightly(_ sql: String, _ values: [Database.Value]) throws(FrontDoorError) {
+        try database.run("PRAGMA synchronous=NORMAL")
+        let written = Result { () throws(FrontDoorError) in try database.run(sql, values) }
+        try database.run("PRAGMA synchronous=FULL")
+        try written.get()
     }
 }

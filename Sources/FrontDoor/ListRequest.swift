@@ -30,8 +30,29 @@ struct ListRequest: Sendable {
 
     func anchor(_ key: String) -> String? { query.first(key) ?? filters.values(key).first }
 
-    /// Whether containers of which nothing but name and id is known may be shown.
-    var takesUnknown: Bool { Set(filters.names).isSubset(of: ["name", "id"]) }
+    /// Whether a container may be shown whose node does not answer. What cannot be told of it does not hide it: a filter that
+    /// finds nothing would say that it is gone.
+    func admits(unreachable route: Route, lastState: String?) -> Bool {
+        let ids = filters.values("id")
+        guard ids.isEmpty || ids.contains(where: route.containerID.hasPrefix) else { return false }
+        for wanted in filters.values("label") {
+            let parts = wanted.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard let value = route.labels[parts[0]], parts.count == 1 || value == parts[1] else { return false }
+        }
+        if !ancestors.isEmpty {
+            let reference = ImageReference(route.image)?.resolved
+            let digest = String(route.imageID.dropFirst("sha256:".count))
+            let isOf = { (wanted: String) in
+                ImageReference(wanted)?.resolved == reference && reference != nil
+                    || !digest.isEmpty && (digest.hasPrefix(wanted) || route.imageID.hasPrefix(wanted))
+            }
+            guard ancestors.contains(where: isOf) else { return false }
+        }
+        guard let lastState else { return true }
+        let states = filters.values("status")
+        if !states.isEmpty { return states.contains(lastState) }
+        return query.flag("all") || limit != nil || ["running", "paused", "restarting"].contains(lastState)
+    }
 
     func query(forLocal anchors: Anchors) -> Query {
         var query = query

@@ -24,6 +24,10 @@ package struct Route: Sendable, Hashable {
     /// Whether all ports that its image exposes are published, too.
     package var publishesAll = false
 
+    /// The labels and the command that it was created with, for lists that cannot ask its node.
+    package var labels: [String: String] = [:]
+    package var command = ""
+
     package var publishes: Bool { publishesAll || !ports.isEmpty }
 
     package init(

@@ -8,6 +8,8 @@ package final class RouteBook {
     private var idByName: [String: String] = [:]
     /// Names that a create in progress holds.
     private var reserved: Set<String> = []
+    /// Who waits for a name that another create holds, in their order.
+    private var waiting: [String: [CheckedContinuation<Void, Never>]] = [:]
     package let journal: Journal
 
     /// Reads what the journal holds.
@@ -71,7 +73,17 @@ package final class RouteBook {
     /// Holds a name for a create in progress; false when another create holds it.
     package func reserve(_ name: String) -> Bool { name.isEmpty || reserved.insert(name).inserted }
 
-    package func unreserve(_ name: String) { reserved.remove(name) }
+    /// Holds a name as soon as whoever holds it now lets go: then it is known whether a container has it.
+    package func hold(_ name: String) async {
+        while !reserve(name) {
+            await withCheckedContinuation { waiting[name, default: []].append($0) }
+        }
+    }
+
+    package func unreserve(_ name: String) {
+        reserved.remove(name)
+        for waiter in waiting.removeValue(forKey: name) ?? [] { waiter.resume() }
+    }
 
     private func index(_ route: Route) {
         if let old = byID[route.containerID], idByName[old.name] == old.containerID { idByName[old.name] = nil }

@@ -26,7 +26,25 @@ package struct GatewayDirectory: Sendable {
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         } catch {
             throw GatewayError(
-                .invalid, "\(path) cannot be made; give the gateway a directory of its own", cause: error)
+                .invalid,
+                "\(path) cannot be made (\(Self.reason(error))); give the gateway a directory of its own with --data")
+        }
+    }
+
+    /// In the system's own words where it has some.
+    private static func reason(_ error: any Error) -> String {
+        let system = (error as? CocoaError)?.underlying as? POSIXError
+        return system.map { String(cString: strerror($0.code.rawValue)) } ?? "its parent does not take it"
+    }
+
+    /// The directory of a fleet that is there.
+    /// - Throws: `.notFound` where none is, rather than founding one by mistake.
+    package init(existing path: String) throws(GatewayError) {
+        self.path = path
+        guard CertificateAuthority.exists(in: authorityPath) else {
+            throw GatewayError(
+                .notFound,
+                "there is no fleet in \(path); name the gateway's --data, or make one with lighter-gateway init")
         }
     }
 

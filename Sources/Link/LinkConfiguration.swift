@@ -14,9 +14,9 @@ package struct LinkConfiguration: Sendable {
     /// Streams that the peer opened and this end has not accepted yet; more are refused, with a reset.
     package var acceptBacklog = 256
     /// The time between pings.
-    package var keepAlive = Duration.seconds(10)
+    package var keepAlive = Duration.seconds(5)
     /// Silence after a ping that ends the link.
-    package var keepAliveTimeout = Duration.seconds(15)
+    package var keepAliveTimeout = Duration.seconds(8)
     /// How long a stream that was closed whole may take for its last bytes without any progress.
     package var drainTimeout = Duration.seconds(30)
     /// How long the peer may keep its half of a stream that was closed whole, before it is reset.

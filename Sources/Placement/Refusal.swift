@@ -33,7 +33,7 @@ enum Refusal: Sendable, Hashable {
         case .cpus(let free, let wants): "\(Text.number(free)) cores are free, \(Text.number(wants)) are asked for"
         case .memory(let free, let wants): "\(free) of memory is free, \(wants) is asked for"
         case .disk(let free, let wants): "\(free) of disk is free, the image needs \(wants)"
-        case .unknownNode: "the fleet has no node of this name"
+        case .unknownNode: "no node of this name is known"
         case .gatewayAway: "the gateway cannot be reached, so nothing can be leased there"
         }
     }

@@ -26,7 +26,7 @@ struct MakeToken: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let directory = try GatewayDirectory(options.data)
+        let directory = try GatewayDirectory(existing: options.data)
         let authority = try directory.authority(fleet: "lighter")
         let tenant = try TenantID(tenant)
         let seconds = Self.seconds(ttl) ?? JoinTokens.defaultLife

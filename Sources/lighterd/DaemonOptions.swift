@@ -162,7 +162,8 @@ struct DaemonOptions: Sendable {
                 )
             }
             logLevel = level
-        case "policy", "cpu_threshold", "memory_threshold": try policy.set(key, value, shownAs: place)
+        case "policy", "cpu_threshold", "memory_threshold":
+            do throws(FleetError) { try policy.set(key, value, shownAs: place) } catch { throw OptionError("\(error)") }
         default: break
         }
     }

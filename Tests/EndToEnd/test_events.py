@@ -44,6 +44,28 @@ class Events(Case):
         self.assertEqual(events["die"]["exitCode"], "3")
         self.assertEqual(events["die"]["image"], "busybox")
 
+    def test_past_events_of_a_container_that_is_gone_are_given(self):
+        since, name = f"{time.time():.9f}", self.name()
+        self.docker("run", "--rm", "--name", name, "--label", f"t={self.tag}", "busybox", "true")
+        found = self.docker("events", "--since", since, "--until", f"{time.time():.9f}", "--filter",
+                            f"label=t={self.tag}", "--format", "{{.Action}}")
+        self.assertLessEqual({"create", "start", "die", "destroy"}, set(found.out.split()))
+
+    def test_a_stream_of_events_begins_with_what_happens_next(self):
+        old, new = self.name(), self.name()
+        label = ("--label", f"t={self.tag}")
+        self.docker("run", "--rm", "--name", old, *label, "busybox", "true")
+        process = self.follow("--filter", f"label=t={self.tag}")
+        time.sleep(0.5)  # nothing says that the stream stands
+        self.docker("run", "--rm", "--name", new, *label, "busybox", "true")
+        names = set()
+        while True:
+            event = json.loads(process.stdout.readline())
+            names.add(event["Actor"]["Attributes"]["name"])
+            if event["Action"] == "destroy":
+                break
+        self.assertEqual(names, {new})
+
     def test_events_are_filtered_by_what_happened(self):
         since, name = f"{time.time():.9f}", self.service()
         self.docker("pause", name)

@@ -1,6 +1,8 @@
 """Programs and machines that die in the middle."""
 
+import json
 import subprocess
+import time
 
 from fixture import Case, eventually, lighter_only
 
@@ -80,12 +82,13 @@ class Faults(Case):
         here = self.service("--label", "lighter.policy=local")
 
         def state():
-            return {row.split()[0]: row for row in self.fleet("cli", "ps", "-a").out.splitlines()[1:]}.get(here, "")
-        eventually("the gateway knows it", lambda: "running" in state())
+            rows = json.loads(self.fleet("cli", "ps", "--all", "--format", "json").out)
+            return next((row["state"] for row in rows if row["name"] == here), "")
+        eventually("the gateway knows it", lambda: state() == "running")
         self.fleet("daemon", "edge1", "kill")
         self.docker("kill", here, engine=True)
         self.fleet("daemon", "edge1", "start")
-        eventually("its end is reported", lambda: "exited" in state())
+        eventually("its end is reported", lambda: state() == "exited")
 
     def test_the_targets_daemon_dies_and_the_container_lives_on(self):
         name = self.service(command=COUNTING)
@@ -96,8 +99,43 @@ class Faults(Case):
         self.assertEqual(self.inspect(name, "{{.Id}} {{.State.Status}}"), f"{ident} running")
         self.goes_away_again()
 
+    def test_a_create_that_its_daemon_does_not_survive_leaves_nothing_behind(self):
+        names = [self.name() for _ in range(12)]
+        clients = [self.start("create", "--name", name, "busybox", "true") for name in names]
+        time.sleep(0.15)  # some creates are under way, some done, some not begun: any mixture will do
+        self.fleet("daemon", "edge1", "kill")
+        made = {name for name, client in zip(names, clients) if client.wait(30) == 0}
+        self.fleet("daemon", "edge1", "start")
+
+        def only_what_was_made():
+            listed = {n for n in self.names("-a") if n in names}
+            there = {n.removesuffix(".edge1") for n in self.docker(
+                "ps", "-a", "--format", "{{.Names}}", at="cloud1", engine=True).out.split()} & set(names)
+            return made <= listed and listed == there and all(
+                self.docker("inspect", name, expect=None).code == 0 for name in listed)
+        eventually("whatever is listed can be used, and nothing else is there", only_what_was_made, 30)
+        for name in names:
+            self.docker("rm", "-f", name, expect=None)
+            self.docker("run", "--rm", "--name", name, "busybox", "true")
+
+    def test_what_is_out_of_reach_is_still_found_by_what_is_known_of_it(self):
+        running = self.service("--label", f"e2e={self.tag}")
+        created = self.name()
+        self.docker("create", "--name", created, "--label", f"e2e={self.tag}", "busybox", "true")
+        self.assertEqual(self.names("-a", "--filter", f"label=e2e={self.tag}"), {running, created})
+        self.fleet("daemon", "cloud1", "kill")
+        mine = ("--filter", f"label=e2e={self.tag}")
+        self.assertEqual(self.names("-a", *mine), {running, created})
+        self.assertEqual(self.names(*mine), {running})
+        self.assertEqual(self.names("-a", *mine, "--filter", "status=created"), {created})
+        self.assertEqual(self.names(*mine, "--filter", "ancestor=busybox"), {running})
+        self.assertEqual(self.names("-a", "--filter", "label=e2e=other"), set())
+        self.assertIn("Unreachable", self.docker("ps", *mine, "--format", "{{.Status}}").line)
+
     def test_the_targets_engine_stops_and_new_work_stays_here_until_it_is_back(self):
         self.fleet("stop", "cloud1")
+        at_once = self.docker("run", "--rm", "busybox", "echo", "hi")
+        self.assertEqual(at_once.out, "hi\n")
 
         def stays():
             name = self.name()

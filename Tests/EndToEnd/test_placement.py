@@ -77,6 +77,15 @@ class Placement(Case):
         self.assertIn("cloud1", explained)
         self.assertIn("remote", explained)
 
+    def test_a_name_that_was_used_before_means_the_container_that_is_there(self):
+        name = self.name()
+        for _ in range(2):
+            self.docker("run", "--rm", "--name", name, "busybox", "true")
+        self.docker("run", "-d", "--name", name, "--label", "lighter.policy=local", "busybox", "sleep", "60")
+        eventually("it is known", lambda: "on edge1" in self.fleet("cli", "explain", name, expect=None).out)
+        self.docker("rm", "-f", name)
+        eventually("it is the last that was", lambda: "removed" in self.fleet("cli", "explain", name, expect=None).out)
+
     def test_explaining_what_does_not_exist_is_one_line(self):
         found = self.fleet("cli", "explain", f"{self.tag}-ghost", expect=1)
         self.assertEqual(len(found.err.strip().splitlines()), 1, found.err)

@@ -167,6 +167,14 @@ class Trust(unittest.TestCase):
                 eventually("it is said", lambda: daemon.said("clock is") or daemon.said("set the clock"))
                 eventually("the front door serves", lambda: self.pings(daemon.state))
 
+    def test_a_token_is_made_for_a_fleet_that_is_there_only(self):
+        nowhere = self.folder / "mistyped"
+        done = subprocess.run([BIN / "lighter-gateway", "token", "--data", nowhere], text=True, capture_output=True,
+                              timeout=30, env=clean())
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("there is no fleet in", done.stderr)
+        self.assertFalse(nowhere.exists())
+
     # ------------------------------------------------------------- full disks
 
     def test_a_full_disk_at_the_gateway_loses_nothing_and_is_said(self):

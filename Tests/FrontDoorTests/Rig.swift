@@ -86,7 +86,8 @@ final class Rig: Sendable {
         _ target: String, _ body: String = "", headers: String = ""
     ) async throws -> (head: String, body: String) {
         try await ask(
-            "POST \(target) HTTP/1.1\r\nHost: d\r\n\(headers)Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
+            "POST \(target) HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n\(headers)Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        )
     }
 
     /// A node of the fleet, with a link to it and a route for `id` named `name` if one is given.

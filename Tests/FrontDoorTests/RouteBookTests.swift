@@ -3,6 +3,7 @@ import Engine
 import Fleet
 import Foundation
 import LighterTesting
+import Synchronization
 import Testing
 
 @testable import FrontDoor
@@ -20,6 +21,63 @@ struct RouteBookTests {
 
     private let first = String(repeating: "a1", count: 32)
     private let second = String(repeating: "a2", count: 32)
+
+    @Test("A create that was on its way is known after a restart, until its end was heard")
+    func creating() throws {
+        let folder = try ScratchFolder()
+        let path = folder.file("journal.db")
+        let (workload, node) = (WorkloadID.random(), try NodeID("cloud1"))
+        try Journal(path: path).putCreating(workload, at: node)
+        let journal = try Journal(path: path)
+        #expect(try journal.creating().map(\.workload) == [workload])
+        #expect(try journal.creating().map(\.target) == [node])
+        try journal.removeCreating(workload)
+        #expect(try Journal(path: path).creating().isEmpty)
+    }
+
+    @Test("A name that is held is waited for, by one after the other")
+    func holding() async throws {
+        let folder = try ScratchFolder()
+        let book = try RouteBook(journal: Journal(path: folder.file("journal.db")))
+        #expect(book.reserve("web"))
+        let order = Mutex<[Int]>([])
+        await withTaskGroup(of: Void.self) { group in
+            for number in 1...3 {
+                group.addTask { @NodeLoop in
+                    await book.hold("web")
+                    order.withLock { $0.append(number) }
+                    await Task.yield()
+                    book.unreserve("web")
+                }
+            }
+            await Task.yield()
+            #expect(order.withLock { $0.isEmpty })
+            book.unreserve("web")
+        }
+        #expect(order.withLock { $0.sorted() } == [1, 2, 3])
+        #expect(book.reserve("web"))
+    }
+
+    @Test("A journal of an earlier form is read, and what came since has its defaults")
+    func earlierForm() throws {
+        let folder = try ScratchFolder()
+        let path = folder.file("journal.db")
+        let old = try Database(path: path)
+        try old.run(
+            """
+            CREATE TABLE route(
+              container TEXT PRIMARY KEY, name TEXT NOT NULL, workload TEXT NOT NULL, epoch INTEGER NOT NULL,
+              target TEXT NOT NULL, ticket BLOB NOT NULL, renewal REAL NOT NULL, image TEXT NOT NULL,
+              image_id TEXT NOT NULL, terminal INTEGER NOT NULL, removes INTEGER NOT NULL, created REAL NOT NULL
+            ) WITHOUT ROWID
+            """)
+        try old.run(
+            "INSERT INTO route VALUES(?,?,?,1,'cloud1',x'00',2.5,'busybox','',0,0,1.5)",
+            [.text(first), .text("web"), .text(WorkloadID.random().hex)])
+        let found = try #require(try Journal(path: path).routes().first)
+        #expect(found.name == "web" && found.createdAt == 1.5)
+        #expect(found.ports.isEmpty && !found.publishes && found.labels.isEmpty)
+    }
 
     @Test("This device's own workloads are known after a restart, until they are gone")
     func localWorkloads() throws {

@@ -111,7 +111,7 @@ struct PolicyDecisionTests {
         fixture.request.policy.target = try NodeID("nowhere")
         let missing = fixture.decide()
         #expect(missing.target == nil)
-        #expect(missing.reason.contains("nowhere: the fleet has no node of this name"))
+        #expect(missing.reason.contains("nowhere: no node of this name is known"))
         fixture.request.policy.target = fixture.cloud1.id
         fixture.fleetReachable = false
         let away = fixture.decide()

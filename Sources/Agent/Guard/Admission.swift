@@ -121,10 +121,14 @@ package enum Admission: Sendable, Hashable {
         return try containerName(name)
     }
 
+    /// Docker itself knows no bound; a path of a request has one.
+    private static let longestName = 1024
+
     /// A container's name without the slash that the API allows before it.
     static func containerName(_ text: String) throws(DockerFailure) -> String {
         let name = text.utf8.first == UInt8(ascii: "/") ? String(text.dropFirst()) : text
-        guard let first = name.utf8.first, isAlphanumeric(first), (2...128).contains(name.utf8.count), isReference(name)
+        guard let first = name.utf8.first, isAlphanumeric(first), (2...longestName).contains(name.utf8.count),
+            isReference(name)
         else {
             throw DockerFailure(
                 status: 400,
@@ -135,7 +139,7 @@ package enum Admission: Sendable, Hashable {
 
     /// Whether the text can be a container's id or name, and so needs no escapes in a path.
     static func isReference(_ text: String) -> Bool {
-        !text.utf8.isEmpty && text.utf8.count <= 255
+        !text.utf8.isEmpty && text.utf8.count <= longestName + 256
             && text.utf8.allSatisfy { isAlphanumeric($0) || "_.-".utf8.contains($0) }
     }
 
