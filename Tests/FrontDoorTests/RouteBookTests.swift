@@ -3,7 +3,6 @@ import Engine
 import Fleet
 import Foundation
 import LighterTesting
-import Synchronization
 import Testing
 
 @testable import FrontDoor
@@ -40,21 +39,20 @@ struct RouteBookTests {
         let folder = try ScratchFolder()
         let book = try RouteBook(journal: Journal(path: folder.file("journal.db")))
         #expect(book.reserve("web"))
-        let order = Mutex<[Int]>([])
-        await withTaskGroup(of: Void.self) { group in
-            for number in 1...3 {
-                group.addTask { @NodeLoop in
-                    await book.hold("web")
-                    order.withLock { $0.append(number) }
-                    await Task.yield()
-                    book.unreserve("web")
-                }
+        let (order, inlet) = AsyncStream<Int>.makeStream()
+        let waiters = (1...3).map { number in
+            Task { @NodeLoop in
+                await book.hold("web")
+                inlet.yield(number)
+                book.unreserve("web")
             }
-            await Task.yield()
-            #expect(order.withLock { $0.isEmpty })
-            book.unreserve("web")
         }
-        #expect(order.withLock { $0.sorted() } == [1, 2, 3])
+        book.unreserve("web")
+        for waiter in waiters { await waiter.value }
+        inlet.finish()
+        var seen: Set<Int> = []
+        for await number in order { seen.insert(number) }
+        #expect(seen == [1, 2, 3])
         #expect(book.reserve("web"))
     }
 
