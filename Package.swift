@@ -119,7 +119,7 @@ let package = Package(
         tests(of: "Authority", ["Trust", crypto, x509, nioCore, nioEmbedded, nioSSL]),
         tests(of: "Link", ["Trust", "Authority", nioCore, nioPosix, nioEmbedded, nioSSL, logging]),
         tests(of: "DockerAPI", [nioCore]),
-        tests(of: "Images", [nioCore, crypto]),
+        tests(of: "Images", [nioCore]),
         tests(of: "Engine", ["DockerAPI", nioCore, nioPosix, logging]),
         tests(of: "Session", ["Link", "Trust", "Wire", "Authority", nioCore, nioPosix, nioEmbedded, logging]),
         tests(

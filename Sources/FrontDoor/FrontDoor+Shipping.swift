@@ -29,7 +29,6 @@ extension FrontDoor {
         for digest in image.repositoryDigests where await pull(digest, of: image, at: shipment.target) { return }
         guard engineClient != nil else { return }
         await shipment.waitForSharedLayers()
-        if await hasImage(image.id, at: shipment.target) { return }
         try await send(shipment)
         guard await hasImage(image.id, at: shipment.target) else {
             throw FrontDoorError(.unreachable, "node \(shipment.target) does not have \(image.id) after it was sent")

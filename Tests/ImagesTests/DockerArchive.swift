@@ -1,3 +1,5 @@
+import LighterTesting
+
 @testable import Images
 
 /// One image as engines save it: its files' names, texts and order were recorded from Docker 20.10.24.

@@ -1,39 +1,43 @@
 /// Writes tar archives for tests, as Go's and Python's writers do.
-struct TarWriter {
-    private(set) var bytes: [UInt8] = []
+package struct TarWriter {
+    package private(set) var bytes: [UInt8] = []
 
-    mutating func file(_ name: String, _ content: [UInt8], kind: Character = "0", link: String = "") {
+    package init() {}
+
+    package mutating func file(_ name: String, _ content: [UInt8], kind: Character = "0", link: String = "") {
         header(name, kind: kind, size: octal(content.count, 11), link: link)
         pad(content)
     }
 
-    mutating func folder(_ name: String) { header(name, kind: "5", size: octal(0, 11)) }
+    package mutating func folder(_ name: String) { header(name, kind: "5", size: octal(0, 11)) }
 
-    mutating func link(_ name: String, to target: String) { header(name, kind: "2", size: octal(0, 11), link: target) }
+    package mutating func link(_ name: String, to target: String) {
+        header(name, kind: "2", size: octal(0, 11), link: target)
+    }
 
     /// A name of any length, as GNU tar writes it.
-    mutating func gnu(_ name: String, _ content: [UInt8]) {
+    package mutating func gnu(_ name: String, _ content: [UInt8]) {
         file("././@LongLink", Array(name.utf8) + [0], kind: "L")
         file(String(name.prefix(100)), content)
     }
 
     /// Name and size in pax records; the header has neither.
-    mutating func pax(_ name: String, _ content: [UInt8]) {
+    package mutating func pax(_ name: String, _ content: [UInt8]) {
         file("PaxHeaders/x", Self.record("path", name) + Self.record("size", "\(content.count)"), kind: "x")
         header("cut short", kind: "0", size: octal(0, 11))
         pad(content)
     }
 
     /// A size in base 256.
-    mutating func binary(_ name: String, _ content: [UInt8]) {
+    package mutating func binary(_ name: String, _ content: [UInt8]) {
         let size = [0x80, 0, 0, 0] + (0..<8).map { UInt8(truncatingIfNeeded: content.count >> (56 - 8 * $0)) }
         header(name, kind: "0", size: size)
         pad(content)
     }
 
-    mutating func end() { bytes += [UInt8](repeating: 0, count: 1024) }
+    package mutating func end() { bytes += [UInt8](repeating: 0, count: 1024) }
 
-    static func record(_ key: String, _ value: String) -> [UInt8] {
+    private static func record(_ key: String, _ value: String) -> [UInt8] {
         let rest = " \(key)=\(value)\n"
         var length = rest.utf8.count + 1
         while "\(length)".utf8.count + rest.utf8.count != length { length += 1 }
