@@ -10,21 +10,22 @@ import Testing
 @Suite("Layers that are missing at a node, and compressed loads")
 @NodeLoop
 struct GuardLayersTests {
-    static func digest(_ digit: Character) -> LayerDigest? {
-        LayerDigest("sha256:" + String(repeating: digit, count: 64))
-    }
+    /// A digest of one digit repeated.
+    nonisolated static func text(_ digit: Character) -> String { "sha256:" + String(repeating: digit, count: 64) }
+
+    static func digest(_ digit: Character) -> LayerDigest? { LayerDigest(text(digit)) }
 
     /// An engine with these images, by id, and their layers.
     static func serve(_ images: [Character: [Character]], _ engine: FakeEngine) {
         engine.answer = { call in
             if call.head.routePath == "/images/json" {
-                return .json(.array(images.keys.sorted().map { ["Id": .string("\(digest($0)?.description ?? "")")] }))
+                return .json(.array(images.keys.sorted().map { ["Id": .string(text($0))] }))
             }
             let id = call.head.routePath.split(separator: "/")[1]
-            guard let layers = images.first(where: { digest($0.key)?.description == id })?.value else {
+            guard let layers = images.first(where: { text($0.key) == id })?.value else {
                 return .json(["message": "No such image"], status: 404)
             }
-            return .json(["RootFS": ["Layers": .array(layers.map { .string("\(digest($0)?.description ?? "")") })]])
+            return .json(["RootFS": ["Layers": .array(layers.map { .string(text($0)) })]])
         }
     }
 
@@ -65,8 +66,8 @@ struct GuardLayersTests {
         "are not told to a question that is not exactly what it should be",
         arguments: [
             "", "{}", "[]", #"{"ChainIDs":[]}"#, #"{"ChainIDs":"sha256:1"}"#, #"{"ChainIDs":["sha256:1"]}"#,
-            #"{"ChainIDs":[1]}"#, #"{"ChainIDs":["\#(digest("1")?.description ?? "")"],"More":1}"#,
-            #"{"ChainIDs":[\#([String](repeating: "\"\(digest("1")?.description ?? "")\"", count: 129).joined(separator: ","))]}"#,
+            #"{"ChainIDs":[1]}"#, #"{"ChainIDs":["\#(text("1"))"],"More":1}"#,
+            #"{"ChainIDs":[\#([String](repeating: "\"\(text("1"))\"", count: 129).joined(separator: ","))]}"#,
         ])
     func malformed(body: String) async throws {
         try await withGuard { rig, engine in
@@ -91,7 +92,7 @@ struct GuardLayersTests {
 
     // MARK: Compressed loads
 
-    private static func compressed(_ bytes: ByteBuffer) throws -> ByteBuffer {
+    static func compressed(_ bytes: ByteBuffer) throws -> ByteBuffer {
         let compressor = try ZstdCompressor()
         var out = try compressor.compress(bytes)
         out.writeImmutableBuffer(try compressor.finish())
@@ -99,7 +100,7 @@ struct GuardLayersTests {
     }
 
     /// Sends a compressed load in chunks of this size.
-    private static func load(_ client: GuardClient, _ body: ByteBuffer, chunk: Int) async throws {
+    static func load(_ client: GuardClient, _ body: ByteBuffer, chunk: Int) async throws {
         client.send(
             "POST /v1.41/images/load?quiet=1 HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\n"
                 + "Content-Encoding: zstd\r\nTransfer-Encoding: chunked\r\n\r\n")
