@@ -53,6 +53,9 @@ final class GuardStream: ChannelSide {
     var hasContinued = false
     var isInputClosed = false
     private var hasFinishedOutput = false
+    private var isAdvancing = false
+    /// Whether something has happened since the last step began.
+    private var isOverdue = false
 
     init(
         desk: Guard, caller: Result<CallScope, DockerFailure>, awaited: WorkloadID? = nil, stream: any Channel
@@ -91,11 +94,19 @@ final class GuardStream: ChannelSide {
     // MARK: - The client's bytes
 
     func advance() {
-        do throws(HTTPError) {
-            while try step() {}
-        } catch {
-            giveUp(DockerFailure(error))
+        // A write tells within itself that there is room again: a step in the middle of another would find old state.
+        isOverdue = true
+        guard !isAdvancing else { return }
+        isAdvancing = true
+        while isOverdue {
+            isOverdue = false
+            do throws(HTTPError) {
+                while try step() {}
+            } catch {
+                giveUp(DockerFailure(error))
+            }
         }
+        isAdvancing = false
         if wantsBytes { stream.read() }
     }
 
@@ -187,6 +198,8 @@ final class GuardStream: ChannelSide {
                 return true
             }
             exchange?.send(part.raw)
+            // What it met may have ended the exchange.
+            guard case .exchanging = phase else { return true }
         }
         phase = .exchanging(reader, left: left, nil)
         // A client that hangs up has given up, as the engine shall know; unless it has asked more before.
@@ -215,13 +228,14 @@ final class GuardStream: ChannelSide {
                     return true
                 }
                 exchange?.send(ChunkedEncoding.chunk(piece))
+                guard case .exchanging = phase else { return true }
             } else if reader.isComplete {
                 guard decompressor.isComplete else {
                     giveUp(DockerFailure(status: 400, message: "lighter: the zstd stream ends in the middle"))
                     return true
                 }
-                exchange?.send(ChunkedEncoding.end)
                 phase = .exchanging(reader, left: left, nil)
+                exchange?.send(ChunkedEncoding.end)
                 return true
             } else if let part = try reader.next(&inbound) {
                 if let payload = part.payload { decompressor.add(payload) }
