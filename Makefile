@@ -23,7 +23,7 @@ help:
 
 # One product after the other: two builds at once would only fight for the package's lock.
 build:
-	@scripts/need swift sqlite
+	@scripts/need swift sqlite zstd
 	@for product in $(PRODUCTS); do echo "building $$product"; $(RELEASE) --product $$product || exit 1; done
 
 demo:
@@ -33,7 +33,7 @@ test:
 	@scripts/test
 
 bench:
-	@scripts/need swift sqlite
+	@scripts/need swift sqlite zstd
 	@Benchmarks/run
 
 lint:

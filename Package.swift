@@ -66,6 +66,8 @@ let package = Package(
         // Docker.
         room("DockerAPI", ["Fleet", nioCore]),
         room("Engine", ["Fleet", "DockerAPI", nioCore, nioPosix, logging]),
+        .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
+        room("Images", ["CZstd", crypto, nioCore]),
         // A node's side of the control plane.
         room("Session", ["Fleet", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),
         // The node daemon.
@@ -73,13 +75,14 @@ let package = Package(
         room(
             "FrontDoor",
             [
-                "Fleet", "Placement", "DockerAPI", "Engine", "Link", "Wire", "Session", "CSQLite", nioCore, nioPosix,
-                logging, protobuf,
+                "Fleet", "Placement", "DockerAPI", "Engine", "Images", "Link", "Wire", "Session", "CSQLite", nioCore,
+                nioPosix, logging, protobuf,
             ]),
         room(
             "Agent",
             [
-                "Fleet", "DockerAPI", "Engine", "Link", "Trust", "Wire", "Session", nioCore, nioPosix, logging,
+                "Fleet", "DockerAPI", "Engine", "Images", "Link", "Trust", "Wire", "Session", nioCore, nioPosix,
+                logging,
             ]),
         // The control plane.
         room("Authority", ["Fleet", "Trust", crypto, x509, asn1]),
@@ -116,14 +119,15 @@ let package = Package(
         tests(of: "Authority", ["Trust", crypto, x509, nioCore, nioEmbedded, nioSSL]),
         tests(of: "Link", ["Trust", "Authority", nioCore, nioPosix, nioEmbedded, nioSSL, logging]),
         tests(of: "DockerAPI", [nioCore]),
+        tests(of: "Images", [nioCore]),
         tests(of: "Engine", ["DockerAPI", nioCore, nioPosix, logging]),
         tests(of: "Session", ["Link", "Trust", "Wire", "Authority", nioCore, nioPosix, nioEmbedded, logging]),
         tests(
             of: "FrontDoor",
             [
-                "DockerAPI", "Engine", "Link", "Placement", "Session", nioCore, nioPosix, logging,
+                "DockerAPI", "Engine", "Images", "Link", "Placement", "Session", nioCore, nioPosix, logging,
             ]),
-        tests(of: "Agent", ["DockerAPI", "Engine", "Trust", "Wire", nioCore, nioPosix, logging]),
+        tests(of: "Agent", ["DockerAPI", "Engine", "Images", "Trust", "Wire", nioCore, nioPosix, logging]),
         tests(of: "Ledger"),
         tests(
             of: "Gateway",

@@ -61,6 +61,7 @@ package enum DockerPath {
         case ("POST", "commit"): .commit
         case ("POST", "session"): .session
         case ("POST", "grpc"): .grpc
+        case ("POST", "lighter/layers"): .missingLayers
         default: .other
         }
     }

@@ -57,5 +57,7 @@ package enum DockerRoute: Sendable, Hashable {
     case plugins
     /// Anything under `/swarm`, `/nodes`, `/services`, `/tasks`, `/secrets`, `/configs`.
     case swarm
+    /// `POST /lighter/layers`, which no engine knows: a node asks another's guard which layers of an image are missing there.
+    case missingLayers
     case other
 }

@@ -1,6 +1,7 @@
 internal import DockerAPI
 internal import Engine
 internal import Fleet
+internal import Images
 internal import Logging
 internal import NIOCore
 internal import Session
@@ -46,72 +47,6 @@ extension FrontDoor {
         }
     }
 
-    func ship(_ image: LocalImage, to target: NodeID) -> Shipment {
-        shipments.shipment(of: image, to: target) { shipment in
-            start {
-                do {
-                    try await self.carry(shipment)
-                    self.shipments.ended(shipment)
-                    shipment.end(.success(()))
-                } catch {
-                    self.shipments.ended(shipment)
-                    shipment.end(.failure(error))
-                }
-            }
-        }
-    }
-
-    private func carry(_ shipment: Shipment) async throws {
-        let image = shipment.image
-        if await hasImage(image.id, at: shipment.target) { return }
-        for digest in image.repositoryDigests where await pull(digest, of: image, at: shipment.target) { return }
-        guard let engineClient else { return }
-        let source = try await engineClient.stream("GET", "/images/\(image.id)/get")
-        guard source.status == 200 else {
-            throw FrontDoorError(.unreachable, "this device's engine does not give out \(image.id)")
-        }
-        let target = DockerClient(dialer: nodeDialer(shipment.target, purpose: "image"), maximumIdle: 0)
-        let body = RequestBody.producing { write in
-            for try await chunk in source.body {
-                try await write(chunk)
-                await shipment.advance(by: chunk.readableBytes)
-            }
-        }
-        let headers = [("Content-Type", "application/x-tar")]
-        let answer = try await target.stream("POST", "/images/load?quiet=1", headers: headers, body: body).collect()
-        let said = String(buffer: answer.body)
-        guard answer.status == 200, !said.contains("\"errorDetail\"") else {
-            throw FrontDoorError(.unreachable, "node \(shipment.target) did not take the image: \(said)")
-        }
-        guard await hasImage(image.id, at: shipment.target) else {
-            throw FrontDoorError(.unreachable, "node \(shipment.target) does not have \(image.id) after it was sent")
-        }
-        logger.info(
-            "image shipped",
-            metadata: ["image": "\(image.id)", "node": "\(shipment.target)", "bytes": "\(shipment.sent)"])
-    }
-
-    func nodeDialer(_ node: NodeID, purpose: String) -> NodeDialer {
-        NodeDialer(control: control, node: node, purpose: purpose, ticket: nil)
-    }
-
-    private func hasImage(_ id: String, at node: NodeID) async -> Bool {
-        let client = DockerClient(dialer: nodeDialer(node, purpose: "image"), maximumIdle: 0)
-        return (try? await client.request("GET", "/images/\(id)/json"))?.status == 200
-    }
-
-    /// Lets the target pull by digest; false where its registry cannot be reached, or gave another image.
-    private func pull(_ digest: String, of image: LocalImage, at node: NodeID) async -> Bool {
-        var query = Query()
-        query.set("fromImage", digest)
-        let client = DockerClient(dialer: nodeDialer(node, purpose: "pull"), maximumIdle: 0)
-        guard let answer = try? await client.request("POST", query.target("/images/create")), answer.status == 200
-        else {
-            return false
-        }
-        return await hasImage(image.id, at: node)
-    }
-
     // MARK: The client's own pull
 
     func planImageCreate(_ head: RequestHead, _ query: Query) -> Plan {
@@ -153,16 +88,13 @@ extension FrontDoor {
     {
         let tag = lease.reference?.pullParameters.tag ?? "latest"
         let name = lease.reference?.familiarName ?? lease.image
-        let id = String(shipment.image.id.dropFirst("sha256:".count).prefix(12))
         client.begin(greeting.chunked())
         do {
             try await client.write(Self.progress("Pulling from \(name)", id: tag))
-            let total = shipment.image.size.bytes
-            for await sent in shipment.progress() {
-                try await client.write(Self.progress("Downloading", id: id, current: min(sent, total), total: total))
-            }
+            var shown: [LayerDigest: Shipment.Layer] = [:]
+            for await _ in shipment.changes() { try await show(shipment, &shown, client) }
             try await shipment.wait()
-            try await client.write(Self.progress("Pull complete", id: id))
+            try await show(shipment, &shown, client)
             try await client.write(Self.progress("Digest: \(shipment.image.id)"))
             try await client.write(Self.progress("Status: Downloaded newer image for \(name):\(tag)"))
             leases.pullEnded(lease.workload, at: now(), succeeded: true)
@@ -172,6 +104,26 @@ extension FrontDoor {
         }
         client.end()
         return .streamed
+    }
+
+    /// One line for each layer of which there is news.
+    private func show(
+        _ shipment: Shipment, _ shown: inout [LayerDigest: Shipment.Layer], _ client: ClientWriter
+    ) async throws {
+        for layer in shipment.image.diffIDs {
+            guard let state = shipment.layers[layer], shown[layer] != state else { continue }
+            shown[layer] = state
+            try await client.write(Self.progress(state, id: layer.short))
+        }
+    }
+
+    private static func progress(_ layer: Shipment.Layer, id: String) -> ByteBuffer {
+        switch layer {
+        case .waiting: progress("Pulling fs layer", id: id)
+        case .present: progress("Already exists", id: id)
+        case .moving(let sent, let size): progress("Downloading", id: id, current: sent, total: size)
+        case .arrived: progress("Pull complete", id: id)
+        }
     }
 
     private static func progress(_ status: String, id: String? = nil) -> ByteBuffer {

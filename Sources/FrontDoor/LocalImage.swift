@@ -1,5 +1,6 @@
 internal import DockerAPI
 internal import Fleet
+internal import Images
 
 /// An image that this device's engine has.
 struct LocalImage: Sendable, Hashable {
@@ -8,6 +9,8 @@ struct LocalImage: Sendable, Hashable {
     var size: ByteCount
     /// `repository@sha256:…` for images that came from a registry.
     var repositoryDigests: [String]
+    /// Digests of its layers' contents, bottom first; empty where the engine does not say.
+    var diffIDs: [LayerDigest]
 
     /// Reads `GET /images/NAME/json`.
     init?(_ json: JSON) {
@@ -15,5 +18,8 @@ struct LocalImage: Sendable, Hashable {
         self.id = id
         size = ByteCount(json["Size"]?.intValue ?? 0)
         repositoryDigests = json["RepoDigests"]?.arrayValue?.compactMap(\.stringValue) ?? []
+        let layers = json["RootFS"]?["Layers"]?.arrayValue ?? []
+        let known = layers.compactMap { $0.stringValue.flatMap { LayerDigest($0) } }
+        diffIDs = known.count == layers.count ? known : []
     }
 }

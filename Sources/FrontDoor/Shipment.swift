@@ -1,40 +1,81 @@
 internal import Engine
 internal import Fleet
+internal import Images
 internal import NIOCore
 
 /// One image on its way to one node; everybody who waits for it shares it.
 @NodeLoop
 final class Shipment {
+    enum Layer: Sendable, Hashable {
+        case waiting
+        /// The node has it.
+        case present
+        case moving(sent: Int64, size: Int64)
+        case arrived
+    }
+
     let image: LocalImage
+    let chainIDs: [LayerDigest]
     let target: NodeID
+    /// Bytes of the archive that left this device.
     private(set) var sent: Int64 = 0
+    /// By diff id.
+    private(set) var layers: [LayerDigest: Layer]
     private(set) var result: Result<Void, any Error>?
-    private var watchers: [Int: AsyncStream<Int64>.Continuation] = [:]
+    /// Shipments to the same node that began before this one and bring a layer of it.
+    fileprivate var ahead: [Shipment] = []
+    private var watchers: [Int: AsyncStream<Void>.Continuation] = [:]
     private var next = 0
 
     init(image: LocalImage, target: NodeID) {
         self.image = image
         self.target = target
+        chainIDs = LayerDigest.chain(of: image.diffIDs)
+        layers = Dictionary(image.diffIDs.map { ($0, .waiting) }) { first, _ in first }
     }
 
-    func advance(by bytes: Int) {
+    /// Returns when what others bring is there, so that no layer travels twice.
+    func waitForSharedLayers() async {
+        for other in ahead { try? await other.wait() }
+        ahead = []
+    }
+
+    /// An archive with the layers whose chain ids are missing is about to leave.
+    func begin(missing: Set<LayerDigest>) {
+        for layer in image.diffIDs { layers[layer] = .present }
+        for (layer, chain) in zip(image.diffIDs, chainIDs) where missing.contains(chain) { layers[layer] = .waiting }
+        tell()
+    }
+
+    func advance(by bytes: Int, moving: SparseArchive.Moving?, arrived: Set<LayerDigest>) {
         sent += Int64(bytes)
-        for watcher in watchers.values { watcher.yield(sent) }
+        for layer in arrived { layers[layer] = .arrived }
+        if let moving { layers[moving.layer] = .moving(sent: moving.sent, size: moving.size) }
+        tell()
     }
 
     func end(_ result: Result<Void, any Error>) {
         self.result = result
+        // However the image got there, it is whole.
+        if case .success = result {
+            for layer in image.diffIDs where layers[layer] != .present { layers[layer] = .arrived }
+        }
         for watcher in watchers.values { watcher.finish() }
         watchers = [:]
     }
 
-    /// Bytes sent so far, whenever that changes; ends when the shipment does.
-    func progress() -> AsyncStream<Int64> {
-        let (stream, continuation) = AsyncStream<Int64>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    private func tell() {
+        for watcher in watchers.values { watcher.yield() }
+    }
+
+    /// Yields whenever there is news; ends when the shipment does.
+    func changes() -> AsyncStream<Void> {
+        let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         guard result == nil else {
             continuation.finish()
             return stream
         }
+        continuation.yield()
         watchers[next] = continuation
         next += 1
         return stream
@@ -42,7 +83,7 @@ final class Shipment {
 
     /// Waits for the end.
     func wait() async throws {
-        for await _ in progress() {}
+        for await _ in changes() {}
         try result?.get()
     }
 }
@@ -56,6 +97,8 @@ final class Shipments {
     }
 
     private var underway: [Key: Shipment] = [:]
+    /// Nodes whose engines refused an archive without the layers that they have, and took the whole.
+    var takesWholeOnly: Set<NodeID> = []
 
     nonisolated init() {}
 
@@ -64,6 +107,8 @@ final class Shipments {
         let key = Key(image: image.id, target: target)
         if let known = underway[key] { return known }
         let made = Shipment(image: image, target: target)
+        let layers = Set(made.chainIDs)
+        made.ahead = underway.values.filter { $0.target == target && !layers.isDisjoint(with: $0.chainIDs) }
         underway[key] = made
         begin(made)
         return made

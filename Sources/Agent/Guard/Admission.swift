@@ -8,6 +8,8 @@ package enum Admission: Sendable, Hashable {
     /// A list or an event stream, with the caller's own label filters in the query.
     case ownList(path: String, Query)
     case imageLoad(Query)
+    /// Which layers of an image are missing here; the guard answers it itself.
+    case missingLayers
     case create(name: String?, Query)
     /// One container of the ticket's workload; `ref` is as the caller wrote it.
     case container(ref: String, action: ContainerAction, Query)
@@ -50,6 +52,7 @@ package enum Admission: Sendable, Hashable {
         case .containerList: return .ownList(path: "/containers/json", try own(query, scope))
         case .events: return .ownList(path: "/events", try own(query, scope))
         case .imageLoad: return .imageLoad(query)
+        case .missingLayers: return .missingLayers
         case .imageCreate:
             guard query.first("fromSrc") == nil else {
                 throw refusal(node, "POST /images/create?fromSrc", "images are pulled or shipped, not imported")

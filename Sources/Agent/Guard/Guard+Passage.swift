@@ -1,25 +1,52 @@
 import DockerAPI
 import Engine
 import Fleet
+import Images
 import NIOCore
 import Trust
 
 /// From what is admitted to what the engine gets.
 extension Guard {
+    /// What becomes of an admitted request.
+    enum Verdict {
+        case passage(Passage)
+        /// The guard's own.
+        case answer(JSON)
+    }
+
     /// - Throws: what the caller is answered; nothing is held then.
-    func passage(_ admitted: Admitted, head: RequestHead, body: ByteBuffer) async throws(DockerFailure) -> Passage {
+    func verdict(_ admitted: Admitted, head: RequestHead, body: ByteBuffer) async throws(DockerFailure) -> Verdict {
         switch admitted.admission {
         case .node(let path, let query), .ownList(let path, let query):
-            return Passage(head: try Passage.head(head, version: admitted.apiVersion, path: path, query: query))
+            .passage(
+                Passage(head: try Passage.head(head, version: admitted.apiVersion, path: path, query: query)))
         case .imageLoad(let query):
-            return try imageLoad(head, admitted, query)
+            .passage(try imageLoad(head, admitted, query))
+        case .missingLayers:
+            .answer(try await missingLayers(body))
         case .create(let name, let query):
-            return try await create(head, admitted, name, query, body)
+            .passage(try await create(head, admitted, name, query, body))
         case .container(let ref, let action, let query):
-            return try await container(head, admitted, ref, action, query, body)
+            .passage(try await container(head, admitted, ref, action, query, body))
         case .exec(let id, let action, let query):
-            return try await exec(head, admitted, id, action, query, body)
+            .passage(try await exec(head, admitted, id, action, query, body))
         }
+    }
+
+    /// `{"ChainIDs": […]}` is answered with `{"Missing": […]}`, in the same order, and how a load may be compressed.
+    private func missingLayers(_ body: ByteBuffer) async throws(DockerFailure) -> JSON {
+        let asked = try parsed(body)
+        let chainIDs = asked["ChainIDs"]?.arrayValue?.map { $0.stringValue.flatMap { LayerDigest($0) } } ?? []
+        let known = chainIDs.compactMap(\.self)
+        guard asked.objectValue?.members.count == 1, (1...LayerBook.askLimit).contains(chainIDs.count),
+            known.count == chainIDs.count
+        else {
+            throw DockerFailure(
+                status: 400,
+                message: "lighter: the body must be ChainIDs, 1 to \(LayerBook.askLimit) digests, and nothing else")
+        }
+        let missing = try await layers.missing(of: known)
+        return ["Missing": .array(known.filter(missing.contains).map { .string("\($0)") }), "Encodings": ["zstd"]]
     }
 
     private func imageLoad(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
@@ -33,10 +60,20 @@ extension Guard {
         } else {
             try checkHeadroom()
         }
-        return Passage(
-            head: try Passage.head(
-                head, version: admitted.apiVersion, path: "/images/load", query: query, keepsBody: true),
-            body: .streamed(limit: bound.bytes))
+        let passed = try Passage.head(
+            head, version: admitted.apiVersion, path: "/images/load", query: query, keepsBody: true)
+        guard head.headers.all("Content-Encoding") == ["zstd"] else {
+            return Passage(head: passed, body: .streamed(limit: bound.bytes))
+        }
+        // Not every engine knows zstd, and none knows how much it may make of it.
+        do {
+            let plain = try ["Content-Encoding", "Content-Length", "Trailer"].reduce(passed) { try $0.removing($1) }
+            return Passage(
+                head: try plain.withHeader("Transfer-Encoding", "chunked"),
+                body: .decompressed(try ZstdDecompressor(), limit: bound.bytes))
+        } catch {
+            throw DockerFailure(status: 500, message: "lighter: \(error)")
+        }
     }
 
     // MARK: - Containers

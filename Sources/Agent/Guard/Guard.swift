@@ -37,6 +37,7 @@ package final class Guard {
     package var verifier: TicketVerifier
     let dialer: any DockerDialer
     let inventory: Inventory
+    let layers: LayerBook
     let logger: Logger
     private let free: @Sendable () -> Headroom.Free
     private let now: @Sendable () -> Double
@@ -58,6 +59,7 @@ package final class Guard {
         self.verifier = verifier
         self.dialer = dialer
         self.inventory = inventory
+        layers = LayerBook(client: inventory.client)
         self.logger = logger
         self.free = free
         self.now = now
@@ -194,7 +196,7 @@ package final class Guard {
 
         var readsBody: Bool {
             switch admission {
-            case .create, .exec: true
+            case .create, .exec, .missingLayers: true
             case .container(_, let action, _): action.hasCheckedBody
             default: false
             }

@@ -1,6 +1,7 @@
 import DockerAPI
 import Engine
 import Fleet
+import Images
 import Logging
 import NIOCore
 
@@ -56,15 +57,25 @@ extension GuardStream: EngineExchangeOwner {
         // by then lets go of the passage at once.
         Task { @NodeLoop in
             do throws(DockerFailure) {
-                let passage = try await desk.passage(admission, head: head, body: body)
-                guard case .deciding = phase else {
-                    passage.ended?()
-                    return
+                switch try await desk.verdict(admission, head: head, body: body) {
+                case .passage(let passage):
+                    guard case .deciding = phase else {
+                        passage.ended?()
+                        return
+                    }
+                    start(passage, head)
+                case .answer(let json):
+                    guard case .deciding = phase else { return }
+                    let bytes = DockerResponseBytes.json(
+                        json, version: admission.apiVersion, closing: !head.keepAlive, method: head.method)
+                    stream.writeAndFlush(bytes, promise: nil)
+                    finished(reusable: true)
                 }
-                start(passage, head)
             } catch {
                 guard case .deciding = phase else { return }
-                if admission.streamsBody { phase = .exchanging(BodyReader(head.framing, decoding: false), left: 0) }
+                if admission.streamsBody {
+                    phase = .exchanging(BodyReader(head.framing, decoding: false), left: 0, nil)
+                }
                 refuse(error, closing: false)
                 advance()
             }
@@ -74,11 +85,18 @@ extension GuardStream: EngineExchangeOwner {
     private func start(_ passage: Passage, _ head: RequestHead) {
         var reader = BodyReader(BodyFraming.none)
         var limit: Int64 = 0
-        if case .streamed(let bound) = passage.body {
+        var decompressor: ZstdDecompressor?
+        switch passage.body {
+        case .none, .bytes: break
+        case .streamed(let bound):
             reader = BodyReader(head.framing, decoding: false)
             limit = bound
+        case .decompressed(let made, let bound):
+            reader = BodyReader(head.framing)
+            limit = bound
+            decompressor = made
         }
-        phase = .exchanging(reader, left: limit)
+        phase = .exchanging(reader, left: limit, decompressor)
         let exchange = EngineExchange(passage, method: head.method, client: stream, owner: self)
         self.exchange = exchange
         exchange.dial(desk.dialer, on: stream.eventLoop)

@@ -1,6 +1,7 @@
 import DockerAPI
 import Engine
 import Fleet
+import Images
 import NIOCore
 
 /// One stream of a peer: reads its requests one by one, has each decided, and splices what is admitted to the engine.
@@ -19,7 +20,7 @@ final class GuardStream: ChannelSide {
         /// The guard is making up its mind, or the engine is being dialled.
         case deciding
         /// A body is on its way to the engine, or is complete.
-        case exchanging(BodyReader, left: Int64)
+        case exchanging(BodyReader, left: Int64, ZstdDecompressor?)
         case raw
         /// A refused request's body is thrown away, so that the next request can be found.
         case draining(BodyReader, left: Int)
@@ -52,6 +53,9 @@ final class GuardStream: ChannelSide {
     var hasContinued = false
     var isInputClosed = false
     private var hasFinishedOutput = false
+    private var isAdvancing = false
+    /// Whether something has happened since the last step began.
+    private var isOverdue = false
 
     init(
         desk: Guard, caller: Result<CallScope, DockerFailure>, awaited: WorkloadID? = nil, stream: any Channel
@@ -90,11 +94,19 @@ final class GuardStream: ChannelSide {
     // MARK: - The client's bytes
 
     func advance() {
-        do throws(HTTPError) {
-            while try step() {}
-        } catch {
-            giveUp(DockerFailure(error))
+        // A write tells within itself that there is room again: a step in the middle of another would find old state.
+        isOverdue = true
+        guard !isAdvancing else { return }
+        isAdvancing = true
+        while isOverdue {
+            isOverdue = false
+            do throws(HTTPError) {
+                while try step() {}
+            } catch {
+                giveUp(DockerFailure(error))
+            }
         }
+        isAdvancing = false
         if wantsBytes { stream.read() }
     }
 
@@ -105,7 +117,7 @@ final class GuardStream: ChannelSide {
         case .deciding: false
         case .awaitingTicket: inbound.readableBytes < Self.earlyLimit
         // Beyond the body, reading on is how a client that hangs up is noticed.
-        case .exchanging(let reader, _):
+        case .exchanging(let reader, _, _):
             reader.isComplete ? inbound.readableBytes < Self.earlyLimit : exchange?.isWritable ?? false
         case .raw: exchange?.isWritable ?? false
         case .closed: false
@@ -122,7 +134,8 @@ final class GuardStream: ChannelSide {
             // Who hangs up has thought better of it.
             if isInputClosed { hangUp() }
             return false
-        case .exchanging(let reader, let left): return try forward(reader, left)
+        case .exchanging(let reader, let left, let decompressor?): return try unpack(reader, left, decompressor)
+        case .exchanging(let reader, let left, nil): return try forward(reader, left)
         case .raw:
             if inbound.readableBytes > 0, exchange?.isWritable == true {
                 exchange?.send(inbound)
@@ -185,10 +198,53 @@ final class GuardStream: ChannelSide {
                 return true
             }
             exchange?.send(part.raw)
+            // What it met may have ended the exchange.
+            guard case .exchanging = phase else { return true }
         }
-        phase = .exchanging(reader, left: left)
+        phase = .exchanging(reader, left: left, nil)
         // A client that hangs up has given up, as the engine shall know; unless it has asked more before.
         if isInputClosed, inbound.readableBytes == 0 { exchange?.closeOutput() }
+        return false
+    }
+
+    /// Forwards what a compressed body holds, only as far as the engine takes it.
+    private func unpack(
+        _ reader: BodyReader, _ left: Int64, _ decompressor: ZstdDecompressor
+    ) throws(HTTPError) -> Bool {
+        var reader = reader
+        var left = left
+        while exchange?.isWritable == true {
+            let piece: ByteBuffer?
+            do throws(ImageError) {
+                piece = try decompressor.next()
+            } catch {
+                giveUp(DockerFailure(status: 400, message: "lighter: \(error)"))
+                return true
+            }
+            if let piece {
+                left -= Int64(piece.readableBytes)
+                guard left >= 0 else {
+                    giveUp(DockerFailure(status: 413, message: "lighter: the upload is longer than this node admits"))
+                    return true
+                }
+                exchange?.send(ChunkedEncoding.chunk(piece))
+                guard case .exchanging = phase else { return true }
+            } else if reader.isComplete {
+                guard decompressor.isComplete else {
+                    giveUp(DockerFailure(status: 400, message: "lighter: the zstd stream ends in the middle"))
+                    return true
+                }
+                phase = .exchanging(reader, left: left, nil)
+                exchange?.send(ChunkedEncoding.end)
+                return true
+            } else if let part = try reader.next(&inbound) {
+                if let payload = part.payload { decompressor.add(payload) }
+            } else {
+                break
+            }
+        }
+        phase = .exchanging(reader, left: left, decompressor)
+        if isInputClosed, !reader.isComplete, inbound.readableBytes == 0 { exchange?.closeOutput() }
         return false
     }
 
@@ -247,7 +303,7 @@ final class GuardStream: ChannelSide {
             switch phase {
             case .head: request.map { BodyReader($0.framing, decoding: false) }
             case .collecting(let reader, _, _, _): reader
-            case .exchanging(let reader, _): reader
+            case .exchanging(let reader, _, _): reader
             default: nil
             }
         return reader?.isComplete == false ? reader : nil

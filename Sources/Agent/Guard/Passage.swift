@@ -1,6 +1,7 @@
 import DockerAPI
 import Engine
 import Fleet
+import Images
 import NIOCore
 
 /// What goes to the engine for an admitted request, and what may come of it.
@@ -11,6 +12,8 @@ struct Passage {
         case bytes(ByteBuffer)
         /// The caller's own bytes, at most so many.
         case streamed(limit: Int64)
+        /// The caller's bytes decompressed, at most so many of them; sent chunked.
+        case decompressed(ZstdDecompressor, limit: Int64)
     }
 
     var head: RequestHead

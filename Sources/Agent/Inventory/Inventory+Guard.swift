@@ -36,7 +36,7 @@ extension Inventory {
 
     func container(ofExec exec: String) async throws(DockerFailure) -> ContainerRecord? {
         if let id = index.container(ofExec: exec), let record = index[id] { return record }
-        guard let json = try await ask("/exec/\(exec)/json"), let id = json["ContainerID"]?.stringValue else {
+        guard let json = try await client.ask("/exec/\(exec)/json"), let id = json["ContainerID"]?.stringValue else {
             return nil
         }
         guard let record = try await lookUp(id) else { return nil }
@@ -54,24 +54,10 @@ extension Inventory {
 
     private func lookUp(_ reference: String) async throws(DockerFailure) -> ContainerRecord? {
         guard Admission.isReference(reference) else { return nil }
-        guard let json = try await ask("/containers/\(reference)/json") else { return nil }
+        guard let json = try await client.ask("/containers/\(reference)/json") else { return nil }
         if let id = json["Id"]?.stringValue, let known = index[id] { return known }
         guard let record = EngineReading.record(inspect: json) else { return nil }
         learn(record)
         return record
-    }
-
-    /// The engine's JSON; nil when it knows no such thing.
-    private func ask(_ target: String) async throws(DockerFailure) -> JSON? {
-        do throws(EngineError) {
-            let answer = try await client.request("GET", target, limit: 4 << 20, timeout: .seconds(30))
-            if answer.status == 404 || answer.status == 400 { return nil }
-            return try answer.checked().json()
-        } catch {
-            var failure = error.failure
-            // 503 is for a node without room.
-            if failure.status == 503 { failure.status = 502 }
-            throw failure
-        }
     }
 }

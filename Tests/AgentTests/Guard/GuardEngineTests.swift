@@ -1,11 +1,13 @@
 import DockerAPI
 import Engine
 import Fleet
+import LighterTesting
 import Logging
 import NIOCore
 import Testing
 
 @testable import Agent
+@testable import Images
 
 #if canImport(Glibc)
     import Glibc
@@ -52,6 +54,43 @@ struct GuardEngineTests {
         #expect(listed.contains { $0["Id"]?.stringValue == id })
         #expect(listed.allSatisfy { $0["Labels"]?["io.lighter.origin"] == "edge1" })
         #expect(try await client.call("DELETE", "/v1.41/containers/\(name)?force=1")?.status == 204)
+        await rig.stop()
+    }
+
+    @Test("an archive without the layers that it says are there is a whole image to the engine, compressed or not")
+    func sparseLoad() async throws {
+        let rig = try await GuardRig(engine: try #require(engineSocket))
+        let client = try await rig.connect()
+        let shown = try #require(try await client.call("GET", "/images/busybox/json")?.json?["RootFS"]?["Layers"])
+        let base = (shown.arrayValue ?? []).compactMap { $0.stringValue.flatMap { LayerDigest($0) } }
+        var layer = TarWriter()
+        layer.file("of-this-test", Array(rig.workload.hex.utf8))
+        layer.end()
+        let top = LayerDigest(of: layer.bytes)
+        let chain = LayerDigest.chain(of: base + [top])
+        #expect(try await GuardLayersTests.ask(client, chain)?.json?["Missing"] == [.string("\(chain[base.count])")])
+
+        let layers = JSON.array((base + [top]).map { .string("\($0)") })
+        let config: JSON = [
+            "architecture": "amd64", "os": "linux", "config": [:], "rootfs": ["type": "layers", "diff_ids": layers],
+        ]
+        let id = LayerDigest(of: config.bytes)
+        let paths = JSON.array((base + [top]).map { .string("\($0.hex).tar") })
+        var archive = TarWriter()
+        archive.file("\(id.hex).json", config.bytes)
+        archive.file("\(top.hex).tar", layer.bytes)
+        archive.file(
+            "manifest.json", JSON.array([["Config": .string("\(id.hex).json"), "RepoTags": [], "Layers": paths]]).bytes)
+        archive.end()
+        try await GuardLayersTests.load(
+            client, try GuardLayersTests.compressed(ByteBuffer(bytes: archive.bytes)), chunk: 1000)
+        let answer = try await client.response(method: "POST")
+        #expect(answer?.status == 200 && answer?.body.contains("errorDetail") == false, "\(answer?.body ?? "")")
+        #expect(try await client.call("GET", "/images/\(id)/json")?.json?["RootFS"]?["Layers"] == layers)
+        #expect(try await GuardLayersTests.ask(client, chain)?.json?["Missing"] == [])
+        let engine = DockerClient(dialer: rig.desk.dialer)
+        #expect(try await engine.request("DELETE", "/images/\(id)").status == 200)
+        #expect(try await GuardLayersTests.ask(client, chain)?.json?["Missing"] == [.string("\(chain[base.count])")])
         await rig.stop()
     }
 

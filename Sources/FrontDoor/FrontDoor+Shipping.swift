@@ -1,0 +1,141 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Images
+internal import Logging
+internal import NIOCore
+internal import Session
+
+/// From this device's engine to another node's: only the layers that are missing there.
+extension FrontDoor {
+    func ship(_ image: LocalImage, to target: NodeID) -> Shipment {
+        shipments.shipment(of: image, to: target) { shipment in
+            start {
+                do {
+                    try await self.carry(shipment)
+                    self.shipments.ended(shipment)
+                    shipment.end(.success(()))
+                } catch {
+                    self.shipments.ended(shipment)
+                    shipment.end(.failure(error))
+                }
+            }
+        }
+    }
+
+    private func carry(_ shipment: Shipment) async throws {
+        let image = shipment.image
+        if await hasImage(image.id, at: shipment.target) { return }
+        for digest in image.repositoryDigests where await pull(digest, of: image, at: shipment.target) { return }
+        guard engineClient != nil else { return }
+        await shipment.waitForSharedLayers()
+        try await send(shipment)
+        guard await hasImage(image.id, at: shipment.target) else {
+            throw FrontDoorError(.unreachable, "node \(shipment.target) does not have \(image.id) after it was sent")
+        }
+        logger.info(
+            "image shipped",
+            metadata: [
+                "image": "\(image.id)", "node": "\(shipment.target)", "bytes": "\(shipment.sent)",
+                "layers": "\(shipment.layers.values.count { $0 == .arrived }) of \(shipment.layers.count)",
+            ])
+    }
+
+    /// Sends the missing layers; all of them where the target says nothing of what it has, or does not take a part.
+    private func send(_ shipment: Shipment) async throws {
+        let target = shipment.target
+        let here = await layersAt(target, of: shipment)
+        let all = Set(shipment.chainIDs)
+        if let here, here.missing != all, !shipments.takesWholeOnly.contains(target) {
+            guard let refusal = try await send(shipment, missing: here.missing, here.encoding) else { return }
+            let after = await layersAt(target, of: shipment)
+            logger.notice(
+                "an image is sent whole: the node did not take a part of it",
+                metadata: ["image": "\(shipment.image.id)", "node": "\(target)", "reason": "\(refusal)"])
+            try await sendWhole(shipment, all, here.encoding)
+            // Unless an image that had its layers was removed meanwhile, it is the engine's image store that needs them all.
+            if after?.missing == here.missing { shipments.takesWholeOnly.insert(target) }
+        } else {
+            try await sendWhole(shipment, all, here?.encoding)
+        }
+    }
+
+    private func sendWhole(_ shipment: Shipment, _ layers: Set<LayerDigest>, _ encoding: String?) async throws {
+        guard let refusal = try await send(shipment, missing: layers, encoding) else { return }
+        throw FrontDoorError(.unreachable, "node \(shipment.target) did not take the image: \(refusal)")
+    }
+
+    /// - Returns: what the target's engine says against it; nil when it took the archive.
+    /// - Throws: what speaks against any other archive as well.
+    private func send(
+        _ shipment: Shipment, missing: Set<LayerDigest>, _ encoding: String?
+    ) async throws -> String? {
+        guard let engineClient else { throw FrontDoorError(.unreachable, "this device has no engine of its own") }
+        let source = try await engineClient.stream("GET", "/images/\(shipment.image.id)/get")
+        guard source.status == 200 else {
+            throw FrontDoorError(.unreachable, "this device's engine does not give out \(shipment.image.id)")
+        }
+        shipment.begin(missing: missing)
+        let body = RequestBody.producing { write in
+            var archive = SparseArchive(diffIDs: shipment.image.diffIDs, missing: missing)
+            let compressor = encoding == nil ? nil : try ZstdCompressor()
+            for try await chunk in source.body {
+                let passed = try archive.pass(chunk)
+                let sent = try compressor?.compress(passed) ?? passed
+                try await write(sent)
+                await shipment.advance(by: sent.readableBytes, moving: archive.moving, arrived: archive.arrived)
+            }
+            try archive.finish()
+            if let rest = try compressor?.finish() {
+                try await write(rest)
+                await shipment.advance(by: rest.readableBytes, moving: nil, arrived: archive.arrived)
+            }
+        }
+        let client = DockerClient(dialer: nodeDialer(shipment.target, purpose: "image"), maximumIdle: 0)
+        let headers = [("Content-Type", "application/x-tar")] + (encoding.map { [("Content-Encoding", $0)] } ?? [])
+        let answer = try await client.stream("POST", "/images/load?quiet=1", headers: headers, body: body).collect()
+        let said = String(buffer: answer.body)
+        if answer.status == 200, !said.contains("\"errorDetail\"") { return nil }
+        guard answer.headers.first("X-Lighter-Refused") == nil else {
+            throw FrontDoorError(.unreachable, "node \(shipment.target) did not take the image: \(said)")
+        }
+        return said
+    }
+
+    /// What a node lacks of an image, and how it wants what is sent; nil where it does not say.
+    private func layersAt(
+        _ node: NodeID, of shipment: Shipment
+    ) async -> (missing: Set<LayerDigest>, encoding: String?)? {
+        guard !shipment.chainIDs.isEmpty else { return nil }
+        let client = DockerClient(dialer: nodeDialer(node, purpose: "image"), maximumIdle: 0)
+        let question: JSON = ["ChainIDs": .array(shipment.chainIDs.map { .string("\($0)") })]
+        guard let answer = try? await client.request("POST", "/lighter/layers", body: question.buffer),
+            answer.status == 200, let json = try? JSON.parse(answer.body), let missing = json["Missing"]?.arrayValue
+        else { return nil }
+        let encodings = json["Encodings"]?.arrayValue?.compactMap(\.stringValue) ?? []
+        return (
+            Set(missing.compactMap { $0.stringValue.flatMap { LayerDigest($0) } }), encodings.first { $0 == "zstd" }
+        )
+    }
+
+    func nodeDialer(_ node: NodeID, purpose: String) -> NodeDialer {
+        NodeDialer(control: control, node: node, purpose: purpose, ticket: nil)
+    }
+
+    private func hasImage(_ id: String, at node: NodeID) async -> Bool {
+        let client = DockerClient(dialer: nodeDialer(node, purpose: "image"), maximumIdle: 0)
+        return (try? await client.request("GET", "/images/\(id)/json"))?.status == 200
+    }
+
+    /// Lets the target pull by digest; false where its registry cannot be reached, or gave another image.
+    private func pull(_ digest: String, of image: LocalImage, at node: NodeID) async -> Bool {
+        var query = Query()
+        query.set("fromImage", digest)
+        let client = DockerClient(dialer: nodeDialer(node, purpose: "pull"), maximumIdle: 0)
+        guard let answer = try? await client.request("POST", query.target("/images/create")), answer.status == 200
+        else {
+            return false
+        }
+        return await hasImage(image.id, at: node)
+    }
+}

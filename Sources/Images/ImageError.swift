@@ -1,0 +1,34 @@
+/// What can be wrong with an image's archive.
+package struct ImageError: Error, Hashable, CustomStringConvertible {
+    package enum Code: Sendable, Hashable {
+        /// Not a tar archive as engines write them, or one that was cut short.
+        case malformedArchive
+        /// A file's bytes are not what its digest says.
+        case damagedFile
+        /// Compressed data that cannot be decompressed.
+        case malformedCompression
+        /// zstd has no memory, or does not work as it should.
+        case compression
+    }
+
+    package let code: Code
+    /// What happened and what to do.
+    package let message: String
+
+    package init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    package var description: String { message }
+
+    static func malformed(_ what: String) -> ImageError {
+        ImageError(.malformedArchive, "the image's archive is damaged: \(what)")
+    }
+
+    static func damaged(_ path: String, _ found: LayerDigest) -> ImageError {
+        ImageError(
+            .damagedFile,
+            "the image is damaged on its device: \(path) has the digest \(found); remove the image and get it again")
+    }
+}

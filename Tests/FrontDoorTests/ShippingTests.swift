@@ -1,0 +1,292 @@
+import DockerAPI
+import Fleet
+import LighterTesting
+import NIOCore
+import Session
+import Synchronization
+import Testing
+
+@testable import FrontDoor
+@testable import Images
+
+/// An image that a test makes, as a device's engine has it.
+private struct TestImage {
+    let name: String
+    let layers: [[UInt8]]
+    let size: Int64
+
+    /// - Parameter contents: one word for each layer.
+    init(_ name: String, _ contents: [String], size: Int64 = 1000) {
+        self.name = name
+        self.size = size
+        layers = contents.map { Array(String(repeating: $0, count: 20_000).utf8) }
+    }
+
+    var id: String { LayerDigest(of: Array(name.utf8)).description }
+    var diffIDs: [LayerDigest] { layers.map { LayerDigest(of: $0) } }
+    var chainIDs: [LayerDigest] { LayerDigest.chain(of: diffIDs) }
+
+    var inspection: JSON {
+        [
+            "Id": .string(id), "Size": .int(size),
+            "RootFS": ["Type": "layers", "Layers": .array(diffIDs.map { .string("\($0)") })],
+        ]
+    }
+
+    /// - Parameter damaged: whether a layer is not what its name says.
+    func archive(damaged: Bool = false) -> FakeEngine.Answer {
+        var tar = TarWriter()
+        for (layer, digest) in zip(layers, diffIDs) {
+            tar.file("blobs/sha256/\(digest.hex)", damaged ? layer.reversed() : layer)
+        }
+        tar.file("manifest.json", Array("[]".utf8))
+        tar.end()
+        return .raw(
+            "HTTP/1.1 200 OK\r\nContent-Length: \(tar.bytes.count)\r\n\r\n\(String(decoding: tar.bytes, as: UTF8.self))"
+        )
+    }
+}
+
+/// Another node: its guard and its engine in one, as far as images go.
+private final class TestTarget: Sendable {
+    struct State {
+        var images: Set<String> = []
+        var chains: Set<LayerDigest> = []
+        /// What each load held: layers' diff ids.
+        var loads: [Set<LayerDigest>] = []
+        var encodings: [String?] = []
+        var bytes: [Int] = []
+    }
+
+    enum Manner { case knowing, compressing, silent, wholeOnly, forgetful }
+
+    let state = Mutex(State())
+    private let images: [TestImage]
+    private let manner: Manner
+
+    init(_ images: [TestImage], manner: Manner) {
+        self.images = images
+        self.manner = manner
+    }
+
+    func has(_ image: TestImage, layers: Int) { state.withLock { $0.chains.formUnion(image.chainIDs.prefix(layers)) } }
+
+    var script: FakeEngine.Script {
+        { [self] request in
+            switch request.line {
+            case "POST /lighter/layers": return layers(request)
+            case "POST /images/load": return load(request)
+            case "POST /containers/create":
+                let image = (try? JSON.parse(request.body))?["Image"]?.stringValue ?? ""
+                return state.withLock { $0.images.contains(image) }
+                    ? .json(["Id": .string("1".repeated(64)), "Warnings": []], status: 201)
+                    : .json(["message": .string("No such image: \(image)")], status: 404)
+            default:
+                let isThere = state.withLock { state in
+                    state.images.contains { request.line == "GET /images/\($0)/json" }
+                }
+                return isThere ? .json([:]) : .json(["message": "no"], status: 404)
+            }
+        }
+    }
+
+    private func layers(_ request: FakeEngine.Request) -> FakeEngine.Answer {
+        if manner == .silent { return .json(["message": "not admitted"], status: 403) }
+        let asked = (try? JSON.parse(request.body))?["ChainIDs"]?.arrayValue ?? []
+        let missing = state.withLock { state in
+            asked.filter { $0.stringValue.flatMap { LayerDigest($0) }.map { !state.chains.contains($0) } ?? true }
+        }
+        return .json(["Missing": .array(missing), "Encodings": manner == .compressing ? ["zstd"] : []])
+    }
+
+    private func load(_ request: FakeEngine.Request) -> FakeEngine.Answer {
+        let encoding = request.head.headers.first("Content-Encoding")
+        let refused = FakeEngine.Answer.json(["errorDetail": ["message": "no such file or directory"]])
+        guard let names = try? Self.names(request.body, encoding) else { return refused }
+        let held = Set(names.compactMap { LayerDigest("sha256:\($0.split(separator: "/").last ?? "")") })
+        return state.withLock { state in
+            state.loads.append(held)
+            state.encodings.append(encoding)
+            state.bytes.append(request.body.readableBytes)
+            if manner == .forgetful, state.loads.count == 1 { state.chains = [] }
+            var isWhole = false
+            for image in images {
+                let there = zip(image.diffIDs, image.chainIDs).allSatisfy {
+                    held.contains($0) || (manner != .wholeOnly && state.chains.contains($1))
+                }
+                // Archives do not say whose they are: it is the one whose top layer came.
+                guard there, let top = image.diffIDs.last, held.contains(top) else { continue }
+                isWhole = true
+                state.images.insert(image.id)
+                state.chains.formUnion(image.chainIDs)
+            }
+            return isWhole ? .json(["stream": "Loaded"]) : refused
+        }
+    }
+
+    private static func names(_ body: ByteBuffer, _ encoding: String?) throws -> [String] {
+        var archive = body
+        if encoding == "zstd" {
+            archive = ByteBuffer()
+            let decompressor = try ZstdDecompressor()
+            decompressor.add(body)
+            while let piece = try decompressor.next() { archive.writeImmutableBuffer(piece) }
+        }
+        var scanner = TarScanner()
+        var names: [String] = []
+        while let event = try scanner.next(&archive) {
+            if case .entry(let entry, _) = event { names.append(entry.name) }
+        }
+        return names
+    }
+}
+
+@Suite("Shipping images", .timeLimit(.minutes(1)))
+struct ShippingTests {
+    private static let base = String(repeating: "base", count: 4)
+    private static let first = TestImage("first", [base, "libs", "one"])
+    private static let second = TestImage("second", [base, "libs", "two"])
+    private static let large = TestImage("large", [base, "libs", "three"], size: 5 << 20)
+
+    /// A device with the images, and a target that has none of them yet.
+    private func with(
+        _ manner: TestTarget.Manner = .knowing, damaged: Bool = false,
+        _ body: @escaping @Sendable (Rig, TestTarget) async throws -> Void
+    ) async throws {
+        let images = [Self.first, Self.second, Self.large]
+        let target = TestTarget(images, manner: manner)
+        try await Rig.with { rig in
+            let here = FakeEngine(path: rig.enginePath) { request in
+                for image in images {
+                    if request.line == "GET /images/\(image.name)/json" { return .json(image.inspection) }
+                    if request.line == "GET /images/\(image.id)/get" { return image.archive(damaged: damaged) }
+                }
+                return request.line == "POST /containers/create"
+                    ? .json(["Id": .string("e".repeated(64)), "Warnings": []], status: 201) : .json([:], status: 404)
+            }
+            let there = FakeEngine(path: rig.folder.file("1.sock"), script: target.script)
+            try await here.start()
+            try await there.start()
+            let node = try await rig.addNode(enginePath: there.path)
+            rig.plane.govern(.remote)
+            rig.plane.answerPlacements { request, _ throws(SessionError) in
+                Placed(
+                    decision: Decision(
+                        workload: request.id, policy: .remote, target: try? NodeID("cloud1"), reason: "test"),
+                    epoch: 1, ticket: Array("ticket".utf8))
+            }
+            try await body(rig, target)
+            await node.stop()
+            await here.stop()
+            await there.stop()
+        }
+    }
+
+    private func create(_ image: TestImage, _ rig: Rig, headers: String = "") async throws -> (
+        head: String, body: String
+    ) {
+        try await rig.post("/containers/create", #"{"Image":"\#(image.name)"}"#, headers: headers)
+    }
+
+    /// A container of the image is made, at the target.
+    private func expectAway(_ image: TestImage, _ rig: Rig) async throws {
+        let answer = try await create(image, rig)
+        #expect(answer.body.contains("1111"), "\(answer)")
+    }
+
+    @Test("An image's missing layers travel, those that the target has do not")
+    func sparse() async throws {
+        try await with { rig, target in
+            target.has(Self.first, layers: 2)
+            try await expectAway(Self.first, rig)
+            #expect(target.state.withLock { $0.loads } == [[Self.first.diffIDs[2]]])
+            #expect(target.state.withLock { $0.encodings } == [nil])
+            try await expectAway(Self.second, rig)
+            #expect(target.state.withLock { $0.loads.last } == [Self.second.diffIDs[2]])
+        }
+    }
+
+    @Test("They are compressed for a node that says that it can read that")
+    func compressed() async throws {
+        try await with(.compressing) { rig, target in
+            try await expectAway(Self.first, rig)
+            target.state.withLock { state in
+                #expect(state.loads == [Set(Self.first.diffIDs)])
+                #expect(state.encodings == ["zstd"])
+                #expect(state.bytes.allSatisfy { $0 < 20_000 })
+            }
+        }
+    }
+
+    @Test("A node that does not say what it has is sent the whole image")
+    func silent() async throws {
+        try await with(.silent) { rig, target in
+            target.has(Self.first, layers: 2)
+            try await expectAway(Self.first, rig)
+            #expect(target.state.withLock { $0.loads } == [Set(Self.first.diffIDs)])
+        }
+    }
+
+    @Test("An engine that takes only whole images gets them whole after one failure, and the next at once")
+    func wholeOnly() async throws {
+        try await with(.wholeOnly) { rig, target in
+            target.has(Self.first, layers: 2)
+            try await expectAway(Self.first, rig)
+            #expect(target.state.withLock { $0.loads } == [[Self.first.diffIDs[2]], Set(Self.first.diffIDs)])
+            try await expectAway(Self.second, rig)
+            #expect(target.state.withLock { $0.loads.dropFirst(2) } == [Set(Self.second.diffIDs)])
+        }
+    }
+
+    @Test("A layer that goes while the others travel is one failure, and no reason to send whole images from then on")
+    func forgetful() async throws {
+        try await with(.forgetful) { rig, target in
+            target.has(Self.first, layers: 2)
+            try await expectAway(Self.first, rig)
+            #expect(target.state.withLock { $0.loads } == [[Self.first.diffIDs[2]], Set(Self.first.diffIDs)])
+            try await expectAway(Self.second, rig)
+            #expect(target.state.withLock { $0.loads.last } == [Self.second.diffIDs[2]])
+        }
+    }
+
+    @Test("A damaged layer is never loaded: the container runs on the device, and its user is told why")
+    func damaged() async throws {
+        try await with(damaged: true) { rig, target in
+            let answer = try await create(Self.first, rig)
+            #expect(answer.body.contains("eeee") && answer.body.contains("the image is damaged"), "\(answer)")
+            #expect(target.state.withLock { $0.images }.isEmpty)
+        }
+    }
+
+    @Test("Of two images that are sent at once, the second leaves out what the first brings")
+    func together() async throws {
+        try await with { rig, target in
+            async let one: Void = expectAway(Self.first, rig)
+            async let other: Void = expectAway(Self.second, rig)
+            _ = try await (one, other)
+            let loads = target.state.withLock { $0.loads }
+            #expect(loads.count == 2)
+            #expect(loads.count { $0.contains(Self.first.diffIDs[0]) } == 1)
+        }
+    }
+
+    @Test("The client's pull shows each layer as a pull from a registry does")
+    func progress() async throws {
+        try await with { rig, target in
+            target.has(Self.large, layers: 1)
+            let first = try await create(Self.large, rig, headers: "User-Agent: Docker-Client/28\r\n")
+            #expect(first.head.hasPrefix("HTTP/1.1 404 "), "\(first)")
+            let pull = try await rig.post("/images/create?fromImage=large&tag=latest")
+            let lines = pull.body.split(whereSeparator: \.isNewline).compactMap { try? JSON.parse(Array($0.utf8)) }
+            func states(_ layer: Int) -> [String] {
+                lines.filter { $0["id"]?.stringValue == Self.large.diffIDs[layer].short }
+                    .compactMap { $0["status"]?.stringValue }
+            }
+            #expect(states(0).last == "Already exists")
+            for layer in 1...2 { #expect(states(layer).last == "Pull complete") }
+            let last = lines.compactMap { $0["status"]?.stringValue }.last ?? ""
+            #expect(last.hasPrefix("Status: Downloaded newer image"), "\(pull)")
+            try await expectAway(Self.large, rig)
+        }
+    }
+}
