@@ -46,7 +46,7 @@ extension Inventory {
 
     /// Where a running container is on its engine's networks; nil when it has no address.
     func networkAddress(of id: String) async throws(DockerFailure) -> String? {
-        let settings = try await ask("/containers/\(id)/json")?["NetworkSettings"]
+        let settings = try await client.ask("/containers/\(id)/json")?["NetworkSettings"]
         let networks =
             settings?["Networks"]?.objectValue?.members.compactMap { $0.value["IPAddress"]?.stringValue } ?? []
         return ([settings?["IPAddress"]?.stringValue ?? ""] + networks).first { !$0.isEmpty }
