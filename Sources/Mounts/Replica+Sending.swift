@@ -1,0 +1,116 @@
+import Glibc
+internal import NIOCore
+internal import Synchronization
+
+extension Replica {
+    /// A file that is too large for one message.
+    struct LargeFile: Sendable {
+        let shipment: Shipment
+        let file: Descriptor
+        let entry: Entry
+        let attributes: ExtendedAttributes
+        let comparesChunks: Bool
+    }
+
+    enum Parcel: Sendable {
+        /// - waits: Whether everything before it has to be sent first.
+        case message(Message, waits: Bool)
+        case file(LargeFile)
+        /// There is nothing to send any more.
+        case nothing
+    }
+
+    /// Files up to this size travel whole.
+    static let smallSize: Int64 = 64 << 10
+
+    /// Reads what a shipment carries.
+    func parcel(for shipment: Shipment) -> Parcel {
+        let path = shipment.path
+        func place(_ action: Message.Action, waits: Bool = false) -> Parcel {
+            let operation = Message.Operation(
+                id: shipment.id, path: path, expected: shipment.expected, action: action)
+            return .message(.place(operation), waits: waits)
+        }
+        switch shipment.kind {
+        case .remove: return place(.remove)
+        case .rename(let name): return place(.rename(name))
+        case .content, .metadata, .finalFolder: break
+        }
+        let (record, twin): (Record?, TreePath?) = state.withLock { state in
+            let twin = self.twin(for: shipment, state)
+            state.shipped.insert(path)
+            return (state.knowledge.record(at: path), twin)
+        }
+        guard let record else { return .nothing }
+        do throws(SystemFailure) {
+            let location = try root.place(of: path)
+            switch record.entry.kind {
+            case .folder:
+                let folder = try location.folder.folder(location.name).descriptor
+                let action = Message.Action.folder(record.entry, ExtendedAttributes(of: folder))
+                return place(action, waits: shipment.kind == .finalFolder)
+            case .link:
+                let text = try location.folder.readLink(location.name)
+                var entry = record.entry
+                (entry.digest, entry.size) = (Digest(of: text), Int64(text.count))
+                noteSent(entry, instead: record.entry, shipment)
+                return place(.link(entry, text: text))
+            case .file:
+                if let twin { return place(.twin(record.entry, path: twin), waits: true) }
+                return try file(shipment, record, try location.folder.file(location.name), place: { place($0) })
+            }
+        } catch {
+            state.withLock { _ = $0.doubtful.insert(path.parent) }
+            return .nothing
+        }
+    }
+
+    private func twin(for shipment: Shipment, _ state: borrowing State) -> TreePath? {
+        guard case .content(_, allowsTwin: true) = shipment.kind else { return nil }
+        let (knowledge, theirs, shipped, told) = (state.knowledge, state.theirs, state.shipped, state.told)
+        return knowledge.twin(of: shipment.path) { other in
+            if shipped.contains(other) { return true }
+            switch side {
+            case .origin: return theirs[other] == nil && knowledge.local.record(at: other) == nil
+            case .target: return !told.contains(other)
+            }
+        }
+    }
+
+    private func file(
+        _ shipment: Shipment, _ record: Record, _ file: Descriptor, place: (Message.Action) -> Parcel
+    ) throws(SystemFailure) -> Parcel {
+        let status = try file.status()
+        guard status.kind == .file else { return .nothing }
+        let attributes = ExtendedAttributes(of: file)
+        if shipment.kind == .metadata { return place(.settle(record.entry, attributes)) }
+        var entry = reader.entry(status, digest: record.entry.digest, attributes: attributes.hash)
+        if !reader.isPrivileged { (entry.owner, entry.group) = (record.entry.owner, record.entry.group) }
+        guard status.size <= Self.smallSize else {
+            guard case .content(let comparesChunks, _) = shipment.kind else { return .nothing }
+            return .file(
+                LargeFile(
+                    shipment: shipment, file: file, entry: entry, attributes: attributes,
+                    comparesChunks: comparesChunks))
+        }
+        var bytes = [UInt8](repeating: 0, count: Int(status.size))
+        let count = try file.read(into: &bytes, count: bytes.count, at: 0)
+        bytes.removeLast(bytes.count - count)
+        (entry.digest, entry.size) = (Digest(of: bytes), Int64(count))
+        noteSent(entry, instead: record.entry, shipment)
+        return place(.file(entry, attributes, ByteBuffer(bytes: bytes)))
+    }
+
+    /// Remembers that something newer was sent than is known here.
+    func noteSent(_ entry: Entry, instead known: Entry, _ shipment: Shipment) {
+        guard !entry.matches(known, owners: owners) else { return }
+        state.withLock { state in
+            if side == .origin {
+                state.sent[shipment.id] = entry
+            } else {
+                state.knowledge.agree(on: Record(entry: entry, inode: 0, changed: 0), at: shipment.path)
+                state.doubtful.insert(shipment.path.parent)
+            }
+        }
+    }
+}
