@@ -1,5 +1,4 @@
 internal import NIOCore
-internal import Synchronization
 
 /// Reads and sends what shipments carry, in order; files that are compared chunk by chunk travel beside the others.
 final class Courier: Sendable {
@@ -12,9 +11,7 @@ final class Courier: Sendable {
     private let inbox: Inbox
     private let work: FileWork
     private let replies: Replies
-    private let waiting = Mutex(0)
-    private let shipments: AsyncStream<Shipment>
-    private let queue: AsyncStream<Shipment>.Continuation
+    private let queue = ShipmentQueue()
 
     init(replica: Replica, outbox: Outbox, inbox: Inbox, replies: Replies, work: FileWork) {
         self.replica = replica
@@ -22,42 +19,44 @@ final class Courier: Sendable {
         self.inbox = inbox
         self.replies = replies
         self.work = work
-        (shipments, queue) = AsyncStream.makeStream()
     }
 
-    func ship(_ shipment: Shipment) {
-        waiting.withLock { $0 += 1 }
-        queue.yield(shipment)
-    }
+    func ship(_ shipment: Shipment) { queue.append(shipment) }
 
     /// Ships what a peer asked for.
     func ship(asked shipment: Shipment) throws(MountError) {
-        guard waiting.withLock({ $0 }) < Self.limit else {
+        guard queue.count < Self.limit else {
             throw .violation("the mount's other side asks for too much at once")
         }
         ship(shipment)
     }
 
-    /// Lets `run` end after what is waiting.
-    func close() { queue.finish() }
+    /// Lets `run` end; what is waiting is not sent.
+    func close() { queue.close() }
 
     func run() async throws(MountError) {
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 var running = 0
-                for await shipment in shipments {
-                    waiting.withLock { $0 -= 1 }
-                    let parcel = try await work.run { [replica] () throws(MountError) in replica.parcel(for: shipment) }
-                    switch parcel {
-                    case .nothing: inbox.push(.unsent(shipment.id))
-                    case .message(let message, let waits):
-                        while waits, running > 0, try await group.next() != nil { running -= 1 }
-                        try await outbox.send(message)
-                    case .file(let file) where file.comparesChunks:
-                        if running >= Self.filesAtOnce, try await group.next() != nil { running -= 1 }
-                        group.addTask { try await self.compare(file) }
-                        running += 1
-                    case .file(let file): try await stream(file)
+                while case let batch = await queue.next(), !batch.isEmpty {
+                    var rest = batch[...]
+                    while !rest.isEmpty {
+                        let isQuiet = running == 0
+                        let load = try await work.run { [replica, rest] () throws(MountError) in
+                            replica.load(rest, isQuiet: isQuiet)
+                        }
+                        rest = rest.dropFirst(load.count)
+                        for id in load.unsent { inbox.push(.unsent(id)) }
+                        try await outbox.send(load.messages)
+                        while load.waits, running > 0, try await group.next() != nil { running -= 1 }
+                        guard let file = load.file else { continue }
+                        if file.comparesChunks {
+                            if running >= Self.filesAtOnce, try await group.next() != nil { running -= 1 }
+                            group.addTask { try await self.compare(file) }
+                            running += 1
+                        } else {
+                            try await stream(file)
+                        }
                     }
                 }
                 try await group.waitForAll()

@@ -1,3 +1,5 @@
+internal import NIOCore
+
 extension Message {
     static let magic = "LMNT"
 
@@ -28,6 +30,14 @@ extension Message {
         case .place, .chunks, .data, .hole, .commit, .abort: true
         default: false
         }
+    }
+
+    /// About how many bytes of content it carries.
+    var weight: Int {
+        guard case .place(let operation) = self, case .file(_, let attributes, let content) = operation.action else {
+            return Entry.byteCount
+        }
+        return Entry.byteCount + attributes.byteCount + content.readableBytes
     }
 
     var code: UInt8 {

@@ -31,10 +31,13 @@ final class Outbox: Sendable {
         if isTooMuch { throw .violation("the mount's other side does not read what it asks for") }
     }
 
+    func send(_ message: Message) async throws(MountError) { try await send([message]) }
+
     /// Sends content; returns when there is room for more.
-    func send(_ message: Message) async throws(MountError) {
+    func send(_ messages: [Message]) async throws(MountError) {
+        guard !messages.isEmpty else { return }
         let (writer, isClosed) = state.withLock { state in
-            message.write(into: &state.content)
+            for message in messages { message.write(into: &state.content) }
             return (state.writer.take(), state.isClosed)
         }
         writer?.resume()

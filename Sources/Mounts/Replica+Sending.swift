@@ -20,6 +20,40 @@ extension Replica {
         case nothing
     }
 
+    /// What is sent at once.
+    struct Load: Sendable {
+        /// How many shipments it is made of.
+        fileprivate(set) var count = 0
+        fileprivate(set) var messages: [Message] = []
+        /// Comes after the messages.
+        fileprivate(set) var file: LargeFile?
+        /// Shipments of which there is nothing to send any more.
+        fileprivate(set) var unsent: [UInt32] = []
+        /// Whether all files have to be sent before what follows.
+        fileprivate(set) var waits = false
+        fileprivate var size = 0
+    }
+
+    /// Reads what the first shipments carry, up to a bound, so that small files travel together.
+    /// - Parameter isQuiet: Whether no file is on its way beside what is loaded.
+    func load(_ shipments: ArraySlice<Shipment>, isQuiet: Bool) -> Load {
+        var load = Load()
+        for shipment in shipments {
+            switch parcel(for: shipment) {
+            case .nothing: load.unsent.append(shipment.id)
+            case .file(let file): load.file = file
+            case .message(let message, let waits):
+                load.waits = waits && !isQuiet
+                if load.waits { return load }
+                load.messages.append(message)
+                load.size += message.weight
+            }
+            load.count += 1
+            if load.file != nil || load.size >= Message.pieceLimit { break }
+        }
+        return load
+    }
+
     /// Files up to this size travel whole.
     static let smallSize: Int64 = 64 << 10
 
