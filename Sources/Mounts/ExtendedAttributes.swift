@@ -62,6 +62,8 @@ struct ExtendedAttributes: Sendable, Hashable {
     }
 
     private static func names(of file: Descriptor) -> [[UInt8]] {
+        // Nearly always there are none.
+        guard flistxattr(file.number, nil, 0) > 0 else { return [] }
         var list = [CChar](repeating: 0, count: limit)
         let count = flistxattr(file.number, &list, list.count)
         guard count > 0 else { return [] }

@@ -57,7 +57,7 @@ struct RecordReader: Sendable {
         let before = try file.status()
         guard before.kind == .file else { return nil }
         var hasher = ContentHasher()
-        var buffer = [UInt8](repeating: 0, count: Self.window)
+        var buffer = [UInt8](repeating: 0, count: Int(min(Int64(Self.window), before.size)))
         var position: Int64 = 0
         while position < before.size {
             guard !stop.isSet else { throw SystemFailure(ECANCELED) }
