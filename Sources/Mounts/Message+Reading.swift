@@ -91,8 +91,8 @@ extension Message.Hello {
 extension Message.Want {
     fileprivate init(_ reader: inout MessageReader) throws(MountError) {
         let id: UInt32 = try reader.integer()
-        let allowsTwin = try reader.flag()
-        self.init(id: id, path: try reader.path(), allowsTwin: allowsTwin)
+        let (comparesChunks, allowsTwin) = (try reader.flag(), try reader.flag())
+        self.init(id: id, path: try reader.path(), comparesChunks: comparesChunks, allowsTwin: allowsTwin)
     }
 }
 

@@ -52,7 +52,8 @@ extension Message {
             buffer.writeMultipleIntegers(id, outcome.code)
             if case .failed(let reason) = outcome { buffer.writeString(reason) }
         case .want(let want):
-            buffer.writeMultipleIntegers(want.id, want.allowsTwin ? 1 : 0 as UInt8)
+            buffer.writeMultipleIntegers(
+                want.id, want.comparesChunks ? 1 : 0 as UInt8, want.allowsTwin ? 1 : 0 as UInt8)
             buffer.write(want.path)
         case .settled: break
         }

@@ -72,6 +72,8 @@ extension Message {
     struct Want: Sendable, Hashable {
         var id: UInt32
         var path: TreePath
+        /// Whether the origin has an old version of a file to take chunks from.
+        var comparesChunks: Bool
         /// Whether another name of the same file may be answered instead of content.
         var allowsTwin: Bool
     }

@@ -18,7 +18,8 @@ struct Reconciler {
     let theirs: [TreePath: Entry?]
     /// The target is made like the origin.
     let isMirroring: Bool
-    let isFileRoot: Bool
+    /// The name of a root that is a single file.
+    let fileName: [UInt8]?
     /// Paths of which only content will do.
     let plainOnly: Set<TreePath>
     /// Ends the name of a version that is set aside.
@@ -49,7 +50,7 @@ struct Reconciler {
         guard let ours else { return .fetch }
         guard let theirs else { return .send }
         // Where only metadata differs, the origin's is taken: there is nothing to keep.
-        return ours.hasSameContent(as: theirs) || path.isRoot && !isFileRoot ? .send : .part
+        return ours.hasSameContent(as: theirs) || path.isRoot && fileName == nil ? .send : .part
     }
 
     /// What will be at `path`.
@@ -118,7 +119,7 @@ struct Reconciler {
                     let name = conflictName(path)
                     plan.puts.append(
                         Plan.Put(path: path, kind: .rename(name), expected: fingerprint(path, theirs)))
-                    if !isFileRoot { there = nil }
+                    if fileName == nil { there = nil }
                 } else if makesRoom(theirs, for: ours) {
                     there = nil
                 }
@@ -154,8 +155,9 @@ struct Reconciler {
 
     /// The path's name with the suffix, cut where it would become too long.
     private func conflictName(_ path: TreePath) -> [UInt8] {
-        var name = path.name.prefix(TreePath.nameLimit - conflictSuffix.count)
-        if name.count < path.name.count {
+        let whole = fileName?[...] ?? path.name
+        var name = whole.prefix(TreePath.nameLimit - conflictSuffix.count)
+        if name.count < whole.count {
             // Not within a letter.
             while let last = name.last, last & 0xc0 == 0x80 { name.removeLast() }
             if let last = name.last, last & 0xc0 == 0xc0 { name.removeLast() }

@@ -81,7 +81,7 @@ extension Replica {
     /// Apart, so that nothing it holds is copied when it is changed later.
     private func decide(_ state: borrowing State, conflictSuffix: [UInt8]) -> Plan {
         Reconciler(
-            knowledge: state.knowledge, theirs: state.theirs, isMirroring: state.isMirroring, isFileRoot: root.isFile,
+            knowledge: state.knowledge, theirs: state.theirs, isMirroring: state.isMirroring, fileName: root.fileName,
             plainOnly: state.plainOnly, conflictSuffix: conflictSuffix
         ).plan()
     }
@@ -91,7 +91,9 @@ extension Replica {
             takes.map { id, take in
                 let expected = state.knowledge.fingerprint(of: take.path)
                 state.wanted[id] = Wanted(path: take.path, expected: expected)
-                return .want(Message.Want(id: id, path: take.path, allowsTwin: take.allowsTwin))
+                let hasOld = take.entry.isFile && state.knowledge.record(at: take.path)?.entry.isFile == true
+                return .want(
+                    Message.Want(id: id, path: take.path, comparesChunks: hasOld, allowsTwin: take.allowsTwin))
             }
         }
     }

@@ -66,7 +66,8 @@ extension Replica {
         }
         let staged = try StagedFile(in: place.folder)
         var file = IncomingFile(operation, entry: entry, attributes: attributes, expected: expected, staged: staged)
-        if comparesChunks { try file.compare(with: try place.folder.file(place.name), stop: stop) }
+        // Without an old version everything travels.
+        if comparesChunks, let old = try? place.folder.file(place.name) { try file.compare(with: old, stop: stop) }
         state.arrivals[operation.id] = file
     }
 

@@ -91,7 +91,7 @@ struct TargetLoop {
             }
             try await tell(news, token: token)
         case .want(let want) where isReady:
-            let kind = Shipment.Kind.content(comparesChunks: true, allowsTwin: want.allowsTwin)
+            let kind = Shipment.Kind.content(comparesChunks: want.comparesChunks, allowsTwin: want.allowsTwin)
             try wires.courier.ship(asked: Shipment(id: want.id, path: want.path, expected: 0, kind: kind))
         case .needs(let id, let flags): wires.replies.deliver(flags, for: id)
         case .settled:

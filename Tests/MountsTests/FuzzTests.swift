@@ -28,7 +28,7 @@ struct FuzzTests {
             .chunks(1, [Message.ChunkMark(digest: Digest(of: [1]), length: 9, isZero: true)]), .needs(1, [0, 1]),
             .data(1, offset: 2, ByteBuffer(string: "data")), .hole(1, offset: 2, length: 3), .commit(1, entry),
             .abort(1), .done(1, .applied), .done(2, .failed("why")), .done(3, .kept), .done(4, .changed),
-            .want(Message.Want(id: 1, path: path, allowsTwin: true)), .settled,
+            .want(Message.Want(id: 1, path: path, comparesChunks: false, allowsTwin: true)), .settled,
         ]
         + [
             .remove, .rename(Array("name".utf8)), .folder(with(.folder), attributes),

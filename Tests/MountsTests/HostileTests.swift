@@ -20,7 +20,9 @@ private struct Trap {
             side: side, root: rig.root(side), options: rig.options(side),
             pipe: side == .origin ? wire.origin : wire.target, pool: testPool)
         return try await withThrowingTaskGroup(of: MountError?.self) { group in
-            group.addTask {
+            group.addTask { [wire] in
+                // Its caller closes the pipe once it has ended.
+                defer { wire.close() }
                 do throws(MountError) { try await session.run() } catch { return error }
                 return nil
             }
