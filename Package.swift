@@ -68,6 +68,9 @@ let package = Package(
         room("Engine", ["Fleet", "DockerAPI", nioCore, nioPosix, logging]),
         // A node's side of the control plane.
         room("Session", ["Fleet", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),
+        // Bind mounts between machines.
+        .systemLibrary(name: "CFileAttributes"),
+        room("Mounts", ["Fleet", "CFileAttributes", crypto, nioCore, nioPosix]),
         // The node daemon.
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         room(
@@ -124,6 +127,7 @@ let package = Package(
                 "DockerAPI", "Engine", "Link", "Placement", "Session", nioCore, nioPosix, logging,
             ]),
         tests(of: "Agent", ["DockerAPI", "Engine", "Trust", "Wire", nioCore, nioPosix, logging]),
+        tests(of: "Mounts", ["CFileAttributes", nioCore, nioPosix]),
         tests(of: "Ledger"),
         tests(
             of: "Gateway",

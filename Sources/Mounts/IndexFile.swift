@@ -98,7 +98,8 @@ enum IndexFile {
                 let (file, position) = (file, position)
                 var read = 0
                 buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) { bytes in
-                    read = max(0, file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<wanted]), at: position))
+                    read = max(
+                        0, file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<wanted]), at: position))
                     return read
                 }
                 guard read > 0 else { return false }

@@ -75,7 +75,9 @@ struct Knowledge: Sendable {
 
     /// Another name of the file at `path` that `isFit`, if it has one.
     func twin(of path: TreePath, where isFit: (TreePath) -> Bool) -> TreePath? {
-        guard let record = record(at: path), record.entry.isFile, let candidates = names[record.inode] else { return nil }
+        guard let record = record(at: path), record.entry.isFile, let candidates = names[record.inode] else {
+            return nil
+        }
         return candidates.filter { other in
             guard other != path, let found = self.record(at: other), found.inode == record.inode else { return false }
             return found.entry.matches(record.entry, owners: owners) && isFit(other)

@@ -133,7 +133,8 @@ struct OriginLoop {
         conclusion = Replica.Conclusion()
         let suffix = Array(".conflict-\(options.targetName)-\(UTCTime.now)".utf8)
         let replica = replica
-        let (plan, early) = try await wires.work.run { () throws(MountError) in try replica.plan(conflictSuffix: suffix) }
+        let (plan, early) = try await wires.work.run { () throws(MountError) in try replica.plan(conflictSuffix: suffix)
+        }
         conclusion = early
         round = Round(plan)
         for shipment in round.shipments(plan.puts, nextID: &nextID) { wires.courier.ship(shipment) }
@@ -213,7 +214,8 @@ struct OriginLoop {
         }
     }
 
-    private mutating func conclude(_ outcomes: inout [(id: UInt32, outcome: Message.Outcome)]) async throws(MountError) {
+    private mutating func conclude(_ outcomes: inout [(id: UInt32, outcome: Message.Outcome)]) async throws(MountError)
+    {
         guard !outcomes.isEmpty else { return }
         var steps: [(id: UInt32, step: Replica.Step, outcome: Message.Outcome)] = []
         for (id, outcome) in outcomes {

@@ -135,7 +135,8 @@ extension Replica {
                 continue
             }
             guard status.kind != nil else {
-                announce(.skipped(path: child.description, reason: "sockets, FIFOs and devices stay where they are"), &state)
+                announce(
+                    .skipped(path: child.description, reason: "sockets, FIFOs and devices stay where they are"), &state)
                 continue
             }
             let before = known.removeValue(forKey: name)

@@ -11,7 +11,8 @@ enum TemporaryName {
     static func random() -> [UInt8] { start + process + hex(UInt64.random(in: .min ... .max)) + end }
 
     static func isOne(_ name: some Collection<UInt8>) -> Bool {
-        name.count == start.count + 32 + end.count && name.starts(with: start) && name.suffix(end.count).elementsEqual(end)
+        name.count == start.count + 32 + end.count && name.starts(with: start)
+            && name.suffix(end.count).elementsEqual(end)
     }
 
     /// Whether a temporary file has been left by a process that is gone.

@@ -96,7 +96,8 @@ struct BaseTests {
         #expect(rig.target.text("precious") == "p")
     }
 
-    @Test("A session that breaks off is taken up by the next one and leaves no temporary files",
+    @Test(
+        "A session that breaks off is taken up by the next one and leaves no temporary files",
         arguments: [1_000, 100_000, 250_000, 600_000])
     func cut(after bytes: Int) async throws {
         let rig = try Rig()
@@ -108,7 +109,7 @@ struct BaseTests {
         rig.expectSame()
     }
 
-    @Test("An index of ten thousand files takes less than 200 bytes for each")
+    @Test("What is remembered of a file takes less than 200 bytes")
     func size() throws {
         // What is allocated is not seen from here; what is laid out for each child is.
         let name = 8 + 32 + 16

@@ -25,7 +25,9 @@ struct Disk: Sendable {
         defer { close(file) }
         var written = 0
         while written < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress.map { $0 + written }, $0.count - written) }
+            let count = bytes.withUnsafeBytes {
+                Glibc.write(file, $0.baseAddress.map { $0 + written }, $0.count - written)
+            }
             try check(Int32(clamping: count), "write \(name)")
             written += count
         }
@@ -59,7 +61,9 @@ struct Disk: Sendable {
     func exists(_ name: String) -> Bool { status(name) != nil }
     func folder(_ name: String) throws { try check(mkdir(at(name), 0o755), "mkdir \(name)") }
     func link(_ name: String, to text: String) throws { try check(symlink(text, at(name)), "symlink \(name)") }
-    func hardLink(_ name: String, to other: String) throws { try check(Glibc.link(at(other), at(name)), "link \(name)") }
+    func hardLink(_ name: String, to other: String) throws {
+        try check(Glibc.link(at(other), at(name)), "link \(name)")
+    }
     func mode(_ name: String, _ mode: mode_t) throws { try check(chmod(at(name), mode), "chmod \(name)") }
     func remove(_ name: String) throws { try check(unlink(at(name)), "unlink \(name)") }
     func rename(_ name: String, to other: String) throws {
@@ -91,7 +95,9 @@ struct Disk: Sendable {
         defer { closedir(folder) }
         var names: [String] = []
         while let entry = readdir(folder) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
             if name != ".", name != ".." { names.append(name) }
         }
         return names.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }

@@ -38,7 +38,9 @@ private struct Trap {
                     decoder.feed(bytes)
                     while let message = try decoder.next() {
                         answers.append(message)
-                        if answers.count(where: { if case .done = $0 { true } else { false } }) == wanted { break outer }
+                        if answers.count(where: { if case .done = $0 { true } else { false } }) == wanted {
+                            break outer
+                        }
                     }
                 }
             }
@@ -99,7 +101,8 @@ struct HostileTests {
             Message.Operation(
                 id: 3, path: try #require(TreePath(Array("door/victim".utf8))), expected: 0, action: .remove))
         let trap = Trap(rig: rig, peer: .origin)
-        let (_, answers) = try await trap.spring(Self.start + [link, try Self.file("door/file", "evil", id: 2), remove])
+        let (_, answers) = try await trap.spring(
+            Self.start + [link, try Self.file("door/file", "evil", id: 2), remove])
         #expect(answers.contains(.done(1, .applied)))
         #expect(answers.contains(.done(2, .changed)))
         #expect(rig.whole.names("outside") == ["victim"])
