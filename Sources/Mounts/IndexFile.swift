@@ -2,13 +2,18 @@ import Glibc
 internal import NIOCore
 
 /// A tree in a file that is always replaced as a whole and ends with a digest of itself.
-enum IndexFile {
-    private static let magic: UInt32 = 0x4c4d_4201
-    private static let headerSize = 4 + 1 + 1 + 8 + 4
+struct IndexFile {
+    let tree: Tree
+    let rootInode: UInt64
+    /// The name of the target's mirror.
+    let mirror: Fingerprint
+
+    private static let magic: UInt32 = 0x4c4d_4202
+    private static let headerSize = 4 + 1 + 1 + 8 + 16 + 4
     private static let window = 64 << 10
 
     /// Nil where there is none, or not a whole one, or one of other circumstances.
-    static func read(_ path: String, side: MountSide, owners: Bool) -> (tree: Tree, rootInode: UInt64)? {
+    static func read(_ path: String, side: MountSide, owners: Bool) -> IndexFile? {
         guard let file = try? Descriptor(open(path, O_RDONLY | O_CLOEXEC)), let size = try? file.status().size,
             size >= Int64(headerSize + Digest.byteCount), isWhole(file, size: size)
         else { return nil }
@@ -16,14 +21,15 @@ enum IndexFile {
         guard reader.fill(headerSize), let magic = reader.buffer.readInteger(as: UInt32.self), magic == Self.magic,
             let (sideCode, owns) = reader.buffer.readMultipleIntegers(as: (UInt8, UInt8).self),
             sideCode == side.rawValue, (owns == 1) == owners,
-            let (inode, count) = reader.buffer.readMultipleIntegers(as: (UInt64, UInt32).self)
+            let (inode, high, low) = reader.buffer.readMultipleIntegers(as: (UInt64, UInt64, UInt64).self),
+            let count = reader.buffer.readInteger(as: UInt32.self)
         else { return nil }
         var tree = Tree()
         for _ in 0..<count {
             guard let (path, record) = readRecord(&reader) else { return nil }
             tree[path] = record
         }
-        return (tree, inode)
+        return IndexFile(tree: tree, rootInode: inode, mirror: Fingerprint(high: high, low: low))
     }
 
     private static func readRecord(_ reader: inout FileReader) -> (TreePath, Record)? {
@@ -52,15 +58,16 @@ enum IndexFile {
     }
 
     static func write(
-        _ tree: Tree, rootInode: UInt64, _ path: String, side: MountSide, owners: Bool
+        _ memory: IndexFile, _ path: String, side: MountSide, owners: Bool
     ) throws(SystemFailure) {
         let fresh = path + ".new"
         do throws(SystemFailure) {
             let file = try Descriptor(open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600))
             var writer = FileWriter(file, window: window)
             writer.buffer.writeMultipleIntegers(magic, side.rawValue, owners ? 1 : 0 as UInt8)
-            writer.buffer.writeMultipleIntegers(rootInode, UInt32(tree.count))
-            try tree.forEach { path, record throws(SystemFailure) in
+            writer.buffer.writeMultipleIntegers(
+                memory.rootInode, memory.mirror.high, memory.mirror.low, UInt32(memory.tree.count))
+            try memory.tree.forEach { path, record throws(SystemFailure) in
                 var entry: [UInt8] = []
                 record.entry.append(to: &entry)
                 writer.buffer.writeInteger(UInt16(path.bytes.count))

@@ -10,7 +10,10 @@ extension Message {
             switch code {
             case Code.hello: .hello(try Hello(&reader))
             case Code.rules: .rules(try reader.rest(atMost: IgnoreRules.limit))
-            case Code.buckets: .buckets(try Self.buckets(&reader))
+            case Code.buckets:
+                .buckets(
+                    mirror: Fingerprint(high: try reader.integer(), low: try reader.integer()),
+                    try Self.buckets(&reader))
             case Code.list: .list(try Self.list(&reader))
             case Code.entries: .entries(try Self.entries(&reader))
             case Code.listed: .listed(try reader.integer())

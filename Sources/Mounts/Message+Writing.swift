@@ -17,7 +17,8 @@ extension Message {
             buffer.writeMultipleIntegers(Self.version, hello.side.rawValue)
             buffer.writeMultipleIntegers(hello.isFile ? 1 : 0 as UInt8, hello.isPrivileged ? 1 : 0 as UInt8)
         case .rules(let text): buffer.writeBytes(text)
-        case .buckets(let digests): for digest in digests { buffer.writeMultipleIntegers(digest.high, digest.low) }
+        case .buckets(let mirror, let digests):
+            for digest in [mirror] + digests { buffer.writeMultipleIntegers(digest.high, digest.low) }
         case .list(let buckets): for bucket in buckets.sorted() { buffer.writeInteger(bucket) }
         case .entries(let entries):
             for listed in entries {

@@ -20,13 +20,13 @@ enum Message: Sendable, Hashable {
     case hello(Hello)
     /// The origin's ignore rules, whenever they change.
     case rules([UInt8])
-    /// The target's tree, as one digest for each bucket of paths.
-    case buckets([Fingerprint])
+    /// The target's tree, as one digest for each bucket of paths. A mirror that is made anew has another name.
+    case buckets(mirror: Fingerprint, [Fingerprint])
     /// The buckets that the origin needs in full.
     case list(Set<UInt16>)
     /// What is at the target: in full for listed buckets, changes otherwise. Nil: it is gone.
     case entries([Listed])
-    /// Everything up to the probe of this number, or up to now for 0, has been told.
+    /// Everything has been told: up to the probe of this number, or as `Told` says.
     case listed(UInt32)
     /// Asks the target to look through its tree and tell what changed.
     case probe(UInt32)
@@ -51,6 +51,12 @@ enum Message: Sendable, Hashable {
 }
 
 extension Message {
+    /// What a `listed` without a probe means.
+    enum Told {
+        static let changes: UInt32 = 0
+        static let buckets: UInt32 = .max
+    }
+
     struct Hello: Sendable, Hashable {
         var side: MountSide
         var isFile: Bool

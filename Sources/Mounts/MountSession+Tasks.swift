@@ -105,11 +105,11 @@ extension MountSession {
         }
     }
 
-    /// Where some folders cannot be watched, everything is looked at every now and then.
+    /// Where some folders cannot be watched, or something could not be brought over, it is looked at every now and then.
     private func lookNowAndThen(_ watch: FolderWatch?, _ pace: Pace) async {
         while !Task.isCancelled {
             try? await Task.sleep(for: max(Self.rescan, pace.pause))
-            if watch?.isLimited ?? true { inbox.push(.changed) }
+            if pace.takeLook() || watch?.isLimited ?? true { inbox.push(.changed) }
         }
     }
 }

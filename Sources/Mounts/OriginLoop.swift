@@ -13,7 +13,7 @@ struct OriginLoop {
     /// The probe that was answered last.
     private var answered: UInt32 = 0
     private var probes: UInt32 = 0
-    private var buckets: [Fingerprint]?
+    private var buckets: (mirror: Fingerprint, digests: [Fingerprint])?
     private var isListed = false
     private var hasChanges = false
     private var hasNews = false
@@ -54,24 +54,26 @@ struct OriginLoop {
     /// Compares both trees for the first time.
     private mutating func greet() async throws(MountError) {
         let replica = replica
-        let rules = try await wires.work.run { () throws(MountError) in
+        let (rules, hasMemory) = try await wires.work.run { () throws(MountError) in
             if let bound = replica.options.maximumBytes {
                 let size = try MountTree.measure(replica.root.path, stoppingAbove: bound)
                 guard !size.isPartial else {
                     throw MountError(.tooLarge, "\(replica.root.path) holds more than the \(bound) that a mount may")
                 }
             }
-            let hasBase = try replica.load()
+            let hasMemory = try replica.load()
             _ = try replica.scanEverything()
             try replica.checkAgainstBase()
             try replica.checkPresence()
-            replica.startMirroring(hasBase: hasBase)
-            return replica.rules
+            return (replica.rules, hasMemory)
         }
         try wires.outbox.answer(.rules(rules.text))
         try await pump { $0.buckets != nil }
         guard let buckets else { return }
-        let differing = try await wires.work.run { () throws(MountError) in replica.differingBuckets(buckets) }
+        let differing = try await wires.work.run { () throws(MountError) in
+            replica.start(with: buckets.mirror, hasMemory: hasMemory)
+            return replica.differingBuckets(buckets.digests)
+        }
         try wires.outbox.answer(.list(differing))
         try await pump { $0.isListed }
         hasNews = true
@@ -150,7 +152,8 @@ struct OriginLoop {
             try replica.save()
         }
         if !plan.isEmpty { try wires.outbox.answer(.settled) }
-        if replica.isDoubtful { hasChanges = true }
+        // Not at once: what fails now may go on failing.
+        if replica.isDoubtful || conclusion.isIncomplete { wires.pace.lookAgain() }
     }
 
     private mutating func askForMore() throws(MountError) {
@@ -188,11 +191,14 @@ struct OriginLoop {
     /// - Returns: False for content.
     private mutating func takeSignal(_ message: Message) throws(MountError) -> Bool {
         switch message {
-        case .buckets(let digests) where buckets == nil: buckets = digests
+        case .buckets(let mirror, let digests) where buckets == nil: buckets = (mirror, digests)
         case .listed(let token):
-            isListed = true
             hasNews = true
-            if token != 0 { answered = token }
+            switch token {
+            case Message.Told.buckets: isListed = true
+            case Message.Told.changes: break
+            default: answered = token
+            }
         case .needs(let id, let flags): wires.replies.deliver(flags, for: id)
         default: return false
         }

@@ -45,7 +45,8 @@ struct Reconciler {
     private func decision(_ path: TreePath) -> Decision {
         let (ours, theirs, base) = (ours(path), their(path), knowledge.index[path]?.entry)
         if ours.matches(theirs, owners: owners) { return .agreed }
-        if isMirroring || theirs.matches(base, owners: owners) { return .send }
+        // The mount itself is never deleted.
+        if isMirroring || theirs.matches(base, owners: owners) || path.isRoot && theirs == nil { return .send }
         if ours.matches(base, owners: owners) { return .fetch }
         guard let ours else { return .fetch }
         guard let theirs else { return .send }

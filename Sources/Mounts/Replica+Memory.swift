@@ -8,11 +8,13 @@ internal import Synchronization
 /// keeps only what spares it reading its files again; without it, it reads them.
 extension Replica {
     /// - Returns: Whether there is a base; a damaged one is none.
+    @discardableResult
     func load() throws(MountError) -> Bool {
         try state.withLock { state throws(MountError) in
             guard let memory = IndexFile.read(options.basePath, side: side, owners: owners) else { return false }
             state.knowledge.index = memory.tree
             state.baseInode = memory.rootInode
+            state.mirror = memory.mirror
             return true
         }
     }
@@ -44,26 +46,46 @@ extension Replica {
 
     var rules: IgnoreRules { state.withLock { $0.rules } }
 
-    /// Starts without a base: what is here is the truth.
-    func startMirroring(hasBase: Bool) {
+    /// The name of the target's mirror.
+    var mirror: Fingerprint { state.withLock { $0.mirror } }
+
+    /// Gives the mirror a new name where it is not the one of the last session, or nothing of it is left: that something
+    /// is not in it then does not mean that it was deleted by a container.
+    func recogniseMirror() {
         state.withLock { state in
-            state.isMirroring = !hasBase || options.isReadOnly
-            if !hasBase { state.knowledge.assumeBase() }
+            let isEmpty = root.isFile ? state.knowledge.index[.root] == nil : state.knowledge.index.isEmpty
+            if state.baseInode == root.inode, state.mirror != .zero, !isEmpty { return }
+            state.mirror = Fingerprint(high: .random(in: 1 ... .max), low: .random(in: .min ... .max))
+            state.hasUnsavedChanges = true
         }
     }
 
-    /// Writes what has to last, if that has changed. An unfinished mirror is no base.
+    /// Begins to work with the target's mirror. A base that is about another one is none, and then what is here is the
+    /// truth.
+    func start(with mirror: Fingerprint, hasMemory: Bool) {
+        state.withLock { state in
+            state.hasBase = hasMemory && state.mirror == mirror
+            state.mirror = mirror
+            state.isMirroring = !state.hasBase || options.isReadOnly
+            if !state.hasBase { state.knowledge.assumeBase() }
+        }
+    }
+
+    /// Writes what has to last, if that has changed. What is only assumed of the target is never written: a later session
+    /// would take what the target never had for deleted there.
     func save() throws(MountError) {
-        let tree: Tree? = state.withLock { state in
-            guard state.hasUnsavedChanges || state.baseInode != root.inode else { return nil }
-            if side == .origin, state.isMirroring, !state.theirs.isEmpty { return nil }
+        let (tree, mirror): (Tree?, Fingerprint) = state.withLock { state in
+            guard state.hasUnsavedChanges || state.baseInode != root.inode else { return (nil, .zero) }
+            if side == .origin, !state.hasBase { return (nil, .zero) }
             state.hasUnsavedChanges = false
             state.baseInode = root.inode
-            return state.knowledge.index
+            return (state.knowledge.index, state.mirror)
         }
         guard let tree else { return }
         do throws(SystemFailure) {
-            try IndexFile.write(tree, rootInode: root.inode, options.basePath, side: side, owners: owners)
+            try IndexFile.write(
+                IndexFile(tree: tree, rootInode: root.inode, mirror: mirror), options.basePath, side: side,
+                owners: owners)
         } catch {
             throw MountError(
                 .file, "\(options.basePath) cannot be written (\(error)); the mount needs a file of its own there",

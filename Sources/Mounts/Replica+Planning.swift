@@ -198,7 +198,9 @@ extension Replica {
     /// Ends the making of a mirror once nothing differs any more; from then on changes flow both ways.
     func endMirroring() {
         state.withLock { state in
-            if state.isMirroring, !options.isReadOnly, state.theirs.isEmpty { state.isMirroring = false }
+            guard state.theirs.isEmpty else { return }
+            state.hasBase = true
+            state.isMirroring = options.isReadOnly
         }
     }
 

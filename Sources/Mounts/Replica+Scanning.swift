@@ -76,8 +76,11 @@ extension Replica {
         do throws(SystemFailure) {
             let place = try root.place(of: .root)
             if root.isFile { watch?.add(place.folder.descriptor, as: .root) }
-            // A file that an editor is replacing is back in a moment; its absence is never a deletion.
-            guard let status = try place.folder.status(place.name) else { return }
+            guard let status = try place.folder.status(place.name) else {
+                // A file that an editor is replacing is back in a moment; its absence is never a deletion.
+                if side == .target { state.knowledge.found(nil, at: .root) }
+                return
+            }
             guard status.kind == (root.isFile ? .file : .folder) else { return }
             let known = state.knowledge.record(at: .root)
             if known?.isCurrent(status) == true { return }

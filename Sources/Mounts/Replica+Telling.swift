@@ -7,6 +7,7 @@ extension Replica {
         state.withLock { state in
             state.knowledge.untold = []
             let count = Buckets.count(for: state.knowledge.index.count)
+            state.bucketCount = count
             return Buckets(state.knowledge.index, count: count, owners: owners).digests
         }
     }
@@ -15,7 +16,8 @@ extension Replica {
     func listing(_ buckets: Set<UInt16>) -> [Message] {
         state.withLock { state in
             var entries: [Message.Listed] = []
-            let count = Buckets.count(for: state.knowledge.index.count)
+            // The tree may have grown since the digests were made.
+            let count = state.bucketCount
             state.knowledge.index.forEach { path, record in
                 if buckets.contains(UInt16(Buckets.bucket(of: path, count: count))) {
                     entries.append(Message.Listed(path: path, entry: record.entry))

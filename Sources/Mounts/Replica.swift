@@ -26,8 +26,14 @@ final class Replica: Sendable {
         var arrivals: [UInt32: IncomingFile] = [:]
         var hasUnsavedChanges = false
         var announced: Set<MountNotice> = []
-        /// The root's inode when the base was written.
+        /// The root's inode when the memory was written.
         var baseInode: UInt64?
+        /// The name of the target's mirror that the base is about.
+        var mirror = Fingerprint.zero
+        /// At the origin: whether the index is a base, and not only what is here.
+        var hasBase = false
+        /// At the target: in how many buckets its tree was told.
+        var bucketCount = 1
     }
 
     struct Wanted: Sendable {

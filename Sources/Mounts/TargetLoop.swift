@@ -51,7 +51,7 @@ struct TargetLoop {
         }
         wires.pace.scanTook(ContinuousClock.now - start)
         guard !news.isEmpty else { return }
-        try await tell(news, token: 0)
+        try await tell(news, token: Message.Told.changes)
     }
 
     private func tell(_ news: [Message], token: UInt32) async throws(MountError) {
@@ -70,20 +70,21 @@ struct TargetLoop {
                     _ = try replica.load()
                     replica.adopt(rules)
                     _ = try replica.scanEverything()
+                    replica.recogniseMirror()
                     return replica.buckets()
                 }
                 isReady = true
-                return try wires.outbox.answer(.buckets(buckets))
+                return try wires.outbox.answer(.buckets(mirror: replica.mirror, buckets))
             }
             let news = try await wires.work.run { () throws(MountError) in
                 replica.adopt(rules)
                 _ = try replica.scanEverything()
                 return replica.news()
             }
-            try await tell(news, token: 0)
+            try await tell(news, token: Message.Told.changes)
         case .list(let buckets) where isReady:
             let listing = try await wires.work.run { () throws(MountError) in replica.listing(buckets) }
-            try await tell(listing, token: 0)
+            try await tell(listing, token: Message.Told.buckets)
         case .probe(let token) where isReady:
             let news = try await wires.work.run { () throws(MountError) in
                 _ = try replica.scanEverything()

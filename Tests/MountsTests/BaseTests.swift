@@ -96,6 +96,35 @@ struct BaseTests {
         #expect(rig.target.text("precious") == "p")
     }
 
+    @Test("A mirror that was removed, emptied or is another one deletes nothing", arguments: ["all", "files", "both"])
+    func wiped(what: String) async throws {
+        let rig = try Rig()
+        try rig.origin.write("precious", "p")
+        try rig.origin.folder("folder")
+        try rig.origin.write("folder/x", "x")
+        try await rig.synchronise()
+        if what == "files" {
+            for name in rig.target.names() { try rig.target.removeAll(name) }
+        } else {
+            try rig.whole.removeAll("target")
+        }
+        if what == "both" { try rig.whole.remove("base-target") }
+        try await rig.synchronise()
+        #expect(rig.origin.names() == ["folder", "precious"])
+        rig.expectSame()
+    }
+
+    @Test("A first session that ends before the trees were compared leaves no base", arguments: [10, 30, 60, 90, 150])
+    func early(after bytes: Int) async throws {
+        let rig = try Rig()
+        try rig.origin.write("precious", Noise(seed: 1).bytes(100))
+        await #expect(throws: MountError.self) { try await rig.synchronise(MemoryWire(cutAfter: bytes)) }
+        #expect(!rig.whole.exists("base-origin"))
+        try await rig.synchronise()
+        #expect(rig.origin.names() == ["precious"])
+        rig.expectSame()
+    }
+
     @Test(
         "A session that breaks off is taken up by the next one and leaves no temporary files",
         arguments: [1_000, 100_000, 250_000, 600_000])

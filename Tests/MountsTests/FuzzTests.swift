@@ -23,7 +23,7 @@ struct FuzzTests {
     static let messages: [Message] =
         [
             .hello(Message.Hello(side: .origin, isFile: true, isPrivileged: false)), .rules(Array("*.o".utf8)),
-            .buckets([Fingerprint(high: 1, low: 2)]), .list([1, 2, 3]), .listed(7), .probe(8),
+            .buckets(mirror: .zero, [Fingerprint(high: 1, low: 2)]), .list([1, 2, 3]), .listed(7), .probe(8),
             .entries([Message.Listed(path: path, entry: entry), Message.Listed(path: .root, entry: nil)]),
             .chunks(1, [Message.ChunkMark(digest: Digest(of: [1]), length: 9, isZero: true)]), .needs(1, [0, 1]),
             .data(1, offset: 2, ByteBuffer(string: "data")), .hole(1, offset: 2, length: 3), .commit(1, entry),

@@ -161,7 +161,7 @@ struct HostileTests {
             let path = try #require(TreePath(Array("file".utf8)))
             let operation = Message.Operation(id: 1, path: path, expected: 0, action: action)
             let (error, _) = try await Trap(rig: rig, peer: .target).spring([
-                Trap.hello(.target), .buckets([.zero]), .listed(0), .place(operation),
+                Trap.hello(.target), .buckets(mirror: .zero, [.zero]), .listed(.max), .place(operation),
             ])
             #expect(error?.code == .protocolViolation)
             #expect(rig.origin.text("file") == "f")

@@ -33,7 +33,7 @@ private struct Chaos {
 
 @Suite(.timeLimit(.minutes(5)))
 struct PropertyTests {
-    @Test("Whatever happens at both sides, both are the same afterwards", arguments: 0..<12)
+    @Test("Whatever happens at both sides, both are the same afterwards", arguments: 0..<16)
     func equal(seed: Int) async throws {
         let rig = try Rig()
         var chaos = Chaos(seed: seed)
