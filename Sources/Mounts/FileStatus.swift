@@ -11,8 +11,6 @@ struct FileStatus: Sendable {
     let owner: UInt32
     let group: UInt32
     let size: Int64
-    /// Bytes on the disk; holes hold none.
-    let allocated: Int64
     /// Nanoseconds since 1970.
     let modified: Int64
     let changed: Int64
@@ -32,7 +30,6 @@ struct FileStatus: Sendable {
         owner = status.st_uid
         group = status.st_gid
         size = Int64(status.st_size)
-        allocated = Int64(status.st_blocks) * 512
         modified = Self.nanoseconds(status.st_mtim)
         changed = Self.nanoseconds(status.st_ctim)
     }

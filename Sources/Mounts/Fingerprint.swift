@@ -27,11 +27,6 @@ struct Fingerprint: Sendable, Hashable {
         high &+= other.high
         low &+= other.low
     }
-
-    mutating func subtract(_ other: Fingerprint) {
-        high &-= other.high
-        low &-= other.low
-    }
 }
 
 /// Digests of a tree in buckets of paths: where two trees' buckets are equal, nothing of them has to be told.

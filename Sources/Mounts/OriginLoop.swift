@@ -29,25 +29,33 @@ struct OriginLoop {
 
     /// Returns when the pipe has ended.
     mutating func run() async throws(MountError) {
-        try await greet()
-        var isFresh = true
+        // For those who waited before the first look at both sides, that look is enough.
+        let early = wires.tickets.take()
+        do throws(MountError) { try await greet() } catch {
+            early.finish(error)
+            throw error
+        }
+        if !early.isEmpty { try await serve(early, isFresh: true) }
         while !isEnded {
             try await pump { $0.hasChanges || $0.hasNews || $0.isWanted }
             if isEnded { return }
             if isWanted {
                 isWanted = false
-                let waiting = wires.tickets.take()
-                do throws(MountError) {
-                    try await synchronise(isFresh: isFresh)
-                    waiting.finish(nil)
-                } catch {
-                    waiting.finish(error)
-                    guard error.code == .incomplete else { throw error }
-                }
-                isFresh = false
+                try await serve(wires.tickets.take(), isFresh: false)
             } else {
                 try await catchUp()
             }
+        }
+    }
+
+    private mutating func serve(_ waiting: Tickets.Batch, isFresh: Bool) async throws(MountError) {
+        guard !waiting.isEmpty else { return }
+        do throws(MountError) {
+            try await synchronise(isFresh: isFresh)
+            waiting.finish(nil)
+        } catch {
+            waiting.finish(error)
+            guard error.code == .incomplete else { throw error }
         }
     }
 

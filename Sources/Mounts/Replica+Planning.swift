@@ -203,7 +203,4 @@ extension Replica {
             state.isMirroring = options.isReadOnly
         }
     }
-
-    /// Whether nothing is known to differ.
-    var isSettled: Bool { state.withLock { $0.theirs.isEmpty && $0.knowledge.local.isEmpty } }
 }

@@ -7,12 +7,10 @@ struct Round {
     /// What has not been asked for yet; the next is last.
     private var waiting: [Plan.Take]
     private var openTakes = 0
-    private(set) var total = 0
 
     init(_ plan: Plan) { waiting = plan.takes.reversed() }
 
     var isDone: Bool { open.isEmpty && waiting.isEmpty }
-    var done: Int { total - open.count }
 
     /// What is to be shipped, with ids from `nextID` on.
     mutating func shipments(_ puts: [Plan.Put], nextID: inout UInt32) -> [Shipment] {
@@ -25,7 +23,6 @@ struct Round {
                 case .content, .metadata: .put(put.path)
                 case .finalFolder: .finalFolder
                 }
-            total += 1
             return Shipment(id: id, path: put.path, expected: put.expected, kind: put.kind)
         }
     }
@@ -37,7 +34,6 @@ struct Round {
             let id = takeID(&nextID)
             open[id] = .take(take.path)
             openTakes += 1
-            total += 1
             wants.append((id, take))
         }
         return wants

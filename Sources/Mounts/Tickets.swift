@@ -7,6 +7,7 @@ final class Tickets: Sendable {
     /// Those who came before a certain look at both sides.
     struct Batch: Sendable {
         fileprivate let tickets: [Ticket]
+        var isEmpty: Bool { tickets.isEmpty }
 
         func finish(_ error: MountError?) {
             for ticket in tickets { ticket.resume(returning: error.map { .failure($0) } ?? .success(())) }
