@@ -1,3 +1,4 @@
+import Glibc
 internal import Synchronization
 
 /// One side's tree on the disk and what is known of it. All its methods block: they are called on the thread pool.
