@@ -70,19 +70,22 @@ let package = Package(
         room("Images", ["CZstd", crypto, nioCore]),
         // A node's side of the control plane.
         room("Session", ["Fleet", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),
+        // Bind mounts between machines.
+        .systemLibrary(name: "CFileAttributes"),
+        room("Mounts", ["Fleet", "CFileAttributes", crypto, nioCore, nioPosix]),
         // The node daemon.
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         room(
             "FrontDoor",
             [
-                "Fleet", "Placement", "DockerAPI", "Engine", "Images", "Link", "Wire", "Session", "CSQLite", nioCore,
-                nioPosix, logging, protobuf,
+                "Fleet", "Placement", "DockerAPI", "Engine", "Images", "Link", "Mounts", "Wire", "Session", "CSQLite",
+                nioCore, nioPosix, crypto, logging, protobuf,
             ]),
         room(
             "Agent",
             [
-                "Fleet", "DockerAPI", "Engine", "Images", "Link", "Trust", "Wire", "Session", nioCore, nioPosix,
-                logging,
+                "Fleet", "DockerAPI", "Engine", "Images", "Link", "Mounts", "Trust", "Wire", "Session", nioCore,
+                nioPosix, crypto, logging,
             ]),
         // The control plane.
         room("Authority", ["Fleet", "Trust", crypto, x509, asn1]),
@@ -128,6 +131,7 @@ let package = Package(
                 "DockerAPI", "Engine", "Images", "Link", "Placement", "Session", nioCore, nioPosix, logging,
             ]),
         tests(of: "Agent", ["DockerAPI", "Engine", "Images", "Trust", "Wire", nioCore, nioPosix, logging]),
+        tests(of: "Mounts", ["CFileAttributes", nioCore, nioPosix]),
         tests(of: "Ledger"),
         tests(
             of: "Gateway",

@@ -20,7 +20,9 @@ extension CreateRequest {
         var ties: [String] = []
         for bind in host.binds {
             guard let source = Self.source(ofBind: bind) else { continue }
-            ties.append(source.utf8.first == UInt8(ascii: "/") ? "bind mount \(source)" : "volume \(source)")
+            ties.append(
+                source.utf8.first == UInt8(ascii: "/")
+                    ? "bind mount \(source.withoutClosingSlashes)" : "volume \(source)")
         }
         for mount in host.mounts {
             switch mount.type {
@@ -31,7 +33,7 @@ extension CreateRequest {
                 } else if mount.hasDriverOptions || !["", "local"].contains(mount.driver) {
                     ties.append("volume at \(mount.target) with options of its own")
                 }
-            case "bind": ties.append("bind mount \(mount.source)")
+            case "bind": ties.append("bind mount \(mount.source.withoutClosingSlashes)")
             default: ties.append("\(mount.type) mount \(mount.source)")
             }
         }

@@ -9,6 +9,8 @@ package struct HostOptions: Sendable, Hashable {
         /// The driver of a volume; empty for the engine's own.
         package var driver: String
         package var hasDriverOptions: Bool
+        /// Of a bind: how mounts below it spread; empty for the engine's default, which is not at all.
+        package var propagation: String
     }
 
     package struct PublishedPort: Sendable, Hashable {
@@ -82,7 +84,8 @@ package struct HostOptions: Sendable, Hashable {
                     type: try item.member("Type").string(), source: try item.member("Source").string(),
                     target: try item.member("Target").string(), readOnly: try item.member("ReadOnly").bool(),
                     driver: try driver.member("Name").string(),
-                    hasDriverOptions: try !driver.member("Options").map().isEmpty))
+                    hasDriverOptions: try !driver.member("Options").map().isEmpty,
+                    propagation: try item.member("BindOptions").member("Propagation").string()))
         }
         self.mounts = mounts
         tmpfs = try host.member("Tmpfs").map().map(\.key)

@@ -102,8 +102,11 @@ extension FrontDoor {
             return .handle(Job { _, client in await self.wait(head, route, query, client) })
         case ("POST", "start"), ("POST", "restart"):
             fresh.remove(route.containerID)
-            guard route.publishes else { break }
-            return .handle(Job { _, _ in await self.startPublished(head, route, action, query) })
+            guard route.wantsPreparing else { break }
+            return .handle(Job { _, _ in await self.startPrepared(head, route, action, query) })
+        case ("POST", "stop"), ("DELETE", ""):
+            guard !route.mounts.isEmpty else { break }
+            return .handle(Job { _, _ in await self.endMounted(head, route, action, query) })
         case ("POST", "exec"):
             return .handle(Job { body, _ in await self.createExec(head, route, body) })
         default: break
@@ -191,6 +194,8 @@ extension FrontDoor {
     func drop(_ route: Route) {
         ports.close(route.containerID)
         lastStates[route.containerID] = nil
+        // One that was removed while it ran is brought home by its end, which came before.
+        if ended[route.containerID] == nil { leaveMounts(of: route) }
         fresh.remove(route.containerID)
         runs[route.containerID] = nil
         do {

@@ -25,6 +25,7 @@ extension FrontDoor {
         var request: WorkloadRequest
         var policySource: String
         var image: LocalImage?
+        var mounts: [MirroredMount]
     }
 
     func create(_ head: RequestHead, _ name: String, _ query: Query, _ body: ByteBuffer) async -> Job.Outcome {
@@ -74,13 +75,15 @@ extension FrontDoor {
         let staysAnyway = policy.kind == .local && (policy.target == nil || policy.target == control.node)
         let image = staysAnyway ? nil : await localImage(spec.image)
         if let image { estimates.note(image: image.id, at: control.node) }
+        let mounts = staysAnyway ? MountPlan() : await MountPlan.make(for: spec, configuration.mounts)
         let request = WorkloadRequest(
             id: .random(), tenant: control.tenant, origin: control.node, name: name, image: spec.image,
             imageID: image?.id ?? "", imageSize: image?.size ?? .zero, workKey: spec.workKey,
-            platform: query.first("platform") ?? "", resources: spec.resources, policy: policy, ties: spec.ties)
+            platform: query.first("platform") ?? "", resources: spec.resources, policy: policy,
+            ties: mounts.ties(of: spec))
         return Creation(
             head: head, query: query, name: name, wasNamed: !name.isEmpty, body: body, spec: spec, request: request,
-            policySource: source, image: image)
+            policySource: source, image: image, mounts: mounts.mirrored)
     }
 
     /// The fleet, with this device as it is now rather than as the gateway saw it last.
@@ -376,6 +379,12 @@ extension FrontDoor {
         if let image = creation.image { json.set(.string(image.id), named: "Image") }
         // The device listens in the container's place.
         if creation.spec.publishesPorts { json = json.withoutPublishedPorts() }
+        let files = creation.mounts.filter(\.isFile).map(\.source)
+        if !files.isEmpty {
+            json.update(named: "Labels") {
+                $0[CreateRequest.filesLabel] = .string(JSON.array(files.map { .string($0) }).text)
+            }
+        }
         json.update(named: "Labels") { $0[Presentation.imageLabel] = .string(creation.spec.image) }
         let client = DockerClient(dialer: dialer, maximumIdle: 0)
         return try await client.request("POST", target, headers: creation.passedHeaders, body: json.buffer)
@@ -409,6 +418,7 @@ extension FrontDoor {
             imageID: creation.image?.id ?? "", hasTerminal: creation.spec.tty,
             removesItself: creation.spec.host.autoRemove, createdAt: now())
         route.ports = creation.spec.host.publishedPorts.map(PublishedPort.init)
+        route.mounts = creation.mounts
         route.labels = creation.spec.labels
         route.command = (creation.spec.entrypoint + creation.spec.command).joined(separator: " ")
         route.publishesAll = creation.spec.host.publishAllPorts

@@ -8,12 +8,14 @@ internal import Session
 
 /// Published ports of containers elsewhere: open on this device for as long as the container runs.
 extension FrontDoor {
-    /// Starts, or starts again, a container whose ports have to be open first, as an engine has them.
-    func startPublished(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) async -> Job.Outcome {
+    /// Starts, or starts again, a container whose ports have to be open and whose mounts have to be there first.
+    func startPrepared(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) async -> Job.Outcome {
         let wereOpen = ports.isOpen(route.containerID)
-        do {
+        do throws(DockerFailure) {
             try await openPorts(of: route)
+            try await synchroniseMounts(of: route)
         } catch {
+            if !wereOpen { ports.close(route.containerID) }
             return .answer(Answer(error.response(version: greeting.apiVersion.description)))
         }
         let path = versioned(query.target("/containers/\(route.containerID)/\(action)"), head, at: route.target)
@@ -25,7 +27,10 @@ extension FrontDoor {
         }
         answered(status, to: "POST", action, on: route)
         // It does not run, so nobody shall get through to nothing.
-        if ![204, 304].contains(status), !wereOpen { ports.close(route.containerID) }
+        if ![204, 304].contains(status), !wereOpen {
+            ports.close(route.containerID)
+            if lastStates[route.containerID] != "running" { leaveMounts(of: route) }
+        }
         return outcome
     }
 
@@ -42,7 +47,7 @@ extension FrontDoor {
                 let listener = try await PortListener.open(published[index]) { [self] in
                     // The route of now: its ticket may have been renewed since.
                     var dialer = dialer(to: routes[route.containerID] ?? route, purpose: "port")
-                    dialer.port = target
+                    dialer.kind = .port(target.0, isUDP: target.1)
                     return dialer
                 }
                 published[index].bindings = listener.bindings
@@ -103,7 +108,7 @@ extension FrontDoor {
 
     func inspected(_ container: JSON, _ route: Route) -> JSON {
         presentation.inspected(
-            presentation.inspected(container), of: routes[route.containerID] ?? route,
+            inspectedMounts(presentation.inspected(container), route), of: routes[route.containerID] ?? route,
             publishing: ports.published(route.containerID))
     }
 

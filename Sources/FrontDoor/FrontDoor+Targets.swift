@@ -93,7 +93,14 @@ extension FrontDoor {
         for container in list {
             if let id = container["Id"]?.stringValue, let route = routes[id] {
                 lastStates[id] = container["State"]?.stringValue
-                followPorts(of: route, isRunning: ["running", "paused"].contains(container["State"]?.stringValue))
+                let isRunning = ["running", "paused"].contains(container["State"]?.stringValue)
+                followPorts(of: route, isRunning: isRunning)
+                // What ended while nobody listened may have outputs that are not here yet.
+                if isRunning {
+                    followMounts(of: route)
+                } else if container["State"]?.stringValue == "exited" {
+                    start { await self.containerEnded(route, exitCode: nil) }
+                }
             }
             // A new name that was not recorded, or was given while this node was not heard.
             guard let id = container["Id"]?.stringValue, var route = routes[id],
@@ -119,9 +126,11 @@ extension FrontDoor {
             runs[id]?.startedAt = Self.seconds(event)
             lastStates[id] = "running"
             followPorts(of: route, isRunning: true)
+            if ended[id] != nil { followMounts(of: route) }
         case "die":
             lastStates[id] = "exited"
-            containerEnded(route, exitCode: attributes?["exitCode"]?.stringValue.flatMap { Int64($0) })
+            let code = attributes?["exitCode"]?.stringValue.flatMap { Int64($0) }
+            start { await self.containerEnded(route, exitCode: code) }
             guard let run = runs[id], run.startedAt > 0, attributes?["exitCode"]?.stringValue == "0" else { return }
             let speed = control.snapshot[node]?.measures.coreSpeed ?? 1
             estimates.learn(run.workKey, coreSeconds: (Self.seconds(event) - run.startedAt) * speed)

@@ -24,12 +24,6 @@ extension FrontDoor {
             return first ?? .streamed
         }
     }
-
-    /// What has to be so before anybody hears that a container has ended.
-    func containerEnded(_ route: Route, exitCode: Int64?) {
-        ports.close(route.containerID)
-        if let exitCode { exitCodes[route.containerID] = exitCode }
-    }
 }
 
 /// One client that waits for one container.
@@ -80,7 +74,7 @@ private final class Waiter {
         begin()
         let body = try await answer.collect().body
         let code = (try? JSON.parse(body))?["StatusCode"]?.intValue
-        door.containerEnded(route, exitCode: code)
+        await door.containerEnded(door.routes[route.containerID] ?? route, exitCode: code)
         return end(body)
     }
 

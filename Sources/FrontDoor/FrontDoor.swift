@@ -46,6 +46,10 @@ package final class FrontDoor: Planning {
     var ports = PortBook()
     /// What containers elsewhere did when their node was heard last, in Docker's words.
     var lastStates: [String: String] = [:]
+    /// Bind mounts that are kept equal with their mirrors; nil where they do not leave the device.
+    private(set) var mounts: MountBook?
+    /// Done for containers that ended when their last outputs are here.
+    var ended = Recent<EventLoopFuture<Void>>()
     /// How containers elsewhere have ended lately, for those who asked over a link that broke.
     var exitCodes = Recent<Int64>()
 
@@ -74,6 +78,9 @@ package final class FrontDoor: Planning {
         engine = configuration.enginePath.map { UnixDialer(path: $0) }
         engineClient = engine.map { DockerClient(dialer: $0) }
         (jobs, jobInlet) = AsyncStream.makeStream()
+        if let settings = configuration.mounts {
+            mounts = MountBook(settings, logger) { [jobInlet] job in jobInlet.yield(job) }
+        }
     }
 
     /// Serves clients until cancelled.

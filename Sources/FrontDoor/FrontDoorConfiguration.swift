@@ -14,11 +14,26 @@ package struct FrontDoorConfiguration: Sendable {
     package var version: String
     /// A missing image of at most this size is shipped within `create`; of a larger one the client sees pull progress.
     package var quietImageLimit: ByteCount
+    /// How bind mounts leave the device; nil keeps containers with bind mounts here.
+    package var mounts: MountSettings?
+
+    package struct MountSettings: Sendable, Hashable {
+        /// Where the state of each mount is remembered; a folder of its own, made when it is needed.
+        package var folder: String
+        /// A container with a larger mount stays on the device.
+        package var maximumBytes: ByteCount
+
+        package init(folder: String, maximumBytes: ByteCount = .gibibytes(1)) {
+            self.folder = folder
+            self.maximumBytes = maximumBytes
+        }
+    }
 
     package init(
         socketPath: String, group: String? = nil, enginePath: String?, policy: PolicyOverrides = PolicyOverrides(),
-        version: String, quietImageLimit: ByteCount = .mebibytes(4)
+        version: String, quietImageLimit: ByteCount = .mebibytes(4), mounts: MountSettings? = nil
     ) {
+        self.mounts = mounts
         self.socketPath = socketPath
         self.group = group
         self.enginePath = enginePath

@@ -49,6 +49,7 @@ package final class Journal {
                     ticketRenewal: row.real(6), image: row.text(7), imageID: row.text(8),
                     hasTerminal: row.integer(9) != 0, removesItself: row.integer(10) != 0, createdAt: row.real(11))
             route.ports = (more["ports"]?.arrayValue ?? []).compactMap(PublishedPort.init(json:))
+            route.mounts = (more["mounts"]?.arrayValue ?? []).compactMap(MirroredMount.init(json:))
             route.command = more["command"]?.stringValue ?? ""
             for member in more["labels"]?.objectValue?.members ?? [] {
                 route.labels[member.key] = member.value.stringValue
@@ -76,7 +77,8 @@ package final class Journal {
         let labels = route.labels.sorted { $0.key < $1.key }
             .map { JSONObject.Member(key: $0.key, value: .string($0.value)) }
         let more: JSON = [
-            "ports": .array(route.ports.map(\.json)), "publishesAll": .bool(route.publishesAll),
+            "ports": .array(route.ports.map(\.json)), "mounts": .array(route.mounts.map(\.json)),
+            "publishesAll": .bool(route.publishesAll),
             "labels": .object(JSONObject(labels)), "command": .string(route.command),
         ]
         return more.text

@@ -4,7 +4,7 @@ internal import Link
 internal import NIOCore
 internal import Session
 
-/// Dials the guard of another node, or a container's port behind it: a stream of the link to that node, which costs no round
+/// Dials the guard of another node, or a container's port or a mount's mirror behind it: a stream of the link to that node, which costs no round
 /// trip where the link stands.
 struct NodeDialer: DockerDialer {
     let control: any ControlPlane
@@ -14,8 +14,16 @@ struct NodeDialer: DockerDialer {
     let ticket: Ticketing?
     /// Without a ticket: the workload whose ticket the gateway sends to the node itself.
     var awaits: WorkloadID?
-    /// The container's port that is meant; nil for Docker's API.
-    var port: (number: UInt16, isUDP: Bool)?
+    var kind = Kind.docker
+
+    enum Kind: Sendable {
+        /// Docker's API, as the guard lets it through.
+        case docker
+        /// A port of the workload's container.
+        case port(UInt16, isUDP: Bool)
+        /// The mirror of a path of this device.
+        case mount(source: String, isFile: Bool)
+    }
 
     struct Ticketing: Sendable {
         var ticket: [UInt8]
@@ -40,9 +48,12 @@ struct NodeDialer: DockerDialer {
         on link: LinkConnection, ticket: [UInt8],
         _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
     ) -> EventLoopFuture<any Channel> {
-        guard let port else {
-            return link.openDockerStream(ticket: ticket, awaits: awaits, purpose: purpose, initializer)
+        switch kind {
+        case .docker: link.openDockerStream(ticket: ticket, awaits: awaits, purpose: purpose, initializer)
+        case .port(let port, let isUDP):
+            link.openPortStream(ticket: ticket, port: port, datagrams: isUDP, initializer)
+        case .mount(let source, let isFile):
+            link.openMountStream(ticket: ticket, source: source, isFile: isFile, initializer)
         }
-        return link.openPortStream(ticket: ticket, port: port.number, datagrams: port.isUDP, initializer)
     }
 }

@@ -4,6 +4,8 @@ struct Recent<Value: Sendable>: Sendable {
     private var order: [String] = []
     private static var limit: Int { 4096 }
 
+    mutating func forget(_ id: String) { values[id] = nil }
+
     /// Nil for what is too long ago, or was never noted; setting nil changes nothing.
     subscript(id: String) -> Value? {
         get { values[id] }

@@ -24,9 +24,14 @@ package struct Route: Sendable, Hashable {
     /// Whether all ports that its image exposes are published, too.
     package var publishesAll = false
 
+    /// Paths of this device that are mirrored for it.
+    package var mounts: [MirroredMount] = []
     /// The labels and the command that it was created with, for lists that cannot ask its node.
     package var labels: [String: String] = [:]
     package var command = ""
+
+    /// Whether something has to be ready on this device before it starts.
+    package var wantsPreparing: Bool { publishes || !mounts.isEmpty }
 
     package var publishes: Bool { publishesAll || !ports.isEmpty }
 

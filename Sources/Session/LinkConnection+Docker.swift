@@ -25,6 +25,18 @@ extension LinkConnection {
         return openStream(announcing: open, initializer)
     }
 
+    /// Opens a stream for a bind mount to its mirror at the peer.
+    package func openMountStream(
+        ticket: [UInt8], source: String, isFile: Bool,
+        _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+    ) -> EventLoopFuture<any Channel> {
+        var open = Lighter_V1_StreamOpen()
+        open.mount.ticket = Data(ticket)
+        open.mount.source = source
+        open.mount.isFile = isFile
+        return openStream(announcing: open, initializer)
+    }
+
     /// Opens a stream to a port of a container at the peer; a peer that cannot connect to it closes the stream.
     ///
     /// - Parameters:

@@ -45,26 +45,30 @@ struct Daemon {
             learner.note(workload)
         }
         description.watch(inventory)
-        entrance.desk = Guard(
-            configuration: GuardConfiguration(node: node, tenant: credentials.tenant),
+        let desk = Guard(
+            configuration: GuardConfiguration(
+                node: node, tenant: credentials.tenant, mirrors: "\(options.state)/mirrors"),
             verifier: try TicketVerifier(publicKey: credentials.ticketPublicKey), dialer: dialer, inventory: inventory,
             logger: Logger(label: "guard"), free: { description.free }, now: { wallClock() })
+        entrance.desk = desk
         let journal = try Journal(path: "\(options.state)/journal.db")
         for (id, workload) in try journal.localWorkloads() { inventory.remember(containerID: id, workload: workload) }
         let door = FrontDoor(
             configuration: FrontDoorConfiguration(
                 socketPath: options.socket, group: options.group, enginePath: options.engine, policy: options.policy,
-                version: Lighterd.version),
+                version: Lighterd.version,
+                mounts: options.mountsMaximum == .zero
+                    ? nil : .init(folder: "\(options.state)/mounts", maximumBytes: options.mountsMaximum)),
             control: session, routes: try RouteBook(journal: journal),
             logger: Logger(label: "front-door"), describeNode: { description.node },
             localWorkload: { id, workload in inventory.adopt(containerID: id, workload: workload) })
         learner.door = door
-        try await serve(session, inventory, door, description, signals)
+        try await serve(session, inventory, door, desk, description, signals)
     }
 
     private func serve(
-        _ session: GatewaySession, _ inventory: Inventory, _ door: FrontDoor, _ description: NodeDescription,
-        _ signals: TerminationSignals
+        _ session: GatewaySession, _ inventory: Inventory, _ door: FrontDoor, _ desk: Guard,
+        _ description: NodeDescription, _ signals: TerminationSignals
     ) async throws {
         var listener: (any Channel)?
         if let listen = options.listen {
@@ -91,7 +95,10 @@ struct Daemon {
             group.addTask { await session.run() }
             group.addTask { try await door.run() }
             group.addTask { await description.keepMeasuring() }
-            if hasEngine { group.addTask { await watch.run() } }
+            if hasEngine {
+                group.addTask { await watch.run() }
+                group.addTask { await Self.hourly(desk) }
+            }
             // Whatever ends first ends the daemon: a signal, or a role that cannot go on.
             do { try await group.next() } catch {
                 group.cancelAll()
@@ -101,6 +108,12 @@ struct Daemon {
         }
         try? await listener?.close()
         logger.notice("stopped")
+    }
+
+    /// Ends with the daemon only, whatever becomes of the work.
+    private static func hourly(_ desk: Guard) async {
+        await desk.keepMirrorsBounded()
+        while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
     }
 
     private static func split(_ address: String) throws(OptionError) -> (String, Int) {

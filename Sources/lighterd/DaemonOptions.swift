@@ -32,6 +32,8 @@ struct DaemonOptions: Sendable {
     /// Whether this node runs work for others.
     var acceptsWork = true
     var logLevel = Logger.Level.info
+    /// The largest bind mount that may leave the device; none may when it is zero.
+    var mountsMaximum = ByteCount.gibibytes(1)
 
     enum Reading {
         case help
@@ -55,6 +57,7 @@ struct DaemonOptions: Sendable {
           --advertise HOST:PORT  the address they dial, where it differs
           --tags A,B=C         words that policies match
           --accept-work BOOL   run containers for other nodes (default true)
+          --mounts-max-bytes SIZE  the largest bind mount that leaves the device: 500m, 2g; 0 for none (default 1g)
           --log-level LEVEL    trace, debug, info, notice, warning, error (default info)
           --help, --version
 
@@ -63,7 +66,7 @@ struct DaemonOptions: Sendable {
 
     private static let keys = [
         "state", "config", "engine", "socket", "group", "cgroup", "gateway", "policy", "cpu_threshold",
-        "memory_threshold", "listen", "advertise", "tags", "accept_work", "log_level",
+        "memory_threshold", "listen", "advertise", "tags", "accept_work", "mounts_max_bytes", "log_level",
     ]
 
     /// - Throws: `OptionError` naming the option, where it stands and what it takes.
@@ -155,6 +158,11 @@ struct DaemonOptions: Sendable {
                 throw OptionError("\(place): '\(value)' is not true or false")
             }
             acceptsWork = flag
+        case "mounts_max_bytes":
+            guard let size = Self.size(value) else {
+                throw OptionError("\(place): '\(value)' is no size; write it as in 500m or 2g, or 0 for none")
+            }
+            mountsMaximum = size
         case "log_level":
             guard let level = Logger.Level(rawValue: value) else {
                 throw OptionError(
@@ -166,6 +174,15 @@ struct DaemonOptions: Sendable {
             do throws(FleetError) { try policy.set(key, value, shownAs: place) } catch { throw OptionError("\(error)") }
         default: break
         }
+    }
+
+    /// `4096`, `16k`, `500m`, `2g`.
+    private static func size(_ text: String) -> ByteCount? {
+        let shifts: [Character: Int64] = ["k": 10, "m": 20, "g": 30, "t": 40]
+        let shift = text.lowercased().last.flatMap { shifts[$0] }
+        guard let number = Int64(shift == nil ? text[...] : text.dropLast()), number >= 0 else { return nil }
+        let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << (shift ?? 0))
+        return overflow ? nil : ByteCount(bytes)
     }
 
     private static func engine(_ value: String, _ place: String) throws(OptionError) -> String? {

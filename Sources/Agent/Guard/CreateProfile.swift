@@ -8,6 +8,10 @@ package struct CreateProfile: Sendable {
     package var node: NodeID
     /// References (`container:REF`, `--volumes-from REF`) that are the caller's own, with the full id each stands for.
     package var ownContainers: [String: String]
+    /// Where the caller's own paths are mirrored; nil where they are not.
+    package var mirrors: Mirrors?
+    /// Those of the caller's paths that are files.
+    package var files: Set<String> = []
 
     package init(policy: GuardPolicy, node: NodeID, ownContainers: [String: String] = [:]) {
         self.policy = policy

@@ -4,8 +4,14 @@ import Fleet
 /// HostConfig's ways to files: binds, volumes, mounts, tmpfs.
 extension CreateSanitizer {
     static let storage: [Field] = [
-        .texts("Binds", checkBind),
-        .structures("Mounts", mount, checkMount),
+        Field(name: "Binds") { (value, path, profile) throws(DockerFailure) in
+            if value.isZero { return nil }
+            guard case .array(let items) = value else { throw profile.malformed(path, "must be a list of strings") }
+            var mapped: [JSON] = []
+            for item in items { mapped.append(.string(try bind(try item.text(path, profile), path, profile))) }
+            return .array(mapped)
+        },
+        .structures("Mounts", mount, adjust: checkMount),
         Field(name: "VolumesFrom") { (value, path, profile) throws(DockerFailure) in
             if value.isZero { return nil }
             guard case .array(let items) = value else { throw profile.malformed(path, "must be a list of strings") }
@@ -30,26 +36,43 @@ extension CreateSanitizer {
         },
     ]
 
-    @Sendable private static func checkBind(
+    /// `SOURCE:TARGET[:OPTIONS]` with what the source is on this node.
+    private static func bind(
         _ text: String, _ path: String, _ profile: CreateProfile
-    ) throws(DockerFailure) {
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+    ) throws(DockerFailure) -> String {
+        var parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
         // One part is an anonymous volume; with more, the first is a path of the host or a volume's name.
-        guard parts.count > 1 else { return }
-        try checkSource(parts[0], path, profile)
+        guard parts.count > 1 else { return text }
+        let options = parts.count > 2 ? parts[2].split(separator: ",") : []
+        guard options.allSatisfy({ bindOptions.contains(String($0)) }) else {
+            throw profile.refusal("\(path)=\(text)", "mounts do not spread between the container and the node")
+        }
+        parts[0] = try source(parts[0], path, profile)
+        return parts.joined(separator: ":")
     }
 
-    private static func checkSource(_ source: String, _ path: String, _ profile: CreateProfile) throws(DockerFailure) {
+    private static let bindOptions: Set<String> = [
+        "ro", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent", "default", "private", "rprivate",
+    ]
+
+    /// A path of the caller's is that of its mirror here, unless this node's owner lets others see that very path of its own.
+    private static func source(
+        _ source: String, _ path: String, _ profile: CreateProfile
+    ) throws(DockerFailure) -> String {
         if source.utf8.first == UInt8(ascii: "/") {
-            guard profile.policy.hostPaths.contains(source) else {
+            if profile.policy.hostPaths.contains(source) { return source }
+            guard let mirrors = profile.mirrors else {
                 throw profile.refusal(
                     "\(path)=\(source)", "an offloaded container does not see this node's files", setting: "host_paths")
             }
+            let source = source.withoutClosingSlashes
+            return mirrors.root(of: source, isFile: profile.files.contains(source))
         } else {
             guard profile.policy.volumes.contains(source) else {
                 throw profile.refusal(
                     "\(path)=\(source)", "named volumes stay on the device where they were made", setting: "volumes")
             }
+            return source
         }
     }
 
@@ -84,7 +107,7 @@ extension CreateSanitizer {
     ])
 
     @Sendable private static func checkMount(
-        _ pairs: [(String, JSON)], _ path: String, _ profile: CreateProfile
+        _ pairs: inout [(String, JSON)], _ path: String, _ profile: CreateProfile
     ) throws(DockerFailure) {
         let type: String = if case .string(let text)? = pairs.first("Type") { text } else { "" }
         let source: String = if case .string(let text)? = pairs.first("Source") { text } else { "" }
@@ -95,13 +118,15 @@ extension CreateSanitizer {
             guard source.utf8.first != UInt8(ascii: "/") else {
                 throw profile.malformed(path, "is a volume, not a path")
             }
-            try checkSource(source, path, profile)
+            _ = try self.source(source, path, profile)
         case "bind":
             guard source.utf8.first == UInt8(ascii: "/") else {
                 throw profile.malformed(path, "needs an absolute Source")
             }
-            try checkSource(source, path, profile)
-        default: throw profile.refusal("\(path).Type=\(type)", "only mounts of type volume and tmpfs are offloaded")
+            let mapped = try self.source(source, path, profile)
+            pairs = pairs.map { $0.0 == "Source" ? ("Source", .string(mapped)) : $0 }
+        default:
+            throw profile.refusal("\(path).Type=\(type)", "only mounts of type bind, volume and tmpfs are offloaded")
         }
     }
 

@@ -117,9 +117,11 @@ extension Field {
         }
     }
 
+    /// - Parameter adjust: as `check`, and may change the element.
     static func structures(
         _ name: String, _ table: FieldTable,
-        _ check: @escaping @Sendable ([(String, JSON)], String, CreateProfile) throws(DockerFailure) -> Void = any
+        _ check: @escaping @Sendable ([(String, JSON)], String, CreateProfile) throws(DockerFailure) -> Void = any,
+        adjust: (@Sendable (inout [(String, JSON)], String, CreateProfile) throws(DockerFailure) -> Void)? = nil
     ) -> Field {
         Field(name: name) { (value, path, profile) throws(DockerFailure) in
             if case .null = value { return nil }
@@ -127,8 +129,9 @@ extension Field {
             var rebuilt: [JSON] = []
             for (index, item) in items.enumerated() {
                 let here = "\(path)[\(index)]"
-                let pairs = try table.rebuild(item, at: here, in: profile)
+                var pairs = try table.rebuild(item, at: here, in: profile)
                 try check(pairs, here, profile)
+                try adjust?(&pairs, here, profile)
                 rebuilt.append(.object(pairs))
             }
             return .array(rebuilt)

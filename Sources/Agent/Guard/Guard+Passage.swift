@@ -199,6 +199,15 @@ extension Guard {
             profile.ownContainers[reference] = try await inventory.container(
                 reference, origin: ticket.origin, tenant: ticket.tenant)?.id
         }
+        if let folder = configuration.mirrors {
+            let request = try CreateRequest(json: json)
+            let mirrors = Mirrors(folder: folder, tenant: ticket.tenant, origin: ticket.origin)
+            profile.mirrors = mirrors
+            profile.files = Set(request.mountedFiles)
+            for mount in request.bindMounts where !configuration.policy.hostPaths.contains(mount.source) {
+                try mirrors.make(mount.source, isFile: profile.files.contains(mount.source))
+            }
+        }
         let labels = WorkloadLabels(
             id: ticket.workload, epoch: ticket.epoch, origin: ticket.origin, tenant: ticket.tenant,
             target: configuration.node, name: name ?? "", image: "")

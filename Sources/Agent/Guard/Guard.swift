@@ -18,10 +18,14 @@ package struct GuardConfiguration: Sendable {
     package var tenant: TenantID
     package var policy: GuardPolicy
     package var headroom: Headroom
+    /// Where bind mounts of other nodes are mirrored; nil where they are not.
+    package var mirrors: String?
 
     package init(
-        node: NodeID, tenant: TenantID, policy: GuardPolicy = GuardPolicy(), headroom: Headroom = Headroom()
+        node: NodeID, tenant: TenantID, policy: GuardPolicy = GuardPolicy(), headroom: Headroom = Headroom(),
+        mirrors: String? = nil
     ) {
+        self.mirrors = mirrors
         self.node = node
         self.tenant = tenant
         self.policy = policy
@@ -40,7 +44,7 @@ package final class Guard {
     let layers: LayerBook
     let logger: Logger
     private let free: @Sendable () -> Headroom.Free
-    private let now: @Sendable () -> Double
+    let now: @Sendable () -> Double
     private var order = StartOrder()
     private var fence = EpochFence()
     private var creating: Set<WorkloadID> = []
@@ -75,6 +79,7 @@ package final class Guard {
         switch kind {
         case .docker(let call): accept(stream: stream, call: call, peer: peer)
         case .port(let call): accept(stream: stream, port: call, peer: peer)
+        case .mount(let call): accept(stream: stream, mount: call, peer: peer)
         case .control, .relay, .relayed:
             stream.eventLoop.makeFailedFuture(
                 DockerFailure(status: 400, message: "lighter: a node does not open streams of this kind"))

@@ -52,6 +52,12 @@ extension Inventory {
         return ([settings?["IPAddress"]?.stringValue ?? ""] + networks).first { !$0.isEmpty }
     }
 
+    /// Every path of this machine that a container of the engine has; nil when the engine cannot be asked.
+    func mountedPaths() async -> [String]? {
+        guard let list = try? await client.ask("/containers/json?all=1")?.arrayValue else { return nil }
+        return list.flatMap { ($0["Mounts"]?.arrayValue ?? []).compactMap { $0["Source"]?.stringValue } }
+    }
+
     private func lookUp(_ reference: String) async throws(DockerFailure) -> ContainerRecord? {
         guard Admission.isReference(reference) else { return nil }
         guard let json = try await client.ask("/containers/\(reference)/json") else { return nil }

@@ -76,6 +76,14 @@ package nonisolated struct Lighter_V1_StreamOpen: Sendable {
     set {kind = .port(newValue)}
   }
 
+  package var mount: Lighter_V1_MountCall {
+    get {
+      if case .mount(let v)? = kind {return v}
+      return Lighter_V1_MountCall()
+    }
+    set {kind = .mount(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -84,6 +92,7 @@ package nonisolated struct Lighter_V1_StreamOpen: Sendable {
     case relay(Lighter_V1_Relay)
     case relayed(Lighter_V1_Relayed)
     case port(Lighter_V1_PortCall)
+    case mount(Lighter_V1_MountCall)
 
   }
 
@@ -137,6 +146,26 @@ package nonisolated struct Lighter_V1_PortCall: Sendable {
 
   /// "tcp" or "udp".
   package var `protocol`: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// A bind mount of the origin's, kept equal with its mirror at the target for as long as the stream stands; the bytes of a
+/// mount session follow.
+package nonisolated struct Lighter_V1_MountCall: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The signed ticket of a workload that has the mount.
+  package var ticket: Data = Data()
+
+  /// The path at the origin, which names the mirror.
+  package var source: String = String()
+
+  package var isFile: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1425,7 +1454,7 @@ fileprivate nonisolated let _protobuf_package = "lighter.v1"
 
 nonisolated extension Lighter_V1_StreamOpen: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".StreamOpen"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}control\0\u{1}docker\0\u{1}relay\0\u{1}relayed\0\u{1}port\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}control\0\u{1}docker\0\u{1}relay\0\u{1}relayed\0\u{1}port\0\u{1}mount\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1498,6 +1527,19 @@ nonisolated extension Lighter_V1_StreamOpen: SwiftProtobuf.Message, SwiftProtobu
           self.kind = .port(v)
         }
       }()
+      case 6: try {
+        var v: Lighter_V1_MountCall?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .mount(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .mount(v)
+        }
+      }()
       default: break
       }
     }
@@ -1528,6 +1570,10 @@ nonisolated extension Lighter_V1_StreamOpen: SwiftProtobuf.Message, SwiftProtobu
     case .port?: try {
       guard case .port(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case .mount?: try {
+      guard case .mount(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
     }()
     case nil: break
     }
@@ -1635,6 +1681,46 @@ nonisolated extension Lighter_V1_PortCall: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.ticket != rhs.ticket {return false}
     if lhs.port != rhs.port {return false}
     if lhs.`protocol` != rhs.`protocol` {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lighter_V1_MountCall: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MountCall"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ticket\0\u{1}source\0\u{3}is_file\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.ticket) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.source) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.isFile) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.ticket.isEmpty {
+      try visitor.visitSingularBytesField(value: self.ticket, fieldNumber: 1)
+    }
+    if !self.source.isEmpty {
+      try visitor.visitSingularStringField(value: self.source, fieldNumber: 2)
+    }
+    if self.isFile != false {
+      try visitor.visitSingularBoolField(value: self.isFile, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lighter_V1_MountCall, rhs: Lighter_V1_MountCall) -> Bool {
+    if lhs.ticket != rhs.ticket {return false}
+    if lhs.source != rhs.source {return false}
+    if lhs.isFile != rhs.isFile {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

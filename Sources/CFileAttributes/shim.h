@@ -1,0 +1,3 @@
+// Extended attributes, which Swift's Glibc module leaves out.
+#include <sys/types.h>
+#include <sys/xattr.h>

@@ -1,0 +1,54 @@
+extension CreateRequest {
+    /// A path of the device's that the container shall see.
+    package struct BindMount: Sendable, Hashable {
+        package var source: String
+        /// In the container.
+        package var target: String
+        /// Whether an engine makes a missing source, as for `-v`; otherwise it is an error.
+        package var makesSource: Bool
+        /// Whether mounts below it would spread: then only the device itself can have it.
+        package var spreads: Bool
+    }
+
+    /// The label by which a front door tells a guard which of the sources are files: their paths, as JSON.
+    package static let filesLabel = "io.lighter.files"
+
+    package var bindMounts: [BindMount] {
+        var found: [BindMount] = []
+        for bind in host.binds {
+            let parts = bind.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+            guard parts.count > 1, parts[0].utf8.first == UInt8(ascii: "/") else { continue }
+            let options = parts.count > 2 ? parts[2].split(separator: ",").map(String.init) : []
+            found.append(
+                BindMount(
+                    source: parts[0].withoutClosingSlashes, target: parts[1], makesSource: true,
+                    spreads: options.contains(where: Self.spreading.contains)))
+        }
+        for mount in host.mounts where mount.type == "bind" {
+            found.append(
+                BindMount(
+                    source: mount.source.withoutClosingSlashes, target: mount.target, makesSource: false,
+                    spreads: !["", "private", "rprivate"].contains(mount.propagation)))
+        }
+        return found
+    }
+
+    /// What a front door said of its sources.
+    package var mountedFiles: [String] {
+        guard let text = labels[Self.filesLabel], let list = try? JSON.parse(Array(text.utf8)).arrayValue else {
+            return []
+        }
+        return list.compactMap(\.stringValue)
+    }
+
+    private static let spreading: Set<String> = ["shared", "rshared", "slave", "rslave"]
+}
+
+extension String {
+    /// A path without slashes at its end: one folder has one name.
+    package var withoutClosingSlashes: String {
+        var path = self[...]
+        while path.utf8.count > 1, path.utf8.last == UInt8(ascii: "/") { path.removeLast() }
+        return String(path)
+    }
+}

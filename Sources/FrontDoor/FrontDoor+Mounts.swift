@@ -1,0 +1,144 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Logging
+internal import NIOCore
+internal import Session
+
+/// Bind mounts of containers elsewhere: mirrored before the start, live while it runs, and home before anybody hears of the end.
+extension FrontDoor {
+    /// - Throws: the failure that the start is answered with.
+    func synchroniseMounts(of route: Route) async throws(DockerFailure) {
+        ended.forget(route.containerID)
+        for mount in route.mounts {
+            do {
+                try await synchronise(mount, of: route)
+            } catch {
+                leaveMounts(of: route)
+                throw DockerFailure(
+                    status: 500,
+                    message: "lighter: \(mount.source) could not be brought to node \(route.target): \(error)")
+            }
+        }
+    }
+
+    private func synchronise(_ mount: MirroredMount, of route: Route) async throws {
+        guard let mounts else { throw FrontDoorError(.unreachable, "this device does not mirror mounts any more") }
+        var dialer = dialer(to: routes[route.containerID] ?? route, purpose: "mount")
+        dialer.kind = .mount(source: mount.source, isFile: mount.isFile)
+        try await mounts.synchronise(mount, at: route.target, for: route.containerID, dialer)
+    }
+
+    func leaveMounts(of route: Route) {
+        for mount in route.mounts { mounts?.leave(mount, at: route.target, by: route.containerID) }
+    }
+
+    /// Follows a container that runs already, after a restart of the daemon or of the container.
+    func followMounts(of route: Route) {
+        guard !route.mounts.isEmpty else { return }
+        start { [self] in
+            do throws(DockerFailure) {
+                try await synchroniseMounts(of: route)
+            } catch {
+                logger.warning("a running container's mounts are not live", metadata: ["reason": "\(error.message)"])
+            }
+        }
+    }
+
+    /// Stops or removes a container; what it wrote last is on the device when that is answered.
+    func endMounted(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) async -> Job.Outcome {
+        let path = "/containers/\(route.containerID)\(action.isEmpty ? "" : "/")\(action)"
+        let target = versioned(query.target(path), head, at: route.target)
+        let wasRunning = lastStates[route.containerID] == "running"
+        var status = 0
+        let outcome = await answering(route) { client in
+            let answer = try await client.request(head.method, target)
+            status = answer.status
+            return answer
+        }
+        if status == 204, wasRunning { await containerEnded(route, exitCode: nil) }
+        answered(status, to: head.method, action, on: route)
+        return outcome
+    }
+
+    /// What has to be so before anybody hears that a container has ended; done once, whoever asks first.
+    func containerEnded(_ route: Route, exitCode: Int64?) async {
+        ports.close(route.containerID)
+        if let exitCode { exitCodes[route.containerID] = exitCode }
+        guard !route.mounts.isEmpty else { return }
+        let done: EventLoopFuture<Void>
+        if let known = ended[route.containerID] {
+            done = known
+        } else {
+            let promise = NodeLoop.shared.loop.makePromise(of: Void.self)
+            done = promise.futureResult
+            ended[route.containerID] = done
+            start { [self] in
+                await bringHome(route)
+                leaveMounts(of: route)
+                promise.succeed()
+            }
+        }
+        try? await done.get()
+    }
+
+    /// The last outputs, over every break of the link that mends soon.
+    private func bringHome(_ route: Route) async {
+        for mount in route.mounts {
+            var pause = 0.2
+            for attempt in 1... {
+                do {
+                    try await synchronise(mount, of: route)
+                    break
+                } catch {
+                    guard attempt < 8, !Task.isCancelled else {
+                        logger.error(
+                            "a container's last outputs are still at its node; they come with its next start",
+                            metadata: ["path": "\(mount.source)", "node": "\(route.target)", "reason": "\(error)"])
+                        break
+                    }
+                }
+                try? await Task.sleep(for: .seconds(pause))
+                pause = min(8, pause * 2)
+            }
+        }
+    }
+
+    /// `GET /containers/ID/json`, with the device's own paths.
+    func inspectedMounts(_ container: JSON, _ route: Route) -> JSON {
+        guard !route.mounts.isEmpty else { return container }
+        let sources = Dictionary(route.mounts.map { ($0.target, $0.source) }) { first, _ in first }
+        var container = container
+        if let listed = container["Mounts"]?.arrayValue {
+            container["Mounts"] = .array(
+                listed.map { mount in
+                    guard let source = mount["Destination"]?.stringValue.flatMap({ sources[$0] }) else { return mount }
+                    var mount = mount
+                    mount["Source"] = .string(source)
+                    return mount
+                })
+        }
+        container.update(named: "HostConfig") { host in
+            if let binds = host["Binds"]?.arrayValue {
+                host["Binds"] = .array(
+                    binds.map { bind in
+                        var parts = (bind.stringValue ?? "").split(separator: ":", omittingEmptySubsequences: false)
+                            .map(String.init)
+                        guard parts.count > 1, let source = sources[parts[1]] else { return bind }
+                        parts[0] = source
+                        return .string(parts.joined(separator: ":"))
+                    })
+            }
+            if let mounts = host["Mounts"]?.arrayValue {
+                host["Mounts"] = .array(
+                    mounts.map { mount in
+                        guard let source = mount["Target"]?.stringValue.flatMap({ sources[$0] }) else { return mount }
+                        var mount = mount
+                        mount["Source"] = .string(source)
+                        return mount
+                    })
+            }
+        }
+        return container
+    }
+}

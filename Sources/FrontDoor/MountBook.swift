@@ -1,0 +1,121 @@
+internal import Crypto
+internal import Engine
+internal import Fleet
+internal import Glibc
+internal import Logging
+internal import Mounts
+internal import NIOCore
+internal import NIOPosix
+internal import Session
+
+/// The bind mounts that are kept equal with their mirrors now; one session for each path and node, whoever uses it.
+@NodeLoop
+final class MountBook {
+    struct Key: Hashable {
+        var source: String
+        var target: NodeID
+    }
+
+    private final class Entry {
+        var users: Set<String> = []
+        /// Done when the session stands, or cannot.
+        let session: EventLoopFuture<MountSession>
+        /// Ends the session.
+        var close: (() -> Void)?
+
+        init(_ session: EventLoopFuture<MountSession>) { self.session = session }
+    }
+
+    private let settings: FrontDoorConfiguration.MountSettings
+    private let logger: Logger
+    private let start: (@escaping @Sendable @NodeLoop () async -> Void) -> Void
+    private var entries: [Key: Entry] = [:]
+
+    /// - Parameter start: runs a job to its end, as part of the front door's own lifetime.
+    init(
+        _ settings: FrontDoorConfiguration.MountSettings, _ logger: Logger,
+        start: @escaping (@escaping @Sendable @NodeLoop () async -> Void) -> Void
+    ) {
+        self.settings = settings
+        self.logger = logger
+        self.start = start
+    }
+
+    /// Brings a mount and its mirror to the same state, and keeps them so for as long as `user` does not leave.
+    func synchronise(_ mount: MirroredMount, at target: NodeID, for user: String, _ dialer: NodeDialer) async throws {
+        let entry = entry(mount, target, dialer)
+        entry.users.insert(user)
+        try await entry.session.get().synchronise()
+    }
+
+    func leave(_ mount: MirroredMount, at target: NodeID, by user: String) {
+        let key = Key(source: mount.source, target: target)
+        guard let entry = entries[key] else { return }
+        entry.users.remove(user)
+        guard entry.users.isEmpty else { return }
+        entries[key] = nil
+        entry.close?()
+    }
+
+    private func entry(_ mount: MirroredMount, _ target: NodeID, _ dialer: NodeDialer) -> Entry {
+        let key = Key(source: mount.source, target: target)
+        if let known = entries[key] { return known }
+        let promise = NodeLoop.shared.loop.makePromise(of: MountSession.self)
+        let entry = Entry(promise.futureResult)
+        entries[key] = entry
+        let (closing, close) = AsyncStream<Never>.makeStream()
+        entry.close = { close.finish() }
+        start { [self] in
+            do {
+                try await serve(mount, target, dialer, promise, until: closing)
+            } catch {
+                logger.notice(
+                    "a mount is not kept any more",
+                    metadata: ["path": "\(mount.source)", "node": "\(target)", "reason": "\(error)"])
+                promise.fail(error)
+            }
+            promise.fail(CancellationError())
+            // Whoever still uses it opens it anew at the next turn.
+            if entries[key] === entry { entries[key] = nil }
+        }
+        return entry
+    }
+
+    private func serve(
+        _ mount: MirroredMount, _ target: NodeID, _ dialer: NodeDialer, _ promise: EventLoopPromise<MountSession>,
+        until closing: AsyncStream<Never>
+    ) async throws {
+        let loop = NodeLoop.shared.loop
+        let box = NIOLoopBoundBox<ChannelPipe.Prepared?>(nil, eventLoop: loop)
+        _ = try await dialer.dial(on: loop) { channel in
+            channel.eventLoop.makeCompletedFuture { box.value = try ChannelPipe.prepare(channel) }
+        }.get()
+        guard let prepared = box.value else { throw CancellationError() }
+        var options = MountOptions(basePath: try memory(of: mount, at: target), targetName: target.name)
+        options.maximumBytes = settings.maximumBytes
+        let (logger, root) = (logger, MountRoot(path: mount.source))
+        try await prepared.with { [options] pipe in
+            let session = MountSession(
+                side: .origin, root: root, options: options, pipe: pipe, pool: .singleton,
+                notice: { logger.notice("\($0)", metadata: ["mount": "\(root.path)", "node": "\(target)"]) })
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await session.run() }
+                group.addTask { for await _ in closing {} }
+                promise.succeed(session)
+                try await group.next()
+                group.cancelAll()
+            }
+        }
+    }
+
+    private func memory(of mount: MirroredMount, at target: NodeID) throws(FrontDoorError) -> String {
+        guard mkdir(settings.folder, 0o700) == 0 || errno == EEXIST else {
+            throw FrontDoorError(
+                .journal, "\(settings.folder) cannot be made: \(String(cString: strerror(errno)))")
+        }
+        let digest = SHA256.hash(data: Array("\(target)\n\(mount.source)".utf8)).prefix(16).map { byte in
+            String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
+        }
+        return "\(settings.folder)/\(digest.joined()).base"
+    }
+}

@@ -1,0 +1,93 @@
+internal import DockerAPI
+internal import Fleet
+internal import Glibc
+internal import Mounts
+internal import NIOPosix
+
+/// Which of a container's bind mounts can be mirrored, and why the others cannot.
+struct MountPlan: Sendable {
+    var mirrored: [MirroredMount] = []
+    /// By the tie that a mount would be: `bind mount /data`, with what is wrong with it, or nil where nothing is.
+    var reasons: [String: String?] = [:]
+
+    /// What still ties the container to its device.
+    func ties(of request: CreateRequest) -> [String] {
+        request.ties.compactMap { tie in
+            switch reasons[tie] {
+            case .some(.some(let reason)): "\(tie) (\(reason))"
+            case .some(.none): nil
+            case .none: tie
+            }
+        }
+    }
+
+    /// Looks at the device's files, off the event loop.
+    static func make(
+        for request: CreateRequest, _ settings: FrontDoorConfiguration.MountSettings?
+    ) async -> MountPlan {
+        let asked = request.bindMounts
+        guard let settings, !asked.isEmpty else { return MountPlan() }
+        let plan = try? await NIOThreadPool.singleton.runIfActive {
+            var plan = MountPlan()
+            for mount in asked { plan.add(mount, settings) }
+            return plan
+        }
+        return plan ?? MountPlan()
+    }
+
+    private mutating func add(
+        _ mount: CreateRequest.BindMount, _ settings: FrontDoorConfiguration.MountSettings
+    ) {
+        var isFile = false
+        let reason = Self.obstacle(to: mount, settings, &isFile)
+        // One bad use of a path is enough.
+        let tie = "bind mount \(mount.source)"
+        if case .some(.some) = reasons[tie] { return }
+        reasons[tie] = .some(reason)
+        if reason == nil {
+            mirrored.append(MirroredMount(source: mount.source, target: mount.target, isFile: isFile))
+        }
+    }
+
+    /// Why a path cannot be mirrored; nil when it can.
+    private static func obstacle(
+        to mount: CreateRequest.BindMount, _ settings: FrontDoorConfiguration.MountSettings, _ isFile: inout Bool
+    ) -> String? {
+        let path = mount.source
+        guard path.utf8.first == UInt8(ascii: "/"), !path.split(separator: "/").contains("..") else {
+            return "it is no absolute path"
+        }
+        if mount.spreads { return "mounts below it would have to spread" }
+        for system in ["/", "/proc", "/sys", "/dev", "/run", "/var/run"]
+        where path == system || system != "/" && path.hasPrefix("\(system)/") {
+            return "it is the device's own"
+        }
+        var status = stat()
+        if stat(path, &status) != 0 {
+            // As an engine does for -v; --mount wants it to be there, and the engine here says so.
+            guard errno == ENOENT, mount.makesSource, makeFolders(path), stat(path, &status) == 0 else {
+                return "it is not there"
+            }
+        }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: isFile = true
+        case S_IFDIR: isFile = false
+        default: return "it is no folder or file"
+        }
+        do throws(MountError) {
+            let size = try MountTree.measure(path, stoppingAbove: settings.maximumBytes)
+            return size.isPartial ? "it holds more than mounts_max_bytes, \(settings.maximumBytes)" : nil
+        } catch {
+            return error.message
+        }
+    }
+
+    private static func makeFolders(_ path: String) -> Bool {
+        var made = ""
+        for part in path.split(separator: "/") {
+            made += "/\(part)"
+            guard mkdir(made, 0o755) == 0 || errno == EEXIST else { return false }
+        }
+        return true
+    }
+}

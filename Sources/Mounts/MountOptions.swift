@@ -1,0 +1,29 @@
+package import Fleet
+
+/// Where a mount's folder or file is on this side.
+package struct MountRoot: Sendable, Hashable {
+    package let path: String
+
+    package init(path: String) { self.path = path }
+}
+
+/// How a mount is kept; both sides get the same, except for `basePath`.
+package struct MountOptions: Sendable {
+    /// The file of this side's memory between sessions; outside the mount, in a folder that exists.
+    package let basePath: String
+    /// The name of the target, as conflicts are named after it.
+    package let targetName: String
+    /// The most that the origin's tree may hold; nil for no bound.
+    package var maximumBytes: ByteCount?
+    /// Whether the container may not write: what changes at the target is put back.
+    package var isReadOnly = false
+    /// How long changes are gathered before they travel.
+    package var debounce: Duration = .milliseconds(50)
+    /// Whether set-user-id and set-group-id bits of files travel; only a side that runs as root sets them.
+    package var keepsSetuid = false
+
+    package init(basePath: String, targetName: String) {
+        self.basePath = basePath
+        self.targetName = targetName
+    }
+}

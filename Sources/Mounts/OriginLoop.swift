@@ -1,0 +1,244 @@
+internal import NIOCore
+
+/// The origin's main task: it finds out what differs, decides, and sees to it that it is done, round after round.
+struct OriginLoop {
+    private static let attempts = 16
+
+    private let replica: Replica
+    private let wires: Wires
+    private let options: MountOptions
+    private var nextID: UInt32 = 1
+    private var round = Round(Plan())
+    private var conclusion = Replica.Conclusion()
+    /// The probe that was answered last.
+    private var answered: UInt32 = 0
+    private var probes: UInt32 = 0
+    private var buckets: (mirror: Fingerprint, digests: [Fingerprint])?
+    private var isListed = false
+    private var hasChanges = false
+    private var hasNews = false
+    private var isWanted = false
+    private var isEnded = false
+    private var progress = MountProgress()
+
+    init(replica: Replica, wires: Wires, options: MountOptions) {
+        self.replica = replica
+        self.wires = wires
+        self.options = options
+    }
+
+    /// Returns when the pipe has ended.
+    mutating func run() async throws(MountError) {
+        // For those who waited before the first look at both sides, that look is enough.
+        let early = wires.tickets.take()
+        do throws(MountError) { try await greet() } catch {
+            early.finish(error)
+            throw error
+        }
+        if !early.isEmpty { try await serve(early, isFresh: true) }
+        while !isEnded {
+            try await pump { $0.hasChanges || $0.hasNews || $0.isWanted }
+            if isEnded { return }
+            if isWanted {
+                isWanted = false
+                try await serve(wires.tickets.take(), isFresh: false)
+            } else {
+                try await catchUp()
+            }
+        }
+    }
+
+    private mutating func serve(_ waiting: Tickets.Batch, isFresh: Bool) async throws(MountError) {
+        guard !waiting.isEmpty else { return }
+        do throws(MountError) {
+            try await synchronise(isFresh: isFresh)
+            waiting.finish(nil)
+        } catch {
+            waiting.finish(error)
+            guard error.code == .incomplete else { throw error }
+        }
+    }
+
+    /// Compares both trees for the first time.
+    private mutating func greet() async throws(MountError) {
+        let replica = replica
+        let (rules, hasMemory) = try await wires.work.run { () throws(MountError) in
+            if let bound = replica.options.maximumBytes {
+                let size = try MountTree.measure(replica.root.path, stoppingAbove: bound)
+                guard !size.isPartial else {
+                    throw MountError(.tooLarge, "\(replica.root.path) holds more than the \(bound) that a mount may")
+                }
+            }
+            let hasMemory = try replica.load()
+            _ = try replica.scanEverything()
+            try replica.checkAgainstBase()
+            try replica.checkPresence()
+            return (replica.rules, hasMemory)
+        }
+        try wires.outbox.answer(.rules(rules.text))
+        try await pump { $0.buckets != nil }
+        guard let buckets else { return }
+        let differing = try await wires.work.run { () throws(MountError) in
+            replica.start(with: buckets.mirror, hasMemory: hasMemory)
+            return replica.differingBuckets(buckets.digests)
+        }
+        try wires.outbox.answer(.list(differing))
+        try await pump { $0.isListed }
+        hasNews = true
+    }
+
+    /// Brings what is known to differ to both sides.
+    private mutating func catchUp() async throws(MountError) {
+        if hasChanges { try await lookHere(everything: false) }
+        hasNews = false
+        try await doRound()
+    }
+
+    /// Looks at both sides until nothing differs.
+    private mutating func synchronise(isFresh: Bool) async throws(MountError) {
+        for attempt in 0..<Self.attempts {
+            if isEnded { throw MountError(.pipe, "the other side of the mount has gone") }
+            if attempt > 0 || !isFresh {
+                try await lookThere()
+                try await lookHere(everything: true)
+                let replica = replica
+                try await wires.work.run { () throws(MountError) in try replica.checkPresence() }
+                let probe = probes
+                try await pump { $0.answered == probe }
+            }
+            hasNews = false
+            try await doRound()
+            if isEnded { throw MountError(.pipe, "the other side of the mount has gone") }
+            guard conclusion.failures.isEmpty else { throw failure(conclusion.failures) }
+            if !conclusion.isIncomplete { return }
+        }
+        throw MountError(.incomplete, "the mount's files change faster than they can be mirrored; try again")
+    }
+
+    private func failure(_ failures: [MountNotice]) -> MountError {
+        let first = failures.first.map { "\($0)" } ?? ""
+        return MountError(.incomplete, failures.count == 1 ? first : "\(first), and \(failures.count - 1) more")
+    }
+
+    private mutating func lookThere() async throws(MountError) {
+        probes &+= 1
+        try wires.outbox.answer(.probe(probes))
+    }
+
+    private mutating func lookHere(everything: Bool) async throws(MountError) {
+        hasChanges = false
+        let replica = replica
+        let start = ContinuousClock.now
+        let hasNewRules = try await wires.work.run { () throws(MountError) in
+            everything ? try replica.scanEverything() : try replica.scanChanges()
+        }
+        if hasNewRules {
+            try wires.outbox.answer(.rules(replica.rules.text))
+            _ = try await wires.work.run { () throws(MountError) in try replica.scanEverything() }
+        }
+        wires.pace.scanTook(ContinuousClock.now - start)
+    }
+
+    private mutating func doRound() async throws(MountError) {
+        conclusion = Replica.Conclusion()
+        let suffix = Array(".conflict-\(options.targetName)-\(UTCTime.now)".utf8)
+        let replica = replica
+        let (plan, early) = try await wires.work.run { () throws(MountError) in try replica.plan(conflictSuffix: suffix)
+        }
+        conclusion = early
+        round = Round(plan)
+        for shipment in round.shipments(plan.puts, nextID: &nextID) { wires.courier.ship(shipment) }
+        progress.pathsPlanned += plan.puts.count + plan.takes.count
+        try askForMore()
+        try await pump { $0.round.isDone }
+        // A plan ends with its pipe; what was not done is found again by the next session.
+        guard !isEnded else { return }
+        try await wires.work.run { () throws(MountError) in
+            try replica.finishFolders(plan.takes)
+            replica.settle()
+            replica.endMirroring()
+            try replica.save()
+        }
+        if !plan.isEmpty { try wires.outbox.answer(.settled) }
+        // Not at once: what fails now may go on failing.
+        if replica.isDoubtful || conclusion.isIncomplete { wires.pace.lookAgain() }
+    }
+
+    private mutating func askForMore() throws(MountError) {
+        for want in replica.want(round.wants(nextID: &nextID)) { try wires.outbox.answer(want) }
+    }
+
+    /// Deals with what comes in until `isReached`, or until the pipe has ended.
+    private mutating func pump(until isReached: (Self) -> Bool) async throws(MountError) {
+        while !isReached(self), !isEnded {
+            let events = await wires.inbox.next()
+            if events.isEmpty { isEnded = true }
+            var content: [Message] = []
+            var outcomes: [(id: UInt32, outcome: Message.Outcome)] = []
+            for event in events {
+                switch event {
+                case .changed: hasChanges = true
+                case .synchronise: isWanted = true
+                case .ended: isEnded = true
+                case .unsent(let id): outcomes.append((id, .changed))
+                case .message(.done(let id, let outcome)): outcomes.append((id, outcome))
+                case .message(.entries(let entries)):
+                    try await take(&content, &outcomes)
+                    try await conclude(&outcomes)
+                    let replica = replica
+                    try await wires.work.run { () throws(MountError) in try replica.note(entries) }
+                case .message(let message):
+                    if try !takeSignal(message) { content.append(message) }
+                }
+            }
+            try await take(&content, &outcomes)
+            try await conclude(&outcomes)
+        }
+    }
+
+    /// - Returns: False for content.
+    private mutating func takeSignal(_ message: Message) throws(MountError) -> Bool {
+        switch message {
+        case .buckets(let mirror, let digests) where buckets == nil: buckets = (mirror, digests)
+        case .listed(let token):
+            hasNews = true
+            switch token {
+            case Message.Told.buckets: isListed = true
+            case Message.Told.changes: break
+            default: answered = token
+            }
+        case .needs(let id, let flags): wires.replies.deliver(flags, for: id)
+        default: return false
+        }
+        return true
+    }
+
+    private mutating func take(
+        _ content: inout [Message], _ outcomes: inout [(id: UInt32, outcome: Message.Outcome)]
+    ) async throws(MountError) {
+        guard !content.isEmpty else { return }
+        let (replica, messages) = (replica, content)
+        content = []
+        for answer in try await wires.work.run({ () throws(MountError) in try replica.receive(messages) }) {
+            if case .done(let id, let outcome) = answer {
+                outcomes.append((id, outcome))
+            } else {
+                try wires.outbox.answer(answer)
+            }
+        }
+    }
+
+    private mutating func conclude(_ outcomes: inout [(id: UInt32, outcome: Message.Outcome)]) async throws(MountError)
+    {
+        guard !outcomes.isEmpty else { return }
+        var steps: [(id: UInt32, step: Replica.Step, outcome: Message.Outcome)] = []
+        for (id, outcome) in outcomes {
+            if let step = round.finish(id) { steps.append((id, step, outcome)) }
+        }
+        outcomes = []
+        progress.pathsDone += steps.count
+        replica.conclude(steps, &conclusion)
+        try askForMore()
+        wires.report(progress)
+    }
+}

@@ -1,0 +1,150 @@
+import Glibc
+internal import NIOCore
+internal import Synchronization
+
+extension Replica {
+    /// A file that is too large for one message.
+    struct LargeFile: Sendable {
+        let shipment: Shipment
+        let file: Descriptor
+        let entry: Entry
+        let attributes: ExtendedAttributes
+        let comparesChunks: Bool
+    }
+
+    enum Parcel: Sendable {
+        /// - waits: Whether everything before it has to be sent first.
+        case message(Message, waits: Bool)
+        case file(LargeFile)
+        /// There is nothing to send any more.
+        case nothing
+    }
+
+    /// What is sent at once.
+    struct Load: Sendable {
+        /// How many shipments it is made of.
+        fileprivate(set) var count = 0
+        fileprivate(set) var messages: [Message] = []
+        /// Comes after the messages.
+        fileprivate(set) var file: LargeFile?
+        /// Shipments of which there is nothing to send any more.
+        fileprivate(set) var unsent: [UInt32] = []
+        /// Whether all files have to be sent before what follows.
+        fileprivate(set) var waits = false
+        fileprivate var size = 0
+    }
+
+    /// Reads what the first shipments carry, up to a bound, so that small files travel together.
+    /// - Parameter isQuiet: Whether no file is on its way beside what is loaded.
+    func load(_ shipments: ArraySlice<Shipment>, isQuiet: Bool) -> Load {
+        var load = Load()
+        for shipment in shipments {
+            switch parcel(for: shipment) {
+            case .nothing: load.unsent.append(shipment.id)
+            case .file(let file): load.file = file
+            case .message(let message, let waits):
+                load.waits = waits && !isQuiet
+                if load.waits { return load }
+                load.messages.append(message)
+                load.size += message.weight
+            }
+            load.count += 1
+            if load.file != nil || load.size >= Message.pieceLimit { break }
+        }
+        return load
+    }
+
+    /// Files up to this size travel whole.
+    static let smallSize: Int64 = 64 << 10
+
+    /// Reads what a shipment carries.
+    func parcel(for shipment: Shipment) -> Parcel {
+        let path = shipment.path
+        func place(_ action: Message.Action, waits: Bool = false) -> Parcel {
+            let operation = Message.Operation(
+                id: shipment.id, path: path, expected: shipment.expected, action: action)
+            return .message(.place(operation), waits: waits)
+        }
+        switch shipment.kind {
+        case .remove: return place(.remove)
+        case .rename(let name): return place(.rename(name))
+        case .content, .metadata, .finalFolder: break
+        }
+        let (record, twin): (Record?, TreePath?) = state.withLock { state in
+            let twin = self.twin(for: shipment, state)
+            state.shipped.insert(path)
+            return (state.knowledge.record(at: path), twin)
+        }
+        guard let record else { return .nothing }
+        do throws(SystemFailure) {
+            let location = try root.place(of: path)
+            switch record.entry.kind {
+            case .folder:
+                let folder = try location.folder.folder(location.name).descriptor
+                let action = Message.Action.folder(record.entry, ExtendedAttributes(of: folder))
+                return place(action, waits: shipment.kind == .finalFolder)
+            case .link:
+                let text = try location.folder.readLink(location.name)
+                var entry = record.entry
+                (entry.digest, entry.size) = (Digest(of: text), Int64(text.count))
+                noteSent(entry, instead: record.entry, shipment)
+                return place(.link(entry, text: text))
+            case .file:
+                if let twin { return place(.twin(record.entry, path: twin), waits: true) }
+                return try file(shipment, record, try location.folder.file(location.name), place: { place($0) })
+            }
+        } catch {
+            state.withLock { _ = $0.doubtful.insert(path.parent) }
+            return .nothing
+        }
+    }
+
+    private func twin(for shipment: Shipment, _ state: borrowing State) -> TreePath? {
+        guard case .content(_, allowsTwin: true) = shipment.kind else { return nil }
+        let (knowledge, theirs, shipped, told) = (state.knowledge, state.theirs, state.shipped, state.told)
+        return knowledge.twin(of: shipment.path) { other in
+            if shipped.contains(other) { return true }
+            switch side {
+            case .origin: return theirs[other] == nil && knowledge.local.record(at: other) == nil
+            case .target: return !told.contains(other)
+            }
+        }
+    }
+
+    private func file(
+        _ shipment: Shipment, _ record: Record, _ file: Descriptor, place: (Message.Action) -> Parcel
+    ) throws(SystemFailure) -> Parcel {
+        let status = try file.status()
+        guard status.kind == .file else { return .nothing }
+        let attributes = ExtendedAttributes(of: file)
+        if shipment.kind == .metadata { return place(.settle(record.entry, attributes)) }
+        var entry = reader.entry(status, digest: record.entry.digest, attributes: attributes.hash)
+        if !reader.isPrivileged { (entry.owner, entry.group) = (record.entry.owner, record.entry.group) }
+        guard status.size <= Self.smallSize else {
+            guard case .content(let comparesChunks, _) = shipment.kind else { return .nothing }
+            return .file(
+                LargeFile(
+                    shipment: shipment, file: file, entry: entry, attributes: attributes,
+                    comparesChunks: comparesChunks))
+        }
+        var bytes = [UInt8](repeating: 0, count: Int(status.size))
+        let count = try file.read(into: &bytes, count: bytes.count, at: 0)
+        bytes.removeLast(bytes.count - count)
+        (entry.digest, entry.size) = (Digest(of: bytes), Int64(count))
+        noteSent(entry, instead: record.entry, shipment)
+        return place(.file(entry, attributes, ByteBuffer(bytes: bytes)))
+    }
+
+    /// Remembers that something newer was sent than is known here.
+    func noteSent(_ entry: Entry, instead known: Entry, _ shipment: Shipment) {
+        guard !entry.matches(known, owners: owners) else { return }
+        state.withLock { state in
+            if side == .origin {
+                state.sent[shipment.id] = entry
+            } else {
+                state.knowledge.agree(on: Record(entry: entry, inode: 0, changed: 0), at: shipment.path)
+                state.doubtful.insert(shipment.path.parent)
+            }
+        }
+    }
+}
