@@ -75,7 +75,8 @@ extension FrontDoor {
             ended[route.containerID] = done
             start { [self] in
                 await bringHome(route)
-                leaveMounts(of: route)
+                // One that has started again in between goes on using them.
+                if ended[route.containerID] === promise.futureResult { leaveMounts(of: route) }
                 promise.succeed()
             }
         }
