@@ -42,6 +42,8 @@ final class ClientHandler: ChannelInboundHandler {
     private var parser = HeadParser<RequestHead>()
     private var isReading = true
     private var isAdvancing = false
+    /// Whether something has happened since the last step began.
+    private var isOverdue = false
     /// A connection to an engine that stands between two requests.
     var spare: (key: String, backend: BackendHandler)?
     /// Ends what a job watches to learn that its client has gone.
@@ -113,9 +115,15 @@ final class ClientHandler: ChannelInboundHandler {
 
     /// Goes as far as the bytes at hand allow.
     func advance() {
+        // A write tells within itself that there is room again: a step in the middle of another would find old state, and one
+        // that is not made would leave bytes lying that nothing else comes to fetch.
+        isOverdue = true
         guard !isAdvancing else { return }
         isAdvancing = true
-        while step() {}
+        while isOverdue {
+            isOverdue = false
+            while step() {}
+        }
         isAdvancing = false
         if inbound.readableBytes == 0 { inbound.clear() }
         pace()

@@ -1,3 +1,4 @@
+import LighterTesting
 import DockerAPI
 import Testing
 

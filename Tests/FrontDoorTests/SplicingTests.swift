@@ -133,6 +133,30 @@ struct SplicingTests {
         }
     }
 
+    @Test("A body of very many chunks reaches an engine that reads slowly to its last one")
+    func manyChunks() async throws {
+        try await Rig.with { rig in
+            let engine = try await RawEngine(path: rig.enginePath)
+            for count in [70, 300, 5000] {
+                let client = try await rig.client()
+                let chunk = "400\r\n" + "x".repeated(1024) + "\r\n"
+                let body = ByteBuffer(string: chunk.repeated(count) + "0\r\n\r\n")
+                try await client.send(
+                    "PUT /containers/x/archive HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n")
+                let (backend, _) = try await engine.call()
+                try await backend.setReading(false)
+                async let sent: Void = client.send(body)
+                _ = try await rig.get("/_ping")
+                try await backend.setReading(true)
+                #expect(try await backend.receive(count: body.readableBytes) == body)
+                try await sent
+                try await backend.send(Self.ok)
+                #expect(try await client.receive(to: "ok") == Self.ok)
+                await client.close()
+            }
+        }
+    }
+
     @Test("Expect: 100-continue is the engine's to answer, and the real answer still comes")
     func expect() async throws {
         try await Rig.with { rig in

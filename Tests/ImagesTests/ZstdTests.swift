@@ -1,3 +1,4 @@
+import LighterTesting
 import NIOCore
 import Testing
 

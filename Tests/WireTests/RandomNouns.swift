@@ -1,3 +1,4 @@
+import LighterTesting
 import Fleet
 
 /// Draws nouns with every field set to anything that it may hold.

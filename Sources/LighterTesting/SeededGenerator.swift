@@ -1,10 +1,10 @@
-/// A generator whose draws can be repeated: a failure names its seed.
-struct SeededGenerator: RandomNumberGenerator {
+/// A generator whose draws can be repeated: a failure names its seed. (SplitMix64, in the public domain.)
+package struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
-    init(seed: UInt64) { state = seed }
+    package init(seed: UInt64) { state = seed }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var word = state
         word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
