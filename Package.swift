@@ -79,13 +79,13 @@ let package = Package(
             "FrontDoor",
             [
                 "Fleet", "Placement", "DockerAPI", "Engine", "Images", "Link", "Mounts", "Wire", "Session", "CSQLite",
-                nioCore, nioPosix, crypto, logging, protobuf,
+                nioCore, nioPosix, logging, protobuf,
             ]),
         room(
             "Agent",
             [
                 "Fleet", "DockerAPI", "Engine", "Images", "Link", "Mounts", "Trust", "Wire", "Session", nioCore,
-                nioPosix, crypto, logging,
+                nioPosix, logging,
             ]),
         // The control plane.
         room("Authority", ["Fleet", "Trust", crypto, x509, asn1]),

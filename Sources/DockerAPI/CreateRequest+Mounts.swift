@@ -8,7 +8,12 @@ extension CreateRequest {
         package var makesSource: Bool
         /// Whether mounts below it would spread: then only the device itself can have it.
         package var spreads: Bool
+
+        /// How it ties the container to its device; see `CreateRequest.ties`.
+        package var tie: String { CreateRequest.tie(ofBind: source) }
     }
+
+    static func tie(ofBind source: String) -> String { "bind mount \(source.withoutClosingSlashes)" }
 
     /// The label by which a front door tells a guard which of the sources are files: their paths, as JSON.
     package static let filesLabel = "io.lighter.files"

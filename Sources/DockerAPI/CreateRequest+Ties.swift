@@ -22,7 +22,7 @@ extension CreateRequest {
             guard let source = Self.source(ofBind: bind) else { continue }
             ties.append(
                 source.utf8.first == UInt8(ascii: "/")
-                    ? "bind mount \(source.withoutClosingSlashes)" : "volume \(source)")
+                    ? Self.tie(ofBind: source) : "volume \(source)")
         }
         for mount in host.mounts {
             switch mount.type {
@@ -33,7 +33,7 @@ extension CreateRequest {
                 } else if mount.hasDriverOptions || !["", "local"].contains(mount.driver) {
                     ties.append("volume at \(mount.target) with options of its own")
                 }
-            case "bind": ties.append("bind mount \(mount.source.withoutClosingSlashes)")
+            case "bind": ties.append(Self.tie(ofBind: mount.source))
             default: ties.append("\(mount.type) mount \(mount.source)")
             }
         }

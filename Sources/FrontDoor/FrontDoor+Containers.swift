@@ -238,6 +238,18 @@ extension FrontDoor {
         }
     }
 
+    /// Passes a call without a body on; with the status that the node gave, 0 where it could not be asked.
+    func passing(_ head: RequestHead, _ route: Route, _ path: String) async -> (status: Int, outcome: Job.Outcome) {
+        let target = versioned(path, head, at: route.target)
+        var status = 0
+        let outcome = await answering(route) { client in
+            let answer = try await client.request(head.method, target)
+            status = answer.status
+            return answer
+        }
+        return (status, outcome)
+    }
+
     func unreachable(_ route: Route, _ error: any Error) -> Job.Outcome {
         failure(503, "lighter: node \(route.target), where this container runs, cannot be reached: \(error)")
     }

@@ -134,10 +134,13 @@ extension FrontDoor {
             }
             switch await attempt(creation, lease, early) {
             case .done(let outcome):
-                forgetCreating(creation.request.id)
+                forgetCreating(lease)
                 return outcome
             // The next placement takes the lease away from this node; one that was given back could not be placed again.
-            case .noRoom(let reason), .unreachable(let reason): refused[chosen] = reason
+            case .noRoom(let reason):
+                forgetCreating(lease)
+                refused[chosen] = reason
+            case .unreachable(let reason): refused[chosen] = reason
             }
             last = lease
         }
@@ -228,7 +231,7 @@ extension FrontDoor {
     private func createAway(_ creation: Creation, _ lease: PendingLease) async -> Job.Outcome {
         switch await attempt(creation, lease) {
         case .done(let outcome):
-            forgetCreating(lease.workload)
+            forgetCreating(lease)
             return outcome
         case .noRoom(let reason), .unreachable(let reason):
             await control.abandon(lease.workload, epoch: lease.epoch, reason: reason)
@@ -271,84 +274,6 @@ extension FrontDoor {
             sweep(lease)
             return .unreachable("\(error)")
         }
-    }
-
-    /// A create whose answer was lost may have happened: removes what it made once its node can be asked.
-    private func sweep(_ lease: PendingLease) {
-        sweep(lease.workload, epoch: lease.epoch, at: lease.target, ticket: { lease.ticket })
-    }
-
-    /// Removes what creates made whose answers an earlier run of this daemon did not live to hear.
-    func sweepForgotten() async {
-        // The gateway gives the tickets.
-        while !control.isConnected {
-            do { try await Task.sleep(for: .milliseconds(200)) } catch { return }
-        }
-        do throws(FrontDoorError) {
-            for (workload, target) in try routes.journal.creating() where !leftOver.contains(workload) {
-                leftOver.insert(workload)
-                sweep(workload, epoch: nil, at: target) { [control] in try await control.ticket(for: workload) }
-            }
-        } catch {
-            logger.error("the journal's creates cannot be read", metadata: ["error": "\(error)"])
-        }
-    }
-
-    private func sweep(
-        _ workload: WorkloadID, epoch: UInt64?, at target: NodeID,
-        ticket: @escaping @Sendable () async throws -> [UInt8]
-    ) {
-        start { [self] in
-            for pause in [0, 1, 4, 16, 64] {
-                do { try await Task.sleep(for: .seconds(pause)) } catch { return }
-                do {
-                    let ticket = NodeDialer.Ticketing(ticket: try await ticket(), renew: nil)
-                    let dialer = NodeDialer(control: control, node: target, purpose: "remove", ticket: ticket)
-                    guard try await remove(workload, epoch, DockerClient(dialer: dialer, maximumIdle: 0)) else {
-                        continue
-                    }
-                    return forgetCreating(workload)
-                } catch let error as SessionError where error.code == .notFound {
-                    // The gateway never placed it: nothing can have been made.
-                    return forgetCreating(workload)
-                } catch {
-                    logger.debug("not swept yet", metadata: ["node": "\(target)", "error": "\(error)"])
-                }
-            }
-            logger.warning(
-                "a node may have kept a container that nobody knows",
-                metadata: ["node": "\(target)", "workload": "\(workload)"])
-        }
-    }
-
-    /// Written down before a create leaves: should this daemon end before its answer comes, the next one clears up.
-    private func noteCreating(_ workload: WorkloadID, at node: NodeID) {
-        do { try routes.journal.putCreating(workload, at: node) } catch {
-            logger.error("the journal did not take a create", metadata: ["error": "\(error)"])
-        }
-    }
-
-    private func forgetCreating(_ workload: WorkloadID) {
-        do { try routes.journal.removeCreating(workload) } catch {
-            logger.error("the journal did not take a create's end", metadata: ["error": "\(error)"])
-        }
-    }
-
-    /// Removes what a lease's own labels name; false when the node would not.
-    private func remove(_ workload: WorkloadID, _ epoch: UInt64?, _ client: DockerClient) async throws -> Bool {
-        var filters = DockerFilters()
-        filters.add("label", "io.lighter.workload=\(workload.hex)")
-        if let epoch { filters.add("label", "io.lighter.epoch=\(epoch)") }
-        var query = Query()
-        query.set("all", "1")
-        query.setFilters(filters)
-        let answer = try await client.request("GET", query.target("/containers/json"))
-        guard answer.status == 200, let found = try JSON.parse(answer.body).arrayValue else { return false }
-        for id in found.compactMap({ $0["Id"]?.stringValue }) where routes[id] == nil {
-            let removed = try await client.request("DELETE", "/containers/\(id)?force=1&v=1")
-            guard [204, 404].contains(removed.status) else { return false }
-        }
-        return true
     }
 
     func giveBack(_ lease: PendingLease?, _ reason: String) async {

@@ -48,14 +48,8 @@ extension FrontDoor {
     /// Stops or removes a container; what it wrote last is on the device when that is answered.
     func endMounted(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) async -> Job.Outcome {
         let path = "/containers/\(route.containerID)\(action.isEmpty ? "" : "/")\(action)"
-        let target = versioned(query.target(path), head, at: route.target)
         let wasRunning = lastStates[route.containerID] == "running"
-        var status = 0
-        let outcome = await answering(route) { client in
-            let answer = try await client.request(head.method, target)
-            status = answer.status
-            return answer
-        }
+        let (status, outcome) = await passing(head, route, query.target(path))
         if status == 204, wasRunning { await containerEnded(route, exitCode: nil) }
         answered(status, to: head.method, action, on: route)
         return outcome

@@ -18,13 +18,8 @@ extension FrontDoor {
             if !wereOpen { ports.close(route.containerID) }
             return .answer(Answer(error.response(version: greeting.apiVersion.description)))
         }
-        let path = versioned(query.target("/containers/\(route.containerID)/\(action)"), head, at: route.target)
-        var status = 0
-        let outcome = await answering(route) { client in
-            let answer = try await client.request("POST", path)
-            status = answer.status
-            return answer
-        }
+        let path = query.target("/containers/\(route.containerID)/\(action)")
+        let (status, outcome) = await passing(head, route, path)
         answered(status, to: "POST", action, on: route)
         // It does not run, so nobody shall get through to nothing.
         if ![204, 304].contains(status), !wereOpen {

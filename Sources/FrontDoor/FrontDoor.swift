@@ -31,8 +31,6 @@ package final class FrontDoor: Planning {
     var estimates = WorkEstimates()
     var thresholds = ThresholdMemory()
     let leases = PendingLeases()
-    /// Creates of an earlier run of this daemon that are being cleared up.
-    var leftOver: Set<WorkloadID> = []
     let shipments = Shipments()
     /// Exec instances of remote containers: exec id to container id.
     var execs = ExecBook()
@@ -84,8 +82,10 @@ package final class FrontDoor: Planning {
     }
 
     /// Serves clients until cancelled.
-    /// - Throws: `FrontDoorError.socket` when the socket cannot be made.
+    /// - Throws: `FrontDoorError.socket` when the socket cannot be made, `.journal` when the journal cannot be read.
     package func run() async throws {
+        // Before a client can add to them.
+        let forgotten = try routes.journal.creating()
         let listener = try await listen()
         leases.expired = { [weak self] lease in
             self?.start { await self?.giveBack(lease, "its client did not come back") }
@@ -95,7 +95,7 @@ package final class FrontDoor: Planning {
                 group.addTask { await self.engineCameUp() }
                 group.addTask { await self.followTargets() }
                 group.addTask { await self.keepLinksWarm() }
-                group.addTask { await self.sweepForgotten() }
+                group.addTask { await self.sweep(forgotten) }
                 for await job in jobs { group.addTask { await job() } }
                 group.cancelAll()
             }
@@ -180,7 +180,7 @@ package final class FrontDoor: Planning {
     func plan(for head: RequestHead) -> Plan {
         let (version, route, query) = DockerPath.parse(method: head.method, target: head.target)
         // A version that the engine here does not speak is its own to refuse.
-        if let version, engine != nil, !speaks(version) { return local(head) }
+        if let version, engine != nil, greeting.isKnown, !speaks(version) { return local(head) }
         return switch route {
         case .ping: planPing(head)
         case .version where engine == nil: .handle(Job { _, _ in .answer(self.versionWithoutEngine()) })

@@ -132,8 +132,9 @@ package final class Journal {
         try runLightly("INSERT OR REPLACE INTO creating VALUES(?,?)", [.text(workload.hex), .text(target.name)])
     }
 
-    package func removeCreating(_ workload: WorkloadID) throws(FrontDoorError) {
-        try runLightly("DELETE FROM creating WHERE workload = ?", [.text(workload.hex)])
+    package func removeCreating(_ workload: WorkloadID, at target: NodeID) throws(FrontDoorError) {
+        try runLightly(
+            "DELETE FROM creating WHERE workload = ? AND target = ?", [.text(workload.hex), .text(target.name)])
     }
 
     /// Survives a crash of the daemon, but does not wait for the disk.

@@ -1,4 +1,3 @@
-internal import Crypto
 internal import Engine
 internal import Fleet
 internal import Glibc
@@ -113,9 +112,6 @@ final class MountBook {
             throw FrontDoorError(
                 .journal, "\(settings.folder) cannot be made: \(String(cString: strerror(errno)))")
         }
-        let digest = SHA256.hash(data: Array("\(target)\n\(mount.source)".utf8)).prefix(16).map { byte in
-            String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
-        }
-        return "\(settings.folder)/\(digest.joined()).base"
+        return "\(settings.folder)/\(PathName.standing(for: "\(target)\n\(mount.source)")).base"
     }
 }

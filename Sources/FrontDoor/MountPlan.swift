@@ -7,17 +7,16 @@ internal import NIOPosix
 /// Which of a container's bind mounts can be mirrored, and why the others cannot.
 struct MountPlan: Sendable {
     var mirrored: [MirroredMount] = []
-    /// By the tie that a mount would be: `bind mount /data`, with what is wrong with it, or nil where nothing is.
-    var reasons: [String: String?] = [:]
+    /// Ties of mounts that can be mirrored, and so are none.
+    private var loosened: Set<String> = []
+    /// What is wrong with the others, by tie. One bad use of a path is enough.
+    private var obstacles: [String: String] = [:]
 
     /// What still ties the container to its device.
     func ties(of request: CreateRequest) -> [String] {
         request.ties.compactMap { tie in
-            switch reasons[tie] {
-            case .some(.some(let reason)): "\(tie) (\(reason))"
-            case .some(.none): nil
-            case .none: tie
-            }
+            if let obstacle = obstacles[tie] { return "\(tie) (\(obstacle))" }
+            return loosened.contains(tie) ? nil : tie
         }
     }
 
@@ -39,12 +38,10 @@ struct MountPlan: Sendable {
         _ mount: CreateRequest.BindMount, _ settings: FrontDoorConfiguration.MountSettings
     ) {
         var isFile = false
-        let reason = Self.obstacle(to: mount, settings, &isFile)
-        // One bad use of a path is enough.
-        let tie = "bind mount \(mount.source)"
-        if case .some(.some) = reasons[tie] { return }
-        reasons[tie] = .some(reason)
-        if reason == nil {
+        if let obstacle = Self.obstacle(to: mount, settings, &isFile) {
+            obstacles[mount.tie] = obstacle
+        } else {
+            loosened.insert(mount.tie)
             mirrored.append(MirroredMount(source: mount.source, target: mount.target, isFile: isFile))
         }
     }

@@ -97,7 +97,7 @@ struct Daemon {
             group.addTask { await description.keepMeasuring() }
             if hasEngine {
                 group.addTask { await watch.run() }
-                group.addTask { await Self.hourly(desk) }
+                group.addTask { await desk.keepMirrorsBounded() }
             }
             // Whatever ends first ends the daemon: a signal, or a role that cannot go on.
             do { try await group.next() } catch {
@@ -108,12 +108,6 @@ struct Daemon {
         }
         try? await listener?.close()
         logger.notice("stopped")
-    }
-
-    /// Ends with the daemon only, whatever becomes of the work.
-    private static func hourly(_ desk: Guard) async {
-        await desk.keepMirrorsBounded()
-        while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
     }
 
     private static func split(_ address: String) throws(OptionError) -> (String, Int) {

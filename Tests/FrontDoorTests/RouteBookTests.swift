@@ -30,7 +30,9 @@ struct RouteBookTests {
         let journal = try Journal(path: path)
         #expect(try journal.creating().map(\.workload) == [workload])
         #expect(try journal.creating().map(\.target) == [node])
-        try journal.removeCreating(workload)
+        try journal.removeCreating(workload, at: try NodeID("cloud2"))
+        #expect(try journal.creating().count == 1, "it is under way at another node")
+        try journal.removeCreating(workload, at: node)
         #expect(try Journal(path: path).creating().isEmpty)
     }
 

@@ -50,9 +50,8 @@ extension Guard {
 
     /// Gives back the room of mirrors that nobody has used for a week; looks once an hour until cancelled.
     package func keepMirrorsBounded() async {
-        guard let folder = configuration.mirrors else { return }
         while !Task.isCancelled {
-            if let mounted = await inventory.mountedPaths() {
+            if let folder = configuration.mirrors, let mounted = await inventory.mountedPaths() {
                 let time = now()
                 try? await NIOThreadPool.singleton.runIfActive {
                     Mirrors.sweep(folder, mounted: mounted, olderThan: 7 * 86_400, now: time)

@@ -1,8 +1,8 @@
-import Crypto
 package import DockerAPI
 package import Fleet
 import FoundationEssentials
 import Glibc
+import Mounts
 
 /// The mirrors of other nodes' bind mounts on this node: where each is, by tenant, origin and path.
 ///
@@ -27,10 +27,7 @@ package struct Mirrors: Sendable, Hashable {
     }
 
     private func place(of source: String) -> String {
-        let digest = SHA256.hash(data: Array(source.utf8)).prefix(16).map { byte in
-            String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
-        }
-        return "\(folder)/\(tenant)/\(origin)/\(digest.joined())"
+        "\(folder)/\(tenant)/\(origin)/\(PathName.standing(for: source))"
     }
 
     /// Makes an empty mirror where there is none, so that an engine finds what it shall mount.
