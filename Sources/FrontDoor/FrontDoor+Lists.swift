@@ -62,7 +62,10 @@ extension FrontDoor {
         await withTaskGroup(of: (NodeID, Result<[JSON], any Error>).self) { group in
             for node in routes.targets {
                 let images = ancestorIDs(request, at: node)
-                guard let query = request.query(forRemote: anchors, ancestors: images) else { continue }
+                let query = request.query(forRemote: anchors, ancestors: images) { kind, name in
+                    let twin = kind == "network" ? networks.twins(of: name)[node] : nil
+                    return [presentation.nameAtTarget(name)] + (twin.map { [$0] } ?? [])
+                }
                 let target = versioned(query.target("/containers/json"), head, at: node)
                 group.addTask { await self.askTarget(node, target) }
             }

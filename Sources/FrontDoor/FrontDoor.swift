@@ -17,6 +17,8 @@ package final class FrontDoor: Planning {
     let configuration: FrontDoorConfiguration
     let control: any ControlPlane
     let routes: RouteBook
+    let networks: NetworkBook
+    let volumes: VolumeBook
     let presentation: Presentation
     let logger: Logger
     /// The device's own engine; nil where it has none.
@@ -61,11 +63,14 @@ package final class FrontDoor: Planning {
     private let jobs: AsyncStream<@Sendable @NodeLoop () async -> Void>
     private let jobInlet: AsyncStream<@Sendable @NodeLoop () async -> Void>.Continuation
 
+    /// - Throws: `FrontDoorError.journal` when the journal cannot be read.
     package init(
         configuration: FrontDoorConfiguration, control: any ControlPlane, routes: RouteBook, logger: Logger,
         describeNode: @escaping @Sendable () -> Node,
         localWorkload: @escaping @Sendable @NodeLoop (_ containerID: String, _ workload: Workload) -> Void
-    ) {
+    ) throws(FrontDoorError) {
+        networks = try NetworkBook(journal: routes.journal)
+        volumes = try VolumeBook(journal: routes.journal)
         self.configuration = configuration
         self.control = control
         self.routes = routes
@@ -96,6 +101,7 @@ package final class FrontDoor: Planning {
                 group.addTask { await self.followTargets() }
                 group.addTask { await self.keepLinksWarm() }
                 group.addTask { await self.sweep(forgotten) }
+                group.addTask { await self.sweepNetworks() }
                 for await job in jobs { group.addTask { await job() } }
                 group.cancelAll()
             }
@@ -195,6 +201,8 @@ package final class FrontDoor: Planning {
         case .events: .handle(Job { _, client in await self.events(head, query, client) })
         case .container(let reference, let action): planContainer(head, reference, action, query)
         case .exec(let id, let action): planExec(head, id, action)
+        case .networkList, .networkCreate, .networkPrune, .network: planNetwork(head, route, query)
+        case .volumeList, .volumeCreate, .volumePrune, .volume: planVolume(head, route, query)
         case .imageCreate: planImageCreate(head, query)
         default: local(head)
         }

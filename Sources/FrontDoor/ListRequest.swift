@@ -65,8 +65,10 @@ struct ListRequest: Sendable {
         return query
     }
 
-    /// Nil when no container of the node can pass.
-    func query(forRemote anchors: Anchors, ancestors: [String]) -> Query? {
+    /// - Parameter named: what a network or volume (`network`, `volume`) of this device is called at the node, beside its own name.
+    func query(
+        forRemote anchors: Anchors, ancestors: [String], named: (_ kind: String, _ name: String) -> [String]
+    ) -> Query {
         var query = query
         var filters = filters
         filters.remove("name")
@@ -74,6 +76,11 @@ struct ListRequest: Sendable {
         if filters.contains("ancestor") {
             filters.remove("ancestor")
             for id in ancestors { filters.add("ancestor", id) }
+        }
+        for kind in ["network", "volume"] {
+            for value in filters.values(kind) {
+                for name in named(kind, value) { filters.add(kind, name) }
+            }
         }
         for key in Self.anchorKeys {
             filters.remove(key)

@@ -16,6 +16,8 @@ extension Lighter_V1_WorkloadRequestMessage {
         memory = request.resources.memory.bytes
         policy = Lighter_V1_PolicyMessage(request.policy)
         ties = request.ties
+        affinityNode = request.affinity?.node.name ?? ""
+        affinityReason = request.affinity?.reason ?? ""
     }
 
     /// - Throws: `WireError.unknownWord` for a policy of a newer version, `.invalid` naming the field.
@@ -31,7 +33,10 @@ extension Lighter_V1_WorkloadRequestMessage {
                 cpus: try WireField.amount(cpus, "workload.cpus"),
                 memory: try WireField.bytes(memory, "workload.memory")),
             policy: try policy.domain(),
-            ties: ties)
+            ties: ties,
+            affinity: affinityNode.isEmpty
+                ? nil
+                : Affinity(node: try WireField.node(affinityNode, "workload.affinity_node"), reason: affinityReason))
     }
 }
 

@@ -53,7 +53,7 @@ struct Daemon {
         entrance.desk = desk
         let journal = try Journal(path: "\(options.state)/journal.db")
         for (id, workload) in try journal.localWorkloads() { inventory.remember(containerID: id, workload: workload) }
-        let door = FrontDoor(
+        let door = try FrontDoor(
             configuration: FrontDoorConfiguration(
                 socketPath: options.socket, group: options.group, enginePath: options.engine, policy: options.policy,
                 version: Lighterd.version,

@@ -32,7 +32,7 @@ final class Rig: Sendable {
         let plane = FakePlane(node: try NodeID("edge1"))
         let routes = try RouteBook(journal: Journal(path: journal ?? folder.file("journal.db")))
         let rig = Rig(folder, plane, routes)
-        let door = FrontDoor(
+        let door = try FrontDoor(
             configuration: FrontDoorConfiguration(
                 socketPath: rig.socket, enginePath: engine ? rig.enginePath : nil, version: "test"),
             control: plane, routes: routes, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },

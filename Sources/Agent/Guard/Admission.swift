@@ -15,6 +15,15 @@ package enum Admission: Sendable, Hashable {
     case container(ref: String, action: ContainerAction, Query)
     /// One exec of a container of the ticket's workload.
     case exec(id: String, action: String, Query)
+    /// A network or volume that becomes the caller's own.
+    case objectCreate(OwnedObject)
+    /// A network or volume of the caller's own, to look at or to remove.
+    case object(OwnedObject, ref: String, Query)
+    /// A network of the caller's own and the container of the ticket's workload; `action` is `connect` or `disconnect`.
+    case attachment(network: String, action: String)
+
+    /// What a caller may own beside containers: labelled as its own in the engine.
+    package enum OwnedObject: String, Sendable, Hashable { case network, volume }
 
     /// What may be done with a container of one's own.
     package enum ContainerAction: String, Sendable, Hashable {
@@ -67,6 +76,16 @@ package enum Admission: Sendable, Hashable {
             return .container(ref: ref, action: action, try ticketed(query, scope, action.rawValue))
         case .exec(let id, let action):
             return .exec(id: id, action: action, try ticketed(query, scope, "exec \(action)"))
+        case .networkList: return .ownList(path: "/networks", try own(query, scope))
+        case .volumeList: return .ownList(path: "/volumes", try own(query, scope))
+        case .networkCreate: return .objectCreate(.network)
+        case .volumeCreate: return .objectCreate(.volume)
+        case .network(let ref, "") where isReference(ref): return .object(.network, ref: ref, query)
+        case .network(let ref, let action) where isReference(ref):
+            _ = try ticketed(query, scope, "network \(action)")
+            return .attachment(network: ref, action: action)
+        case .volume(let name) where isReference(name) && head.method != "PUT":
+            return .object(.volume, ref: name, query)
         default:
             throw refusal(
                 node, "\(head.method) \(head.routePath.prefix(200))",

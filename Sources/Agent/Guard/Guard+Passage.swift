@@ -30,6 +30,12 @@ extension Guard {
             .passage(try await container(head, admitted, ref, action, query, body))
         case .exec(let id, let action, let query):
             .passage(try await exec(head, admitted, id, action, query, body))
+        case .objectCreate(let kind):
+            .passage(try await createObject(kind, head, admitted, try parsed(body)))
+        case .object(let kind, let ref, let query):
+            .passage(try await object(kind, head, admitted, ref, query))
+        case .attachment(let network, let action):
+            .passage(try await attachment(head, admitted, network, action, try parsed(body)))
         }
     }
 
@@ -145,7 +151,7 @@ extension Guard {
                 try parsed(body), at: "", in: CreateProfile(policy: configuration.policy, node: configuration.node)))
     }
 
-    private func parsed(_ body: ByteBuffer) throws(DockerFailure) -> JSON {
+    func parsed(_ body: ByteBuffer) throws(DockerFailure) -> JSON {
         do throws(JSONError) {
             return try JSON.parse(body)
         } catch {
@@ -153,7 +159,7 @@ extension Guard {
         }
     }
 
-    private func checked(
+    func checked(
         _ head: RequestHead, _ admitted: Admitted, _ path: String, _ query: Query, _ json: JSON
     ) throws(DockerFailure) -> Passage {
         let bytes = json.buffer
@@ -198,6 +204,12 @@ extension Guard {
         for reference in CreateSanitizer.references(in: json) {
             profile.ownContainers[reference] = try await inventory.container(
                 reference, origin: ticket.origin, tenant: ticket.tenant)?.id
+        }
+        for network in CreateSanitizer.networks(in: json) {
+            profile.ownNetworks[network] = try await own(.network, network, ticket.origin)?["Name"]?.stringValue
+        }
+        for volume in CreateSanitizer.volumes(in: json) {
+            profile.ownVolumes[volume] = try await own(.volume, volume, ticket.origin)?["Name"]?.stringValue
         }
         if let folder = configuration.mirrors {
             let request = try CreateRequest(json: json)

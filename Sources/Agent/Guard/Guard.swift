@@ -201,7 +201,7 @@ package final class Guard {
 
         var readsBody: Bool {
             switch admission {
-            case .create, .exec, .missingLayers: true
+            case .create, .exec, .missingLayers, .objectCreate, .attachment: true
             case .container(_, let action, _): action.hasCheckedBody
             default: false
             }

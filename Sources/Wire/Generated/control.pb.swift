@@ -815,6 +815,17 @@ package nonisolated struct Lighter_V1_WorkloadRequestMessage: @unchecked Sendabl
     set {_uniqueStorage()._ties = newValue}
   }
 
+  /// Empty where the workload shares nothing with others.
+  package var affinityNode: String {
+    get {_storage._affinityNode}
+    set {_uniqueStorage()._affinityNode = newValue}
+  }
+
+  package var affinityReason: String {
+    get {_storage._affinityReason}
+    set {_uniqueStorage()._affinityReason = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2755,7 +2766,7 @@ nonisolated extension Lighter_V1_StringList: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".WorkloadRequestMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}origin\0\u{1}name\0\u{1}image\0\u{3}image_id\0\u{3}image_size\0\u{3}work_key\0\u{1}platform\0\u{1}cpus\0\u{1}memory\0\u{1}policy\0\u{1}ties\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}origin\0\u{1}name\0\u{1}image\0\u{3}image_id\0\u{3}image_size\0\u{3}work_key\0\u{1}platform\0\u{1}cpus\0\u{1}memory\0\u{1}policy\0\u{1}ties\0\u{3}affinity_node\0\u{3}affinity_reason\0")
 
   fileprivate class _StorageClass {
     var _id: String = String()
@@ -2771,6 +2782,8 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
     var _memory: Int64 = 0
     var _policy: Lighter_V1_PolicyMessage? = nil
     var _ties: [String] = []
+    var _affinityNode: String = String()
+    var _affinityReason: String = String()
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2794,6 +2807,8 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
       _memory = source._memory
       _policy = source._policy
       _ties = source._ties
+      _affinityNode = source._affinityNode
+      _affinityReason = source._affinityReason
     }
   }
 
@@ -2825,6 +2840,8 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
         case 11: try { try decoder.decodeSingularInt64Field(value: &_storage._memory) }()
         case 12: try { try decoder.decodeSingularMessageField(value: &_storage._policy) }()
         case 13: try { try decoder.decodeRepeatedStringField(value: &_storage._ties) }()
+        case 14: try { try decoder.decodeSingularStringField(value: &_storage._affinityNode) }()
+        case 15: try { try decoder.decodeSingularStringField(value: &_storage._affinityReason) }()
         default: break
         }
       }
@@ -2876,6 +2893,12 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
       if !_storage._ties.isEmpty {
         try visitor.visitRepeatedStringField(value: _storage._ties, fieldNumber: 13)
       }
+      if !_storage._affinityNode.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._affinityNode, fieldNumber: 14)
+      }
+      if !_storage._affinityReason.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._affinityReason, fieldNumber: 15)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2898,6 +2921,8 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
         if _storage._memory != rhs_storage._memory {return false}
         if _storage._policy != rhs_storage._policy {return false}
         if _storage._ties != rhs_storage._ties {return false}
+        if _storage._affinityNode != rhs_storage._affinityNode {return false}
+        if _storage._affinityReason != rhs_storage._affinityReason {return false}
         return true
       }
       if !storagesAreEqual {return false}
