@@ -75,7 +75,7 @@ extension FrontDoor {
         }
     }
 
-    private func askTarget(_ node: NodeID, _ target: String) async -> (NodeID, Result<[JSON], any Error>) {
+    func askTarget(_ node: NodeID, _ target: String) async -> (NodeID, Result<[JSON], any Error>) {
         do {
             let client = DockerClient(dialer: nodeDialer(node, purpose: "list"), maximumIdle: 0)
             let answer = try await client.request("GET", target, timeout: .seconds(Self.listPatience))

@@ -203,6 +203,8 @@ package final class FrontDoor: Planning {
         case .exec(let id, let action): planExec(head, id, action)
         case .networkList, .networkCreate, .networkPrune, .network: planNetwork(head, route, query)
         case .volumeList, .volumeCreate, .volumePrune, .volume: planVolume(head, route, query)
+        case .diskUsage where engine != nil && !(routes.isEmpty && volumes.hasNone):
+            .handle(Job { _, _ in await self.diskUsage(head, query) })
         case .imageCreate: planImageCreate(head, query)
         default: local(head)
         }

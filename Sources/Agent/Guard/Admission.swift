@@ -29,6 +29,7 @@ package enum Admission: Sendable, Hashable {
     package enum ContainerAction: String, Sendable, Hashable {
         case json, top, logs, changes, export, stats, resize, start, stop, restart, kill, update, rename, pause, unpause
         case attach, wait, archive, exec
+        case attachWebSocket = "attach/ws"
         case remove = ""
 
         /// Whose body is JSON that has to be read before the engine sees it.
@@ -36,9 +37,9 @@ package enum Admission: Sendable, Hashable {
         /// Whose body is passed on as it is. All others have none: old engines take a start's for a HostConfig.
         var hasStreamedBody: Bool { self == .archive }
         /// Whose answer turns the connection into a raw pipe.
-        var hijacks: Bool { self == .attach }
+        var hijacks: Bool { self == .attach || self == .attachWebSocket }
         /// Whose answer must be on its way before a later `start` is let through.
-        var holdsStart: Bool { self == .attach || self == .wait }
+        var holdsStart: Bool { hijacks || self == .wait }
     }
 
     /// - Throws: `DockerFailure` with what is not admitted, and why.
