@@ -32,6 +32,9 @@ package final class FrontDoor: Planning {
     var thresholds = ThresholdMemory()
     let leases = PendingLeases()
     let shipments = Shipments()
+    let homecomings = Homecomings()
+    /// Which layers the device's engine has.
+    let layers: LayerBook?
     /// Exec instances of remote containers: exec id to container id.
     var execs = ExecBook()
     /// Containers whose start nobody has asked for yet: what their streams will answer is known in advance.
@@ -75,6 +78,7 @@ package final class FrontDoor: Planning {
         presentation = Presentation(origin: control.node)
         engine = configuration.enginePath.map { UnixDialer(path: $0) }
         engineClient = engine.map { DockerClient(dialer: $0) }
+        layers = engineClient.map { LayerBook(client: $0) }
         (jobs, jobInlet) = AsyncStream.makeStream()
         if let settings = configuration.mounts {
             mounts = MountBook(settings, logger) { [jobInlet] job in jobInlet.yield(job) }

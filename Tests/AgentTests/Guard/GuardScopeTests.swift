@@ -139,7 +139,8 @@ struct GuardScopeTests {
             ("GET", "/images/sha256:abc/json", 200), ("POST", "/images/create?fromImage=busybox&tag=latest", 200),
             ("POST", "/images/create?fromSrc=http://x", 403), ("POST", "/images/load", 200),
             ("GET", "/images/json", 403),
-            ("DELETE", "/images/busybox", 403), ("POST", "/build", 403), ("POST", "/session", 403),
+            ("DELETE", "/images/busybox", 404), ("GET", "/images/busybox/history", 404),
+            ("POST", "/images/busybox/tag?repo=a", 403), ("POST", "/lighter/image", 400), ("POST", "/build", 403), ("POST", "/session", 403),
             ("POST", "/grpc", 403),
             ("POST", "/volumes/create", 403), ("GET", "/networks", 403), ("POST", "/commit", 403),
             ("GET", "/system/df", 403),
@@ -159,7 +160,7 @@ struct GuardScopeTests {
     @Test(
         "refuses what is not offered even with a ticket",
         arguments: [
-            ("GET", "/containers/web/attach/ws"), ("POST", "/commit?container=web"), ("POST", "/containers/prune"),
+            ("GET", "/containers/web/attach/ws"), ("POST", "/containers/prune"),
             ("GET", "/containers/web/checkpoints"), ("POST", "/networks/x/connect"),
         ])
     func notOffered(method: String, target: String) async throws {
