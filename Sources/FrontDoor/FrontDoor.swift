@@ -33,6 +33,8 @@ package final class FrontDoor: Planning {
     let leases = PendingLeases()
     let shipments = Shipments()
     let homecomings = Homecomings()
+    /// Images that only other nodes have.
+    let images: ImageBook
     /// Which layers the device's engine has.
     let layers: LayerBook?
     /// Exec instances of remote containers: exec id to container id.
@@ -72,6 +74,7 @@ package final class FrontDoor: Planning {
         self.configuration = configuration
         self.control = control
         self.routes = routes
+        images = ImageBook(journal: routes.journal)
         self.logger = logger
         self.describeNode = describeNode
         self.localWorkload = localWorkload
@@ -200,6 +203,9 @@ package final class FrontDoor: Planning {
         case .container(let reference, let action): planContainer(head, reference, action, query)
         case .exec(let id, let action): planExec(head, id, action)
         case .imageCreate: planImageCreate(head, query)
+        case .imageList where !images.isEmpty: .handle(Job { _, _ in await self.listImages(head, query) })
+        case .imageSave where !images.isEmpty: planSave(head, query)
+        case .image(let reference, let action) where !images.isEmpty: planImage(head, reference, action, query)
         default: local(head)
         }
     }

@@ -10,7 +10,7 @@ internal import Wire
 /// A route is durable when its write returns (WAL, `synchronous=FULL`); that costs about as much as one fsync.
 @NodeLoop
 package final class Journal {
-    private let database: Database
+    let database: Database
 
     /// - Parameter path: the file; made when it is not there.
     package init(path: String) throws(FrontDoorError) {
@@ -35,6 +35,7 @@ package final class Journal {
         }
         try database.run(
             "CREATE TABLE IF NOT EXISTS local(container TEXT PRIMARY KEY, workload BLOB NOT NULL) WITHOUT ROWID")
+        try database.run(Self.awayImageTable)
     }
 
     package func routes() throws(FrontDoorError) -> [Route] {

@@ -55,6 +55,9 @@ final class HomecomingScene: Sendable {
         var takesParts = true
         var givesOut = true
         var isDamaged = false
+        /// Whether the node has the image, after a pull.
+        var isThere = false
+        var pullFails = false
         /// Chain ids of the layers here.
         var base: Int = 1
     }
@@ -87,8 +90,17 @@ final class HomecomingScene: Sendable {
         case "POST /images/\(image.id)/tag":
             state.withLock { $0.tags.append(request.head.query ?? "") }
             return .raw("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+        case "POST /containers/create": return make(request, "e", has: !state.withLock { $0.tags }.isEmpty)
+        case "GET /images/get": return .json(["tar": .string(request.head.query ?? "")])
         default: return .json(["message": "no"], status: 404)
         }
+    }
+
+    private func make(_ request: FakeEngine.Request, _ digit: String, has: Bool) -> FakeEngine.Answer {
+        let image = (try? JSON.parse(request.body))?["Image"]?.stringValue ?? ""
+        return has
+            ? .json(["Id": .string(digit.repeated(64)), "Warnings": [.string(image)]], status: 201)
+            : .json(["message": .string("No such image: \(image)")], status: 404)
     }
 
     /// What the other node's guard says.
@@ -106,6 +118,25 @@ final class HomecomingScene: Sendable {
             var bytes = image.archive(missing: Set(missing.compactMap { $0.stringValue.flatMap { LayerDigest($0) } }))
             if damaged { bytes[513] ^= 1 }
             return .bytes(Self.compressed(bytes))
+        case "POST /images/create":
+            let line =
+                state.withLock { state in
+                    state.isThere = !state.pullFails
+                    return state.pullFails
+                }
+                ? #"{"errorDetail":{"message":"no"},"error":"no"}"# : #"{"status":"Status: Downloaded newer image for x"}"#
+            return .raw("HTTP/1.1 200 OK\r\nContent-Length: \(line.utf8.count)\r\n\r\n\(line)")
+        case "GET /images/reg:5000/team/app:v1/json":
+            var shown = image.inspection
+            shown["RepoTags"] = ["reg:5000/team/app:v1", "other:latest"]
+            shown["RepoDigests"] = [
+                .string("reg:5000/team/app@sha256:\("d".repeated(64))"), .string("other@sha256:\("d".repeated(64))"),
+            ]
+            shown["Created"] = "2026-01-02T03:04:05Z"
+            shown["Config"] = ["Labels": ["a": "b"]]
+            return .json(shown)
+        case "GET /images/\(image.id)/history": return .json([["Id": .string("\(image.id)"), "Tags": ["other:latest"]]])
+        case "POST /containers/create": return make(request, "1", has: state.withLock { $0.isThere })
         case "POST /commit": return .json(["Id": .string("\(image.id)")], status: 201)
         case "DELETE /images/\(image.id)":
             state.withLock { $0.removed.append("\(image.id)") }
