@@ -65,9 +65,9 @@ let package = Package(
         room("Link", ["Fleet", "Trust", nioCore, nioPosix, nioTLS, nioSSL, logging]),
         // Docker.
         room("DockerAPI", ["Fleet", nioCore]),
-        room("Engine", ["Fleet", "DockerAPI", nioCore, nioPosix, logging]),
         .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
         room("Images", ["CZstd", crypto, nioCore]),
+        room("Engine", ["Fleet", "DockerAPI", "Images", nioCore, nioPosix, logging]),
         // A node's side of the control plane.
         room("Session", ["Fleet", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),
         // Bind mounts between machines.

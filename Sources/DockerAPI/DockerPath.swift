@@ -62,6 +62,7 @@ package enum DockerPath {
         case ("POST", "session"): .session
         case ("POST", "grpc"): .grpc
         case ("POST", "lighter/layers"): .missingLayers
+        case ("POST", "lighter/image"): .sparseImage
         default: .other
         }
     }

@@ -59,5 +59,7 @@ package enum DockerRoute: Sendable, Hashable {
     case swarm
     /// `POST /lighter/layers`, which no engine knows: a node asks another's guard which layers of an image are missing there.
     case missingLayers
+    /// `POST /lighter/image`: a node asks another's guard for an image without the layers that it has.
+    case sparseImage
     case other
 }

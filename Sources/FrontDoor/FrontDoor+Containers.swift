@@ -17,25 +17,6 @@ extension FrontDoor {
         }
     }
 
-    /// An image is made by the engine that has the container, and would be of no use to this device there.
-    func planCommit(_ head: RequestHead, _ query: Query) -> Plan {
-        guard let reference = query.first("container") else { return local(head) }
-        return switch routes.resolve(reference) {
-        case .exact(let route): refuseCommit(reference, route)
-        case .prefix(let route):
-            .ask { [self] in await isNamedHere(reference) ? local(head) : refuseCommit(reference, route) }
-        case .none, .ambiguous: local(head)
-        }
-    }
-
-    private func refuseCommit(_ reference: String, _ route: Route) -> Plan {
-        let message =
-            "lighter: \(reference) runs on node \(route.target), and a container elsewhere cannot be committed yet; "
-            + "use `docker export \(reference) | docker import -`, or create it with the label lighter.policy=local"
-        return .answer(
-            Answer(DockerFailure(status: 501, message: message).response(version: greeting.apiVersion.description)))
-    }
-
     private func ambiguous(_ reference: String) -> Plan {
         .answer(
             Answer(
@@ -71,7 +52,7 @@ extension FrontDoor {
         }
     }
 
-    private func isNamedHere(_ reference: String) async -> Bool {
+    func isNamedHere(_ reference: String) async -> Bool {
         if case .named = await lookUpLocal(reference) { true } else { false }
     }
 

@@ -25,6 +25,8 @@ extension FrontDoor {
         var request: WorkloadRequest
         var policySource: String
         var image: LocalImage?
+        /// The image where only another node has it.
+        var awayImage: AwayImage?
         var mounts: [MirroredMount]
         var sharing: SharingPlan
     }
@@ -109,16 +111,18 @@ extension FrontDoor {
         let stays = wish.stays && !sharing.drawsAway(from: control.node)
         let image = stays ? nil : await localImage(spec.image)
         if let image { estimates.note(image: image.id, at: control.node) }
+        let away = image == nil && !images.isEmpty ? images.find(spec.image) : nil
         let mounts = stays ? MountPlan() : await MountPlan.make(for: spec, configuration.mounts)
         var request = WorkloadRequest(
             id: .random(), tenant: control.tenant, origin: control.node, name: name, image: spec.image,
-            imageID: image?.id ?? "", imageSize: image?.size ?? .zero, workKey: spec.workKey,
+            imageID: image?.id ?? away.map { "\($0.id)" } ?? "", imageSize: image?.size ?? away?.size ?? .zero,
+            workKey: spec.workKey,
             platform: query.first("platform") ?? "", resources: spec.resources, policy: wish.policy,
             ties: sharing.ties(mounts.ties(of: spec)))
         try sharing.draw(&request, wish.own)
         return Creation(
             head: head, query: query, name: name, wasNamed: !name.isEmpty, body: body, spec: spec, request: request,
-            policySource: wish.source, image: image, mounts: mounts.mirrored, sharing: sharing)
+            policySource: wish.source, image: image, awayImage: away, mounts: mounts.mirrored, sharing: sharing)
     }
 
     /// The fleet, with this device as it is now rather than as the gateway saw it last.
@@ -213,11 +217,16 @@ extension FrontDoor {
     /// - Parameter epoch: of the lease, where the gateway gave one.
     private func createHere(_ creation: Creation, _ decision: Decision, epoch: UInt64 = 0) async -> Job.Outcome {
         guard let engineClient else { return refusal(decision) }
-        let answer: DockerResponse
+        let body = withOwnSocket(creation.spec, creation.body)
+        var answer: DockerResponse
         do {
             answer = try await engineClient.request(
-                "POST", creation.head.target, headers: creation.passedHeaders,
-                body: withOwnSocket(creation.spec, creation.body))
+                "POST", creation.head.target, headers: creation.passedHeaders, body: body)
+            if answer.status == 404, let away = creation.awayImage ?? images.find(creation.spec.image) {
+                try await settle(away)
+                answer = try await engineClient.request(
+                    "POST", creation.head.target, headers: creation.passedHeaders, body: body)
+            }
         } catch {
             if epoch > 0 { await control.abandon(creation.request.id, epoch: epoch, reason: "\(error)") }
             return failure(503, "lighter: \(error)")
@@ -340,7 +349,11 @@ extension FrontDoor {
         let target = versioned(query.target("/containers/create"), creation.head, at: node)
         var json = creation.spec.json
         json = try await share(creation.sharing, at: node, in: json, for: creation)
-        if let image = creation.image { json.set(.string(image.id), named: "Image") }
+        if let image = creation.image {
+            json.set(.string(image.id), named: "Image")
+        } else if let away = creation.awayImage {
+            json.set(.string("\(away.id)"), named: "Image")
+        }
         // The device listens in the container's place.
         if creation.spec.publishesPorts { json = json.withoutPublishedPorts() }
         let files = creation.mounts.filter(\.isFile).map(\.source)
@@ -379,7 +392,7 @@ extension FrontDoor {
         var route = Route(
             containerID: id, name: creation.name, workload: lease.workload, epoch: lease.epoch, target: lease.target,
             ticket: lease.ticket, ticketRenewal: now() + Self.ticketRenewal, image: creation.spec.image,
-            imageID: creation.image?.id ?? "", hasTerminal: creation.spec.tty,
+            imageID: creation.image?.id ?? creation.awayImage.map { "\($0.id)" } ?? "", hasTerminal: creation.spec.tty,
             removesItself: creation.spec.host.autoRemove, createdAt: now())
         route.ports = creation.spec.host.publishedPorts.map(PublishedPort.init)
         route.mounts = creation.mounts

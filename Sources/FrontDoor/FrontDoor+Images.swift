@@ -9,11 +9,15 @@ internal import Session
 /// Getting a missing image to the node where its container shall run.
 extension FrontDoor {
     func localImage(_ name: String) async -> LocalImage? {
+        await inspectImage(name).flatMap { LocalImage($0) }
+    }
+
+    /// The local engine's view of an image, or nil when it has none (or no answer).
+    func inspectImage(_ name: String) async -> JSON? {
         guard let engineClient, let reference = Self.pathSegment(name) else { return nil }
-        guard let answer = try? await engineClient.request("GET", "/images/\(reference)/json"), answer.status == 200,
-            let json = try? JSON.parse(answer.body)
+        guard let answer = try? await engineClient.request("GET", "/images/\(reference)/json"), answer.status == 200
         else { return nil }
-        return LocalImage(json)
+        return try? JSON.parse(answer.body)
     }
 
     /// A name that may stand in a path as it is.
@@ -28,9 +32,14 @@ extension FrontDoor {
     /// The target lacks the image. A small one is shipped within the create; otherwise the client is told, as an engine
     /// would, so that it pulls and sees the progress: the pull then follows the shipment.
     func provide(_ creation: Creation, _ lease: PendingLease, missing: DockerResponse) async -> Attempt {
+        var creation = creation
+        if creation.image == nil, let away = creation.awayImage {
+            if away.node == lease.target { forget(away) } else { creation.image = await broughtHome(away) }
+            creation.awayImage = nil
+        }
         guard let image = creation.image else {
             leases.put(lease)
-            return .done(failure(404, Self.message(of: missing)))
+            return .done(failure(404, Self.missingWords(creation, missing)))
         }
         let shipment = ship(image, to: lease.target)
         let wantsProgress = creation.head.headers.first("User-Agent")?.hasPrefix("Docker-Client/") ?? false
@@ -45,6 +54,25 @@ extension FrontDoor {
         } catch {
             return .unreachable("its image could not be shipped: \(error)")
         }
+    }
+
+    /// An image that its node still has, as one of this device's engine.
+    private func broughtHome(_ away: AwayImage) async -> LocalImage? {
+        do {
+            try await settle(away)
+            return await localImage("\(away.id)")
+        } catch {
+            logger.notice(
+                "an image cannot be brought home; its client is asked to pull it",
+                metadata: ["image": "\(away.id)", "node": "\(away.node)", "reason": "\(error)"])
+            return nil
+        }
+    }
+
+    /// An engine's own words name the image as it was asked of it, which need not be how its user did.
+    private static func missingWords(_ creation: Creation, _ missing: DockerResponse) -> String {
+        guard let reference = ImageReference(creation.spec.image) else { return message(of: missing) }
+        return "No such image: \(reference.familiar)"
     }
 
     // MARK: The client's own pull
@@ -70,8 +98,15 @@ extension FrontDoor {
         if let answer = try? await target.stream("POST", path, headers: headers), answer.status == 200 {
             client.begin(greeting.chunked())
             do {
-                for try await chunk in answer.body { try await client.write(chunk) }
-                leases.pullEnded(lease.workload, at: now(), succeeded: true)
+                var last = ByteBuffer()
+                for try await chunk in answer.body {
+                    last = chunk
+                    try await client.write(chunk)
+                }
+                // Before the client is told that it has ended: its next question may be about the image.
+                let isThere = !String(buffer: last).contains("\"errorDetail\"")
+                if isThere, let reference = lease.reference { await notePulled(reference, at: lease.target) }
+                leases.pullEnded(lease.workload, at: now(), succeeded: isThere)
             } catch {
                 leases.pullEnded(lease.workload, at: now(), succeeded: false)
                 try? await client.write(Self.progressError("the pull at \(lease.target) broke off: \(error)"))

@@ -34,6 +34,11 @@ package final class FrontDoor: Planning {
     var thresholds = ThresholdMemory()
     let leases = PendingLeases()
     let shipments = Shipments()
+    let homecomings = Homecomings()
+    /// Images that only other nodes have.
+    let images: ImageBook
+    /// Which layers the device's engine has.
+    let layers: LayerBook?
     /// Exec instances of remote containers: exec id to container id.
     var execs = ExecBook()
     /// Containers whose start nobody has asked for yet: what their streams will answer is known in advance.
@@ -74,12 +79,14 @@ package final class FrontDoor: Planning {
         self.configuration = configuration
         self.control = control
         self.routes = routes
+        images = ImageBook(journal: routes.journal)
         self.logger = logger
         self.describeNode = describeNode
         self.localWorkload = localWorkload
         presentation = Presentation(origin: control.node)
         engine = configuration.enginePath.map { UnixDialer(path: $0) }
         engineClient = engine.map { DockerClient(dialer: $0) }
+        layers = engineClient.map { LayerBook(client: $0) }
         (jobs, jobInlet) = AsyncStream.makeStream()
         if let settings = configuration.mounts {
             mounts = MountBook(settings, logger) { [jobInlet] job in jobInlet.yield(job) }
@@ -206,6 +213,9 @@ package final class FrontDoor: Planning {
         case .diskUsage where engine != nil && !(routes.isEmpty && volumes.hasNone):
             .handle(Job { _, _ in await self.diskUsage(head, query) })
         case .imageCreate: planImageCreate(head, query)
+        case .imageList where !images.isEmpty: .handle(Job { _, _ in await self.listImages(head, query) })
+        case .imageSave where !images.isEmpty: planSave(head, query)
+        case .image(let reference, let action) where !images.isEmpty: planImage(head, reference, action, query)
         default: local(head)
         }
     }

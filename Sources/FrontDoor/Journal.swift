@@ -36,6 +36,7 @@ package final class Journal {
         try makeObjectTables()
         try database.run(
             "CREATE TABLE IF NOT EXISTS local(container TEXT PRIMARY KEY, workload BLOB NOT NULL) WITHOUT ROWID")
+        try database.run(Self.awayImageTable)
     }
 
     package func routes() throws(FrontDoorError) -> [Route] {

@@ -21,6 +21,8 @@ struct TarEntry: Sendable, Hashable {
     var name: String
     var size: Int64
     var kind: Kind
+    /// Whether it makes a folder.
+    var isFolder: Bool
 
     /// Bytes that fill the content's last block.
     var padding: Int { Int(-size & Int64(Self.blockSize - 1)) }
@@ -37,6 +39,7 @@ struct TarEntry: Sendable, Hashable {
         guard let size = Self.number(bytes[124..<136]), size >= 0, size <= .max - Int64(Self.blockSize) else {
             throw .malformed("the size of '\(self.name)' is no number")
         }
+        isFolder = bytes[156] == UInt8(ascii: "5")
         switch bytes[156] {
         case UInt8(ascii: "1")...UInt8(ascii: "6"): kind = .bare
         case UInt8(ascii: "L"): kind = .longName

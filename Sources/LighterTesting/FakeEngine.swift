@@ -18,6 +18,8 @@ package final class FakeEngine: Sendable {
         case json(JSON, status: Int = 200)
         /// Bytes as they are; the connection stays open.
         case raw(String)
+        /// The same for what is no text.
+        case bytes(ByteBuffer)
         /// Bytes as they are, then the connection is closed.
         case rawThenClose(String)
         /// The head of a chunked answer; `emit` sends pieces to it.
@@ -102,6 +104,7 @@ package final class FakeEngine: Sendable {
             channel.writeAndFlush(ByteBuffer(string: text)).whenSuccess {
                 self.state.withLock { $0.answersSent += 1 }
             }
+        case .bytes(let bytes): channel.writeAndFlush(bytes, promise: nil)
         case .rawThenClose(let text):
             channel.writeAndFlush(ByteBuffer(string: text)).whenComplete { _ in channel.close(promise: nil) }
         case .stream:

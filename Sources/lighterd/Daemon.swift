@@ -47,7 +47,8 @@ struct Daemon {
         description.watch(inventory)
         let desk = Guard(
             configuration: GuardConfiguration(
-                node: node, tenant: credentials.tenant, mirrors: "\(options.state)/mirrors"),
+                node: node, tenant: credentials.tenant, mirrors: "\(options.state)/mirrors",
+                images: "\(options.state)/images"),
             verifier: try TicketVerifier(publicKey: credentials.ticketPublicKey), dialer: dialer, inventory: inventory,
             logger: Logger(label: "guard"), free: { description.free }, now: { wallClock() })
         entrance.desk = desk

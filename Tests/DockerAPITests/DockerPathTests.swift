@@ -23,6 +23,7 @@ struct DockerPathTests {
         ("GET", "/exec/abc/json", .exec(id: "abc", action: "json")), ("DELETE", "/exec/abc", .other),
         ("GET", "/images/json", .imageList), ("POST", "/images/create?fromImage=a", .imageCreate),
         ("POST", "/lighter/layers", .missingLayers), ("GET", "/lighter/layers", .other),
+        ("POST", "/lighter/image", .sparseImage), ("GET", "/lighter/image", .other),
         ("POST", "/images/load", .imageLoad), ("GET", "/images/get?names=a", .imageSave),
         ("GET", "/images/a/b/c:v1/json", .image(ref: "a/b/c:v1", action: "json")),
         ("GET", "/images/a/get", .image(ref: "a", action: "get")),

@@ -91,3 +91,72 @@ class Layers(Case):
         found, moved = self.run_away(FIRST)
         self.assertEqual(found.out, "v1\n")
         self.assertGreater(moved, WHOLE * 0.8)
+
+
+class Commits(Case):
+    """`docker commit` of a container, wherever it runs."""
+
+    def commit(self, name, *args):
+        """The new image's id; it is removed at the end, at both nodes."""
+        found = self.docker("commit", *args, name, f"{self.tag}:v1").line
+        for node in ("edge1", "cloud1"):
+            self.addCleanup(self.docker, "rmi", "-f", found, at=node, engine=True, expect=None)
+        return found
+
+    def changed(self):
+        """A container that wrote a file, and ended."""
+        name = self.name()
+        self.docker("run", "--name", name, "busybox", "sh", "-c", "echo kept > /kept")
+        self.assert_at("cloud1", name)
+        return name
+
+    def test_the_image_is_on_the_device_with_its_name_history_and_content(self):
+        name = self.changed()
+        image = self.commit(name, "--message", "a word", "--author", "somebody", "--change", "ENV A=b",
+                            "--change", 'CMD ["cat", "/kept"]')
+        shown = json.loads(self.docker("image", "inspect", f"{self.tag}:v1", at="edge1", engine=True).out)[0]
+        self.assertEqual(shown["Id"], image)
+        self.assertEqual((shown["Comment"], shown["Author"]), ("a word", "somebody"))
+        self.assertIn("A=b", shown["Config"]["Env"])
+        self.assertEqual([x for x in (shown["Config"]["Labels"] or {}).values() if x], [])
+        self.assertIn(f"{self.tag}:v1", self.docker("images", "--format", "{{.Repository}}:{{.Tag}}").out)
+        self.assertIn("a word", self.docker("history", f"{self.tag}:v1").out)
+        here = self.docker("run", "--rm", "--label", "lighter.policy=local", f"{self.tag}:v1")
+        self.assertEqual(here.out, "kept\n")
+        self.docker("rmi", f"{self.tag}:v1")
+        self.docker("image", "inspect", image, expect=1)
+
+    def test_a_name_that_is_impossible_is_refused_as_by_an_engine(self):
+        name = self.changed()
+        found = self.docker("commit", name, "Upper:v1", expect=1)
+        self.assertIn("invalid reference format", found.err)
+
+    @lighter_only
+    def test_a_container_of_it_at_the_same_node_needs_nothing_of_the_device(self):
+        image = self.commit(self.changed())
+        self.assertEqual(self.docker("image", "inspect", "--format", "{{.RepoTags}}", image, at="cloud1",
+                                     engine=True).line, "[]")
+        self.assertEqual(self.commit_layers(), (1, 2))
+        name = self.name()
+        found = self.docker("run", "--name", name, f"{self.tag}:v1", "cat", "/kept")
+        self.assertEqual(found.out, "kept\n")
+        self.assert_at("cloud1", name)
+        self.assertNotIn(f"image={image}", "".join(x for x in self.log() if "image shipped" in x))
+
+    def log(self):
+        log = Path(self.world.credentials).parents[2] / "edge1" / "daemon.log"
+        return log.read_text(errors="replace").splitlines()
+
+    def commit_layers(self):
+        """(layers that travelled, layers) of the last image that came home."""
+        found = [re.search(r"layers=(\d+) of (\d+)", x) for x in self.log() if "image brought home" in x]
+        return tuple(map(int, found[-1].groups()))
+
+    @lighter_only
+    def test_a_node_out_of_reach_is_an_error_and_nothing_is_made(self):
+        name = self.changed()
+        self.mended()
+        command_output(TESTBED, "kill", "cloud1")
+        found = self.docker("commit", name, f"{self.tag}:v1", expect=1)
+        self.assertIn("cannot be reached", found.err)
+        self.docker("image", "inspect", f"{self.tag}:v1", expect=1)

@@ -10,6 +10,13 @@ package enum Admission: Sendable, Hashable {
     case imageLoad(Query)
     /// Which layers of an image are missing here; the guard answers it itself.
     case missingLayers
+    /// An image of the caller's own without the layers that it has; the guard makes the answer.
+    case sparseImage
+    /// An image of the caller's own, by its id; actions `history` and `""` (DELETE).
+    case ownImage(id: String, action: String, Query)
+    case pull(Query)
+    /// An image of a container of the ticket's workload; `ref` is as the caller wrote it.
+    case commit(ref: String, Query)
     case create(name: String?, Query)
     /// One container of the ticket's workload; `ref` is as the caller wrote it.
     case container(ref: String, action: ContainerAction, Query)
@@ -63,12 +70,17 @@ package enum Admission: Sendable, Hashable {
         case .events: return .ownList(path: "/events", try own(query, scope))
         case .imageLoad: return .imageLoad(query)
         case .missingLayers: return .missingLayers
+        case .sparseImage: return .sparseImage
         case .imageCreate:
             guard query.first("fromSrc") == nil else {
                 throw refusal(node, "POST /images/create?fromSrc", "images are pulled or shipped, not imported")
             }
-            return .node(path: "/images/create", query)
+            return .pull(query)
         case .image(let ref, "json") where isImageReference(ref): return .node(path: "/images/\(ref)/json", query)
+        case .image(let id, let action) where ["history", ""].contains(action):
+            return .ownImage(id: id, action: action, query)
+        case .commit:
+            return .commit(ref: query.first("container") ?? "", try ticketed(query, scope, "commit"))
         case .containerCreate(let name): return .create(name: try checked(name), try ticketed(query, scope, "create"))
         case .container(let ref, let action):
             guard let action = ContainerAction(rawValue: action) else {

@@ -162,11 +162,7 @@ final class EngineExchange: ChannelSide {
             guard let part = try reader.next(&inbound) else { return false }
             state = .body(reader, head)
             client.write(part.raw, promise: nil)
-            if passage.isTapped, let payload = part.payload,
-                tapped.readableBytes + payload.readableBytes <= Self.tapLimit
-            {
-                tapped.writeImmutableBuffer(payload)
-            }
+            if passage.isTapped, let payload = part.payload { tap(payload) }
             if reader.isComplete { finish(head, reusable: true) }
             return true
         case .raw:
@@ -202,12 +198,26 @@ final class EngineExchange: ChannelSide {
     }
 
     private func finish(_ head: ResponseHead, reusable: Bool) {
-        if (200..<300).contains(head.status), let answered = passage.answered, let json = try? JSON.parse(tapped) {
+        if (200..<300).contains(head.status), let answered = passage.answered, let json = try? JSON.parse(lastLine) {
             answered(json)
         }
         client.flush()
         end()
         owner?.exchangeFinished(reusable: reusable && head.keepAlive)
+    }
+
+    /// Keeps the end of a long answer, which is where its last line is.
+    private func tap(_ payload: ByteBuffer) {
+        if tapped.readableBytes + payload.readableBytes > Self.tapLimit {
+            tapped.moveReaderIndex(forwardBy: min(tapped.readableBytes, payload.readableBytes))
+            tapped.discardReadBytes()
+        }
+        if payload.readableBytes <= Self.tapLimit { tapped.writeImmutableBuffer(payload) }
+    }
+
+    private var lastLine: [UInt8] {
+        let isBreak = { (byte: UInt8) in byte == 0x0a || byte == 0x0d }
+        return tapped.readableBytesView.split(whereSeparator: isBreak).last.map(Array.init) ?? []
     }
 
     private func fail(_ message: String) {

@@ -12,6 +12,7 @@ extension Guard {
         case passage(Passage)
         /// The guard's own.
         case answer(JSON)
+        case produced(Produced)
     }
 
     /// - Throws: what the caller is answered; nothing is held then.
@@ -24,6 +25,14 @@ extension Guard {
             .passage(try imageLoad(head, admitted, query))
         case .missingLayers:
             .answer(try await missingLayers(body))
+        case .sparseImage:
+            .produced(try await sparseImage(body, admitted.scope))
+        case .ownImage(let id, let action, let query):
+            .passage(try ownImage(head, admitted, id, action, query))
+        case .pull(let query):
+            .passage(try pull(head, admitted, query))
+        case .commit(let ref, let query):
+            .passage(try await commit(head, admitted, ref, query, body))
         case .create(let name, let query):
             .passage(try await create(head, admitted, name, query, body))
         case .container(let ref, let action, let query):
@@ -51,11 +60,32 @@ extension Guard {
                 status: 400,
                 message: "lighter: the body must be ChainIDs, 1 to \(LayerBook.askLimit) digests, and nothing else")
         }
-        let missing = try await layers.missing(of: known)
+        let missing: Set<LayerDigest>
+        do throws(EngineError) {
+            missing = try await layers.missing(of: known)
+        } catch {
+            var failure = error.failure
+            // 503 is for a node without room.
+            if failure.status == 503 { failure.status = 502 }
+            throw failure
+        }
         return ["Missing": .array(known.filter(missing.contains).map { .string("\($0)") }), "Encodings": ["zstd"]]
     }
 
+    private func pull(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
+        var passage = Passage(
+            head: try Passage.head(head, version: admitted.apiVersion, path: "/images/create", query: query))
+        passage.answered = { [weak self] in self?.notePulled($0, query, by: admitted.scope.origin) }
+        return passage
+    }
+
     private func imageLoad(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
+        var passage = try loading(head, admitted, query)
+        passage.answered = { [weak self] in self?.noteLoaded($0, by: admitted.scope.origin) }
+        return passage
+    }
+
+    private func loading(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
         let bound = configuration.policy.maximumImage
         if case .length(let length) = head.framing {
             guard length <= bound.bytes else {
@@ -88,17 +118,7 @@ extension Guard {
         _ head: RequestHead, _ admitted: Admitted, _ ref: String, _ action: Admission.ContainerAction, _ query: Query,
         _ body: ByteBuffer
     ) async throws(DockerFailure) -> Passage {
-        guard let ticket = admitted.scope.ticket else { throw .noSuchContainer(ref) }
-        guard let record = try await inventory.container(ref, of: ticket.workload, origin: ticket.origin) else {
-            throw .noSuchContainer(ref)
-        }
-        guard record.workload.version.epoch <= ticket.epoch else {
-            throw DockerFailure(
-                status: 409,
-                message:
-                    "lighter: epoch \(ticket.epoch) of workload \(ticket.workload) is over on node \(configuration.node)"
-            )
-        }
+        let (ticket, record) = try await ownContainer(ref, admitted)
         if action == .start { await startClearance(of: ticket.workload) }
         var query = query
         if action == .rename {
@@ -125,6 +145,23 @@ extension Guard {
             passage.hijacks = action.hijacks
             return passage
         }
+    }
+
+    /// The container of the ticket's workload that `ref` means.
+    func ownContainer(
+        _ ref: String, _ admitted: Admitted
+    ) async throws(DockerFailure) -> (Ticket, ContainerRecord) {
+        guard let ticket = admitted.scope.ticket,
+            let record = try await inventory.container(ref, of: ticket.workload, origin: ticket.origin)
+        else { throw .noSuchContainer(ref) }
+        guard record.workload.version.epoch <= ticket.epoch else {
+            throw DockerFailure(
+                status: 409,
+                message:
+                    "lighter: epoch \(ticket.epoch) of workload \(ticket.workload) is over on node \(configuration.node)"
+            )
+        }
+        return (ticket, record)
     }
 
     private func exec(

@@ -20,11 +20,14 @@ package struct GuardConfiguration: Sendable {
     package var headroom: Headroom
     /// Where bind mounts of other nodes are mirrored; nil where they are not.
     package var mirrors: String?
+    /// The file that remembers whose images are whose; nil where a restart may forget it.
+    package var images: String?
 
     package init(
         node: NodeID, tenant: TenantID, policy: GuardPolicy = GuardPolicy(), headroom: Headroom = Headroom(),
-        mirrors: String? = nil
+        mirrors: String? = nil, images: String? = nil
     ) {
+        self.images = images
         self.mirrors = mirrors
         self.node = node
         self.tenant = tenant
@@ -42,6 +45,7 @@ package final class Guard {
     let dialer: any DockerDialer
     let inventory: Inventory
     let layers: LayerBook
+    let rights: ImageRights
     let logger: Logger
     private let free: @Sendable () -> Headroom.Free
     let now: @Sendable () -> Double
@@ -64,6 +68,7 @@ package final class Guard {
         self.dialer = dialer
         self.inventory = inventory
         layers = LayerBook(client: inventory.client)
+        rights = ImageRights(path: configuration.images)
         self.logger = logger
         self.free = free
         self.now = now
@@ -201,7 +206,7 @@ package final class Guard {
 
         var readsBody: Bool {
             switch admission {
-            case .create, .exec, .missingLayers, .objectCreate, .attachment: true
+            case .create, .exec, .missingLayers, .objectCreate, .attachment, .sparseImage, .commit: true
             case .container(_, let action, _): action.hasCheckedBody
             default: false
             }

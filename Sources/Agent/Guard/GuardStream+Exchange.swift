@@ -70,6 +70,9 @@ extension GuardStream: EngineExchangeOwner {
                         json, version: admission.apiVersion, closing: !head.keepAlive, method: head.method)
                     stream.writeAndFlush(bytes, promise: nil)
                     finished(reusable: true)
+                case .produced(let produced):
+                    guard case .deciding = phase else { return }
+                    await send(produced, version: admission.apiVersion)
                 }
             } catch {
                 guard case .deciding = phase else { return }
@@ -80,6 +83,26 @@ extension GuardStream: EngineExchangeOwner {
                 advance()
             }
         }
+    }
+
+    /// An answer that the guard makes; one that cannot be finished is cut short, so that the caller sees it.
+    private func send(_ produced: Guard.Produced, version: String?) async {
+        stream.writeAndFlush(
+            DockerResponseBytes.chunkedHead(
+                contentType: produced.contentType, version: version, extra: produced.headers), promise: nil)
+        do {
+            try await produced.body { [stream] piece in
+                guard piece.readableBytes > 0 else { return }
+                try await stream.writeAndFlush(ChunkedEncoding.chunk(piece)).get()
+            }
+            try await stream.writeAndFlush(ChunkedEncoding.end).get()
+        } catch {
+            desk.logger.warning("an answer was cut short", metadata: ["reason": "\(error)"])
+            guard case .deciding = phase else { return }
+            return hangUp()
+        }
+        guard case .deciding = phase else { return }
+        finished(reusable: true)
     }
 
     private func start(_ passage: Passage, _ head: RequestHead) {

@@ -20,7 +20,7 @@ struct Passage {
     var body = Body.none
     /// Whether the answer may turn the connection into a raw pipe.
     var hijacks = false
-    /// Called with the body of a successful answer, of at most 64 KiB.
+    /// Called with the last line of a successful answer; all but streams of progress are one line.
     var answered: (@NodeLoop (JSON) -> Void)?
     /// Called once when the exchange is over, whatever became of it.
     var ended: (@NodeLoop () -> Void)?

@@ -1,3 +1,4 @@
+internal import DockerAPI
 package import Fleet
 
 /// The labels under which the guard keeps, in its engine, whose container it is; set at create and never changed.
@@ -13,6 +14,9 @@ package struct WorkloadLabels: Sendable, Hashable {
     package static let name = "io.lighter.name"
     /// The image as its user asked for it. The one label that the origin may set: it is only ever shown.
     package static let image = "io.lighter.image"
+
+    /// Every label that a container of another node may have of Lighter's.
+    static let all = [workload, epoch, origin, tenant, target, name, image, CreateRequest.filesLabel]
 
     package var id: WorkloadID
     package var epoch: UInt64

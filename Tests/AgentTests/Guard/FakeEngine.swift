@@ -68,6 +68,11 @@ final class FakeEngine {
         await withCheckedContinuation { waiters.append((count, $0)) }
     }
 
+    /// Returns when such a request has come.
+    func waitForPath(_ path: String) async {
+        while !paths().contains(path) { await waitForCalls(calls.count + 1) }
+    }
+
     /// Answers a request that was left waiting.
     func reply(to suffix: String, _ text: String) {
         guard let index = pending.firstIndex(where: { $0.path.hasSuffix(suffix) }) else { return }

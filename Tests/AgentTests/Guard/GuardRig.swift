@@ -202,7 +202,8 @@ final class GuardClient: ChannelSide {
 
     struct Response: Sendable {
         var head: ResponseHead
-        var body: String
+        var data: ByteBuffer
+        var body: String { String(buffer: data) }
         var status: Int { head.status }
         var json: JSON? { try? JSON.parse(Array(body.utf8)) }
         var message: String { json?["message"]?.stringValue ?? "" }
@@ -221,7 +222,7 @@ final class GuardClient: ChannelSide {
                 }
                 if reader.isComplete {
                     bytes = attempt
-                    return Response(head: head, body: String(buffer: body))
+                    return Response(head: head, data: body)
                 }
             }
             if isEnded { return nil }

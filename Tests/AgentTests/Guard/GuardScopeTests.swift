@@ -139,7 +139,9 @@ struct GuardScopeTests {
             ("GET", "/images/sha256:abc/json", 200), ("POST", "/images/create?fromImage=busybox&tag=latest", 200),
             ("POST", "/images/create?fromSrc=http://x", 403), ("POST", "/images/load", 200),
             ("GET", "/images/json", 403),
-            ("DELETE", "/images/busybox", 403), ("POST", "/build", 403), ("POST", "/session", 403),
+            ("DELETE", "/images/busybox", 404), ("GET", "/images/busybox/history", 404),
+            ("POST", "/images/busybox/tag?repo=a", 403), ("POST", "/lighter/image", 400), ("POST", "/build", 403),
+            ("POST", "/session", 403),
             ("POST", "/grpc", 403),
             ("POST", "/volumes/create", 400), ("GET", "/networks", 200), ("POST", "/commit", 403),
             ("GET", "/volumes", 200), ("POST", "/networks/prune", 403), ("PUT", "/volumes/x", 403),
@@ -161,8 +163,7 @@ struct GuardScopeTests {
     @Test(
         "refuses what is not offered even with a ticket",
         arguments: [
-            ("POST", "/commit?container=web"), ("POST", "/containers/prune"),
-            ("GET", "/containers/web/checkpoints"), ("POST", "/networks/prune"),
+            ("POST", "/containers/prune"), ("GET", "/containers/web/checkpoints"), ("POST", "/networks/prune"),
         ])
     func notOffered(method: String, target: String) async throws {
         try await withGuard { rig, engine in

@@ -1,0 +1,135 @@
+import DockerAPI
+import Engine
+import Fleet
+import Images
+import NIOCore
+import Trust
+
+/// Images that leave this node again, for the device whose they are.
+extension Guard {
+    /// An answer that the guard makes piece by piece.
+    struct Produced: Sendable {
+        var headers: [(String, String)]
+        var contentType: String
+        /// Each `write` returns when the caller's stream has taken the piece. What it throws cuts the answer short.
+        var body: @Sendable @NodeLoop (_ write: @NodeLoop (ByteBuffer) async throws -> Void) async throws -> Void
+    }
+
+    /// `{"Image": "sha256:…", "Missing": […]}`, the chain ids that the caller lacks, is answered with the image's archive
+    /// without the other layers, compressed.
+    ///
+    /// Images of one tenant's nodes are told apart, so that a node that was broken into does not read what others had built.
+    func sparseImage(_ body: ByteBuffer, _ scope: CallScope) async throws(DockerFailure) -> Produced {
+        let asked = try parsed(body)
+        let list = asked["Missing"]?.arrayValue?.map { $0.stringValue.flatMap { LayerDigest($0) } } ?? []
+        let missing = list.compactMap(\.self)
+        guard asked.objectValue?.members.count == 2, let id = asked["Image"]?.stringValue.flatMap({ LayerDigest($0) }),
+            asked["Missing"]?.arrayValue != nil, missing.count == list.count, missing.count <= LayerBook.askLimit
+        else {
+            throw DockerFailure(
+                status: 400,
+                message:
+                    "lighter: the body must be Image, its id, and Missing, at most \(LayerBook.askLimit) digests, and nothing else"
+            )
+        }
+        guard rights.has(id, scope.origin), let image = try await inventory.client.ask("/images/\(id)/json") else {
+            throw .noSuchImage("\(id)")
+        }
+        let layers = image["RootFS"]?["Layers"]?.arrayValue ?? []
+        let diffIDs = layers.compactMap { $0.stringValue.flatMap { LayerDigest($0) } }
+        let source = try await archive(of: id)
+        return Produced(headers: [("Content-Encoding", "zstd")], contentType: "application/x-tar") { write in
+            // Without all of its digests nothing can be left out.
+            let known = diffIDs.count == layers.count ? diffIDs : []
+            var archive = SparseArchive(diffIDs: known, missing: Set(missing))
+            let compressor = try ZstdCompressor()
+            for try await chunk in source.body { try await write(compressor.compress(archive.pass(chunk))) }
+            try archive.finish()
+            try await write(compressor.finish())
+        }
+    }
+
+    private func archive(of id: LayerDigest) async throws(DockerFailure) -> DockerStream {
+        do throws(EngineError) {
+            let source = try await inventory.client.stream("GET", "/images/\(id)/get")
+            guard source.status == 200 else { try await source.collect().checked(); return source }
+            return source
+        } catch {
+            throw error.failure
+        }
+    }
+
+    /// Reads an image of the caller's own, or removes one that it made here, as long as nothing else has a use for it.
+    func ownImage(
+        _ head: RequestHead, _ admitted: Admitted, _ reference: String, _ action: String, _ query: Query
+    ) throws(DockerFailure) -> Passage {
+        guard let id = LayerDigest(reference), let source = rights.source(of: id, admitted.scope.origin) else {
+            throw .noSuchImage(reference)
+        }
+        if action.isEmpty {
+            guard source == .made else {
+                throw DockerFailure(
+                    status: 403, message: "lighter: \(id) was not made by node \(admitted.scope.origin) here")
+            }
+            // Never by force: a name or a container shows that somebody uses it.
+            return Passage(
+                head: try Passage.head(head, version: admitted.apiVersion, path: "/images/\(id)", query: Query()))
+        }
+        return Passage(
+            head: try Passage.head(head, version: admitted.apiVersion, path: "/images/\(id)/\(action)", query: query))
+    }
+
+    /// Makes an image of the caller's container: without a name, as names at this node are everybody's.
+    ///
+    /// An image keeps its container's labels. Those that say whose it is here are emptied, so that they say nothing of
+    /// containers that are made from it.
+    func commit(
+        _ head: RequestHead, _ admitted: Admitted, _ ref: String, _ query: Query, _ body: ByteBuffer
+    ) async throws(DockerFailure) -> Passage {
+        let (ticket, record) = try await ownContainer(ref, admitted)
+        var passed = Query()
+        passed.set("container", record.id)
+        for name in ["comment", "author", "pause"] {
+            if let value = query.first(name) { passed.set(name, value) }
+        }
+        for change in query.all("changes") { passed.append("changes", change) }
+        var config = body.readableBytes == 0 ? .null : try parsed(body)
+        guard config.isNull || config.objectValue != nil else {
+            throw DockerFailure(status: 400, message: "lighter: the body must be a container's configuration")
+        }
+        config.update(named: "Labels") { labels in
+            for label in WorkloadLabels.all { labels[label] = "" }
+        }
+        var passage = try checked(head, admitted, "/commit", passed, config)
+        passage.answered = { [rights] json in
+            if let id = json["Id"]?.stringValue.flatMap({ LayerDigest($0) }) {
+                rights.grant(id, to: ticket.origin, .made)
+            }
+        }
+        return passage
+    }
+
+    /// What an engine says last of an image that came: `Loaded image ID: sha256:…`.
+    func noteLoaded(_ last: JSON, by origin: NodeID) {
+        guard let said = last["stream"]?.stringValue else { return }
+        let mark = "Loaded image ID: "
+        for line in said.split(separator: "\n") where line.hasPrefix(mark) {
+            if let id = LayerDigest(String(line.dropFirst(mark.count))) { rights.grant(id, to: origin, .brought) }
+        }
+    }
+
+    /// What a pull has brought belongs to whom it was pulled for, once the engine has said that it is there.
+    func notePulled(_ last: JSON, _ query: Query, by origin: NodeID) {
+        guard last["status"]?.stringValue?.hasPrefix("Status: ") == true,
+            let name = query.first("fromImage"),
+            let reference = ImageReference(fromImage: name, tag: query.first("tag"))?.familiar
+        else { return }
+        // Unstructured: the answer that it follows does not wait for it. Ends with the engine's answer.
+        Task { @NodeLoop [rights, inventory] in
+            let image = try? await inventory.client.ask("/images/\(reference)/json")
+            if let id = image?["Id"]?.stringValue.flatMap({ LayerDigest($0) }) {
+                rights.grant(id, to: origin, .brought)
+            }
+        }
+    }
+}
