@@ -412,6 +412,7 @@ extension FrontDoor {
             return .done(failure(500, "lighter: the container cannot be recorded on this device: \(error)"))
         }
         await settle(route.volumes, at: lease.target)
+        touch(route)
         fresh.insert(id)
         lastStates[id] = "created"
         runs[id] = (creation.request.workKey, 0)

@@ -272,6 +272,7 @@ extension FrontDoor {
         }
         let client = DockerClient(dialer: dialer(to: route, purpose: action), maximumIdle: 0)
         let answer = try await client.request("POST", "/networks/\(twin)/\(action)", body: body.buffer)
+        touch(route)
         guard answer.status == 200, var changed = routes[route.containerID] else {
             guard answer.status >= 400 else { return answer }
             throw DockerFailure(status: answer.status, message: presentation.message(Self.message(of: answer)))

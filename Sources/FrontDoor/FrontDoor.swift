@@ -62,6 +62,8 @@ package final class FrontDoor: Planning {
     var createdHere = Recent<Double>()
     /// Nodes whose events are followed to keep the routes true.
     var followed: Set<NodeID> = []
+    /// What they have told, by node.
+    var views: [NodeID: TargetView] = [:]
     /// Remote containers' work, for what can be learned when they exit.
     var runs: [String: (workKey: String, startedAt: Double)] = [:]
 
