@@ -119,6 +119,10 @@ extension FrontDoor {
             workKey: spec.workKey,
             platform: query.first("platform") ?? "", resources: spec.resources, policy: wish.policy,
             ties: sharing.ties(mounts.ties(of: spec)))
+        request.mountSize = mounts.size
+        if !mounts.mirrored.isEmpty, let book = self.mounts {
+            request.mirroredAt = book.holders(of: mounts.mirrored, among: control.snapshot.nodes.lazy.map(\.id))
+        }
         try sharing.draw(&request, wish.own)
         return Creation(
             head: head, query: query, name: name, wasNamed: !name.isEmpty, body: body, spec: spec, request: request,
