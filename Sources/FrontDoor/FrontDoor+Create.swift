@@ -250,6 +250,7 @@ extension FrontDoor {
         workload.decision = decision
         createdHere[id] = workload.createdAt
         settleHere(creation.spec.namedVolumes)
+        preload(creation.image)
         localWorkload(id, workload)
         do { try routes.journal.putLocal(id, workload) } catch {
             logger.error("the journal did not take a container of this device", metadata: ["error": "\(error)"])

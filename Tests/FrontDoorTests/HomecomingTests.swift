@@ -124,7 +124,8 @@ final class HomecomingScene: Sendable {
                     state.isThere = !state.pullFails
                     return state.pullFails
                 }
-                ? #"{"errorDetail":{"message":"no"},"error":"no"}"# : #"{"status":"Status: Downloaded newer image for x"}"#
+                ? #"{"errorDetail":{"message":"no"},"error":"no"}"#
+                : #"{"status":"Status: Downloaded newer image for x"}"#
             return .raw("HTTP/1.1 200 OK\r\nContent-Length: \(line.utf8.count)\r\n\r\n\(line)")
         case "GET /images/reg:5000/team/app:v1/json":
             var shown = image.inspection
@@ -135,7 +136,8 @@ final class HomecomingScene: Sendable {
             shown["Created"] = "2026-01-02T03:04:05Z"
             shown["Config"] = ["Labels": ["a": "b"]]
             return .json(shown)
-        case "GET /images/\(image.id)/history": return .json([["Id": .string("\(image.id)"), "Tags": ["other:latest"]]])
+        case "GET /images/\(image.id)/history":
+            return .json([["Id": .string("\(image.id)"), "Tags": ["other:latest"]]])
         case "POST /containers/create": return make(request, "1", has: state.withLock { $0.isThere })
         case "POST /commit": return .json(["Id": .string("\(image.id)")], status: 201)
         case "DELETE /images/\(image.id)":
