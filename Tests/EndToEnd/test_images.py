@@ -6,14 +6,14 @@ import subprocess
 import time
 from pathlib import Path
 
-from fixture import TESTBED, Case, command_output, lighter_only
+from fixture import TESTBED, Case, command_output, remote_only
 
 FIRST, SECOND = "testbed/layers:latest", "testbed/layers:v2"
 MB = 1_000_000
 WHOLE = 41 * MB  # of which the last MB differs
 
 
-@lighter_only
+@remote_only
 class Layers(Case):
     def setUp(self):
         super().setUp()
