@@ -197,14 +197,20 @@ class Case(unittest.TestCase):
         return Path(folder.name)
 
     def call(self, method, path, body=None):
-        """A request of the Engine API as no client would ask it: the status and the message of the answer."""
+        """A request of the Engine API, without a client: the status, and the body or what it says of an error."""
         connection = UnixConnection(self.world.front_doors["edge1"].removeprefix("unix://"))
         self.addCleanup(connection.close)
         connection.request(method, f"/v1.41{path}", None if body is None else json.dumps(body),
                            {"Content-Type": "application/json"} if body is not None else {})
         answer = connection.getresponse()
         text = answer.read().decode()
-        return answer.status, json.loads(text).get("message") if answer.status >= 400 else text
+        is_error = answer.status >= 400 and answer.getheader("Content-Type", "").startswith("application/json")
+        return answer.status, json.loads(text)["message"] if is_error else text
+
+    @staticmethod
+    def now():
+        """The time as `docker events` takes it."""
+        return f"{time.time():.9f}"
 
     def inspect(self, ref, template):
         return self.docker("inspect", "--format", template, ref).line
