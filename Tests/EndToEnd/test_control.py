@@ -177,7 +177,7 @@ class Waits(Case):
 
     def test_times_and_codes_are_shown_after_the_end(self):
         name = self.name()
-        self.docker("run", "--name", name, "busybox", "sh", "-c", "exit 4", expect=4)
+        self.docker("run", "--name", name, "busybox", "sh", "-c", "sleep 0.2; exit 4", expect=4)
         self.assertEqual(self.inspect(name, "{{.State.Status}} {{.State.Running}} {{.State.Pid}} {{.State.ExitCode}}"),
                          "exited false 0 4")
         began, ended = self.inspect(name, "{{.State.StartedAt}} {{.State.FinishedAt}}").split()

@@ -126,9 +126,11 @@ class Ports(Case):
         self.assertEqual(self.inspect(name, "{{.HostConfig.PublishAllPorts}} {{.HostConfig.PortBindings}}"),
                          "true map[]")
 
-    def test_a_range_gives_the_first_that_is_free(self):
+    def test_a_range_gives_one_that_is_free(self):
         one, two = self.web("-p", "127.0.0.1:18100-18105:8080"), self.web("-p", "127.0.0.1:18100-18105:8080")
-        self.assertEqual({self.port(one), self.port(two)}, {18100, 18101})
+        # Which ones is not said: some engines go on after the last that they gave.
+        found = {self.port(one), self.port(two)}
+        self.assertEqual((len(found), found - set(range(18100, 18106))), (2, set()))
 
     def test_what_was_asked_for_is_shown_and_found(self):
         name = self.web("-p", "127.0.0.1:18081:8080", "-p", "127.0.0.1:18082:9999/udp")

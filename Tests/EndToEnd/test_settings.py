@@ -180,7 +180,7 @@ class Limits(Case):
         names = [self.name(), self.name()]
         for name in names:
             self.docker("create", "--name", name, "busybox")
-        self.assertEqual(self.docker("update", "--memory", "48m", "--memory-swap", "-1", *names).out.split(), names)
+        self.assertEqual(self.docker("update", "--memory", "48m", "--memory-swap", "96m", *names).out.split(), names)
         self.assertEqual({self.inspect(name, "{{.HostConfig.Memory}}") for name in names}, {str(48 << 20)})
 
     def test_limits_that_make_no_sense_are_refused(self):
