@@ -196,10 +196,15 @@ class Case(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         return Path(folder.name)
 
-    def call(self, method, path, body=None):
-        """A request of the Engine API, without a client: the status, and the body or what it says of an error."""
+    def connection(self):
+        """A connection to the Engine API, for what no client shows."""
         connection = UnixConnection(self.world.front_doors["edge1"].removeprefix("unix://"))
         self.addCleanup(connection.close)
+        return connection
+
+    def call(self, method, path, body=None):
+        """A request of the Engine API, without a client: the status, and the body or what it says of an error."""
+        connection = self.connection()
         connection.request(method, f"/v1.41{path}", None if body is None else json.dumps(body),
                            {"Content-Type": "application/json"} if body is not None else {})
         answer = connection.getresponse()

@@ -1,5 +1,6 @@
 """Starting, attaching, signals, waiting and ending: combinations that scripts rely on."""
 
+import json
 import subprocess
 import time
 
@@ -162,16 +163,17 @@ class Waits(Case):
 
     def test_waiting_ends_when_the_container_is_removed(self):
         name = self.service()
-        waiting = self.start("wait", name, stdin=subprocess.DEVNULL)
-        time.sleep(0.3)  # nothing says that it waits
+        connection = self.connection()
+        connection.request("POST", f"/v1.41/containers/{name}/wait")
+        answer = connection.getresponse()  # its head, which comes at once and says that the engine waits
         self.docker("rm", "-f", name)
-        self.assertEqual(waiting.communicate(timeout=30)[0], b"137\n")
+        self.assertEqual(json.loads(answer.read())["StatusCode"], 137)
 
     def test_following_logs_and_attached_clients_end_with_the_container(self):
-        name = self.service(command=("sh", "-c", "echo ready; sleep 600"))
+        name = self.service(command=("sh", "-c", "while :; do echo here; sleep 0.1; done"))
         clients = [self.start(*verb, name, stdin=subprocess.DEVNULL) for verb in (("logs", "-f"), ("attach",))]
-        self.assertEqual(clients[0].stdout.readline(), b"ready\n")
-        time.sleep(0.2)  # nothing says that an attach stands
+        for client in clients:
+            self.assertEqual(client.stdout.readline(), b"here\n")
         self.docker("kill", name)
         self.assertEqual([c.wait(30) for c in clients], [0, 137])
 
@@ -213,9 +215,8 @@ class Execs(Case):
 
     def test_exec_ends_with_its_container(self):
         name = self.service()
-        process = self.start("exec", name, "sleep", "600")
-        eventually("it runs", lambda: "sleep 600" in self.docker("top", name).out)
-        time.sleep(0.2)
+        process = self.start("exec", name, "sleep", "599")
+        eventually("it runs", lambda: "sleep 599" in self.docker("top", name).out)
         self.docker("kill", name)
         self.assertEqual(process.wait(30), 137)
 

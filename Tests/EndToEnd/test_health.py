@@ -13,7 +13,8 @@ class Health(Case):
         return self.inspect(name, "{{.State.Health.Status}}")
 
     def test_health_goes_from_starting_to_bad_and_to_good(self):
-        name = self.service(*QUICK, "--health-interval", "1s", "--health-cmd", "echo looked; test -e /fine")
+        name = self.service("--health-interval", "1s", "--health-retries", "2", "--health-cmd",
+                            "echo looked; test -e /fine")
         self.assertEqual(self.health(name), "starting")
         eventually("it is unhealthy", lambda: self.names("--filter", "health=unhealthy", "--filter", f"name={name}"))
         self.assertIn("(unhealthy)", self.docker("ps", "--filter", f"name={name}", "--format", "{{.Status}}").line)
@@ -82,8 +83,9 @@ class Restarts(Case):
                 self.assertEqual((self.state(name), self.restarts(name)), ("exited", 0))
 
     def test_an_update_changes_the_policy(self):
-        name = self.service(command=("sh", "-c", "sleep 1; exit 1"))
+        name = self.service(command=("sh", "-c", "until [ -e /go ]; do sleep 0.05; done; exit 1"))
         self.docker("update", "--restart", "on-failure:1", name)
+        self.docker("exec", name, "touch", "/go")
         self.assertEqual(self.inspect(name, "{{.HostConfig.RestartPolicy}}"), "{on-failure 1}")
         eventually("it was started again", lambda: self.restarts(name) == 1)
 

@@ -2,7 +2,7 @@
 
 import json
 
-from fixture import Case, json_lines
+from fixture import Case, eventually, json_lines
 
 
 class Inspect(Case):
@@ -147,8 +147,7 @@ class Events(Case):
         self.docker("create", "--name", name, "busybox", "sh", "-c",
                     "trap 'exit 0' USR1; echo ready; while :; do sleep 0.05; done")
         self.docker("start", name)
-        while "ready" not in self.docker("logs", name).out:
-            pass
+        eventually("ready", lambda: "ready" in self.docker("logs", name).out)
         for verb in (("pause",), ("unpause",), ("kill", "-s", "USR1"), ("wait",)):
             self.docker(*verb, name)
         self.docker("rename", name, f"{name}x")
