@@ -32,6 +32,8 @@ PATIENCE = float(os.environ.get("LIGHTER_E2E_PATIENCE", "60"))  # seconds that o
 lighter_only = unittest.skipIf(PLAIN, "a plain engine has nothing of this")
 # Where a container goes that is free to go.
 AWAY = "cloud1" if POLICY == "remote" and not PLAIN else "edge1"
+# A difference that docs/compatibility.md tells of.
+not_elsewhere = unittest.skipIf(AWAY != "edge1", "documented: containers elsewhere differ in this")
 remote_only = unittest.skipIf(PLAIN or POLICY != "remote", "it is about containers that run elsewhere")
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from fixture import Case
+from fixture import Case, not_elsewhere
 
 SERVE = ("sh", "-c", "mkdir /www; echo served >/www/index.html; exec httpd -f -p 8080 -h /www")
 
@@ -122,6 +122,7 @@ class Networks(Case):
         self.docker("start", server)
         self.shell("ping -c1 -W5 again", "--network", network)
 
+    @not_elsewhere
     def test_events_tell_of_a_network_and_who_joins_it(self):
         since = self.now()
         network = self.network()

@@ -4,7 +4,7 @@ import io
 import json
 import tarfile
 
-from fixture import Case, eventually
+from fixture import Case, eventually, not_elsewhere
 
 
 class Volumes(Case):
@@ -54,6 +54,7 @@ class Volumes(Case):
         self.docker("rm", name)
         self.assertEqual(self.docker("volume", "rm", volume).line, volume)
 
+    @not_elsewhere
     def test_an_anonymous_volume_goes_with_its_container_only_if_asked(self):
         kept, gone = self.name(), self.name()
         for name in (kept, gone):
@@ -66,6 +67,7 @@ class Volumes(Case):
         self.assertIn(ours, self.volumes())
         self.assertNotIn(theirs, self.volumes())
 
+    @not_elsewhere
     def test_a_container_that_removes_itself_takes_its_anonymous_volume(self):
         name = self.service("--rm", "-v", "/data")
         volume = self.mounts(name)[0]["Name"]
@@ -162,6 +164,7 @@ class Volumes(Case):
         self.assertEqual(self.docker("volume", "create", volume).line, volume)
         self.assertEqual(self.docker("volume", "inspect", "--format", "{{.Labels.a}}", volume).line, "b")
 
+    @not_elsewhere
     def test_events_tell_of_a_volume_and_who_mounts_it(self):
         since = self.now()
         volume = self.volume()
