@@ -6,14 +6,14 @@ import subprocess
 import time
 from pathlib import Path
 
-from fixture import TESTBED, Case, command_output, lighter_only
+from fixture import TESTBED, Case, command_output, remote_only
 
 FIRST, SECOND = "testbed/layers:latest", "testbed/layers:v2"
 MB = 1_000_000
 WHOLE = 41 * MB  # of which the last MB differs
 
 
-@lighter_only
+@remote_only
 class Layers(Case):
     def setUp(self):
         super().setUp()
@@ -131,7 +131,7 @@ class Commits(Case):
         found = self.docker("commit", name, "Upper:v1", expect=1)
         self.assertIn("invalid reference format", found.err)
 
-    @lighter_only
+    @remote_only
     def test_a_container_of_it_at_the_same_node_needs_nothing_of_the_device(self):
         image = self.commit(self.changed())
         self.assertEqual(self.docker("image", "inspect", "--format", "{{.RepoTags}}", image, at="cloud1",
@@ -152,7 +152,7 @@ class Commits(Case):
         found = [re.search(r"layers=(\d+) of (\d+)", x) for x in self.log() if "image brought home" in x]
         return tuple(map(int, found[-1].groups()))
 
-    @lighter_only
+    @remote_only
     def test_a_node_out_of_reach_is_an_error_and_nothing_is_made(self):
         name = self.changed()
         self.mended()
