@@ -151,8 +151,8 @@ class Errors(Case):
         running = self.start()
         self.caught(docker.errors.APIError, 400, self.client.containers.create, "busybox", mem_limit=1000)
         self.caught(docker.errors.APIError, 400, running.kill, signal="NOSUCH")
-        self.caught(docker.errors.APIError, 400, self.client.containers.create, "busybox", network_mode="nonsense:x",
-                    pid_mode="nonsense")
+        self.caught(docker.errors.APIError, 400, self.client.containers.create, "busybox",
+                    restart_policy={"Name": "nonsense"})
 
     def test_missing_networks_and_volumes_are_NotFound(self):
         self.caught(docker.errors.NotFound, 404, self.client.networks.get, self.name())
