@@ -388,7 +388,7 @@ class Files:
 
     def test_config_shows_the_whole(self):
         self.write("services: {main: {image: busybox, command: echo $WORD}}\n")
-        self.assertIn("echo shown", self.compose("config", env={"WORD": "shown"}.items()).stdout)
+        self.assertRegex(self.compose("config", env={"WORD": "shown"}.items()).stdout, r"echo\s+(- )?shown")
 
     def test_a_missing_image_and_a_bad_file_are_errors_with_a_reason(self):
         self.write("services: {main: {image: '127.0.0.1:1/none'}}\n")

@@ -5,6 +5,9 @@ import json
 from clientcase import Case, ran
 
 
+RAN_FROM_CACHE = r"\] RUN .*\n#\d+ CACHED"
+
+
 class Buildx(Case):
     def setUp(self):
         super().setUp()
@@ -47,7 +50,7 @@ class Buildx(Case):
     def test_a_secret_is_there_while_building_and_not_in_the_image(self):
         self.write("FROM busybox\nRUN --mount=type=secret,id=word wc -c < /run/secrets/word > /size\n"
                    "CMD cat /size; ls /run/secrets 2>&1\n")
-        self.write("hidden\n", "../word") if False else (self.context / "word").write_text("hidden\n")
+        self.write("hidden\n", "word")
         self.build("--load", "--secret", "id=word,src=word")
         said = self.run_(f"{self.tag}-1", ["sh", "-c", "cat /size; cat /run/secrets/word 2>/dev/null; true"])
         self.assertEqual(said, b"7\n")
@@ -56,12 +59,12 @@ class Buildx(Case):
         self.write(f"FROM busybox\nRUN echo {self.tag}\nCOPY page /page\nRUN cat /page > /copy\nCMD cat /copy\n")
         self.write("one\n", "page")
         self.build("--load")
-        self.assertRegex(self.build("--load"), r"CACHED")
+        self.assertRegex(self.build("--load"), RAN_FROM_CACHE)
         self.write("two\n", "page")
         said = self.build("--load")
-        self.assertIn("CACHED", said)
+        self.assertRegex(said, RAN_FROM_CACHE)
         self.assertEqual(self.run_(f"{self.tag}-3"), b"two\n")
-        self.assertNotIn("CACHED", self.build("--load", "--no-cache"))
+        self.assertNotRegex(self.build("--load", "--no-cache"), RAN_FROM_CACHE)
 
     def test_a_cache_mount_lasts_from_build_to_build(self):
         for n in (1, 2):
@@ -78,7 +81,7 @@ class Buildx(Case):
         self.assertEqual(set(image.tags), {f"{self.tag}-1:latest", f"{self.tag}-other:v2"})
         self.assertEqual(image.labels["a"], "b")
         self.assertEqual((self.context / "id").read_text().strip(), image.id)
-        self.assertEqual(json.loads((self.context / "about").read_text())["containerimage.config.digest"], image.id)
+        self.assertIn(image.id, json.loads((self.context / "about").read_text()).values())
 
     def test_the_result_as_files(self):
         self.write("FROM busybox AS made\nRUN echo built > /result\nFROM scratch\nCOPY --from=made /result /\n")
@@ -112,6 +115,6 @@ class Buildx(Case):
         self.assertEqual([self.run_(f"{self.tag}-{n}") for n in "ab"], [b"a\n", b"b\n"])
 
     def test_the_builders_list_and_disk_use(self):
-        self.assertRegex(self.buildx("ls").stdout, r"docker\s+running")
+        self.assertRegex(self.buildx("ls").stdout, r"default\s+running")
         self.assertIn("Driver:", self.buildx("inspect").stdout)
         self.buildx("du")

@@ -113,11 +113,11 @@ class Compose2Files(Files, ComposeCase):
         self.gone(self.client.images.remove, f"{self.tag}-built", force=True)
         self.up("--build")
         watching = self.begin("watch", "--no-up")
-
-        def seen():
-            self.write("second\n", "app/page")
-            return self.one("web").exec_run("cat /app/page").output == b"second\n"
-        eventually("the new page", seen, 30)
+        for line in watching.stdout:
+            if "atch" in line:
+                break
+        self.write("second\n", "app/page")
+        eventually("the new page", lambda: self.one("web").exec_run("cat /app/page").output == b"second\n", 30)
         watching.terminate()
 
     def test_build_with_a_secret_and_a_target(self):
