@@ -1,5 +1,6 @@
 """What every test with a client library stands on: the front door, a docker-py client, names, clean-up, whereabouts."""
 
+import contextlib
 import io
 import json
 import os
@@ -125,7 +126,6 @@ class Case(unittest.TestCase):
 
 def docker_at(host):
     """A client of one engine, for `with`."""
-    import contextlib
     return contextlib.closing(docker.DockerClient(base_url=host, timeout=PATIENCE))
 
 

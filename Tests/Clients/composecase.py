@@ -1,6 +1,6 @@
 """What both Composes must do; each runs these tests by its own command."""
 
-import json
+import os
 import subprocess
 import textwrap
 
@@ -65,7 +65,6 @@ services:
 volumes:
   data:
 """
-SLEEP = 'command: sleep 600\n    stop_grace_period: 0s'
 
 
 class ComposeCase(Case):
@@ -98,7 +97,6 @@ class ComposeCase(Case):
         return ran(self.line(*args), expect, cwd=self.project, env=self.environment(env), **options)
 
     def environment(self, more=()):
-        import os
         return {**os.environ, **dict(more)}
 
     def begin(self, *args, env=()):
@@ -253,11 +251,9 @@ class Files:
     """What else may stand in a Compose file."""
 
     def test_scale_up_and_down(self):
-        self.write(f"""
+        self.write("""
             services:
-              worker:
-                image: busybox
-                {SLEEP.replace(chr(10), chr(10) + ' ' * 12)}
+              worker: {image: busybox, command: sleep 600, stop_grace_period: 0s}
             """)
         for count in (3, 1, 2):
             self.up("--scale", f"worker={count}")

@@ -79,12 +79,21 @@ class TheEngine(Case):
                 self.assertEqual(client.containers.run("busybox", ["echo", "x"], remove=True), b"x\n")
                 client.close()
 
-    def test_df(self):
-        container = self.finished(["sh", "-c", "dd if=/dev/zero of=/big bs=1k count=100"],
-                                  labels={"lighter.policy": "local"})
+    def test_info_counts_containers(self):
+        before = self.client.info()
+        self.start()
+        after = self.client.info()
+        for count in ("Containers", "ContainersRunning"):
+            self.assertEqual(after[count], before[count] + 1)
+
+    def test_df_counts_containers(self):
+        container = self.finished(["sh", "-c", "dd if=/dev/zero of=/big bs=1k count=100"])
+        found = {c["Id"]: c.get("SizeRw", 0) for c in self.client.df()["Containers"] or ()}
+        self.assertGreaterEqual(found[container.id], 100 << 10)
+
+    def test_df_counts_images_and_volumes(self):
         volume = self.volume()
         found = self.client.df()
-        self.assertIn(container.id, {c["Id"] for c in found["Containers"] or ()})
         self.assertIn(volume.name, {v["Name"] for v in found["Volumes"] or ()})
         self.assertTrue({t for i in found["Images"] for t in i["RepoTags"] or ()} >= set(IMAGES))
 

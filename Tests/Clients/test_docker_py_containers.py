@@ -6,7 +6,7 @@ import time
 
 import docker
 import requests
-from clientcase import Case, archive, eventually, members
+from clientcase import WORLD, Case, archive, eventually, members
 from docker.types import LogConfig, Mount, Ulimit
 
 
@@ -84,6 +84,15 @@ class Running(Case):
         for part in (b"10.1.2.3\tother", b"nameserver 10.9.9.9", b"search example.org"):
             self.assertIn(part, said)
 
+    def test_added_capabilities(self):
+        self.assertEqual(self.run_(["hostname", "other"], cap_add=["SYS_ADMIN"]), b"")
+
+    def test_a_privileged_one_is_made_on_the_device(self):
+        container = self.create(privileged=True)
+        self.assertTrue(self.client.containers.get(container.id).attrs["HostConfig"]["Privileged"])
+        if not WORLD.plain:
+            self.assertEqual(self.whereabouts(container.name), {"edge1"})
+
     def test_an_init_is_process_one(self):
         self.assertIn(b"init", self.run_(["cat", "/proc/1/cmdline"], init=True))
 
@@ -124,6 +133,9 @@ class Containers(Case):
         made = self.create()
         for ref in (made.name, made.id, made.short_id):
             self.assertEqual(self.client.containers.get(ref).id, made.id)
+
+    def test_labels_are_those_given(self):
+        self.assertEqual(self.create(labels={"a": "b"}).labels, {"a": "b"})
 
     def test_states_from_created_to_exited(self):
         container = self.create()

@@ -1,7 +1,7 @@
 """docker-py: named and anonymous volumes."""
 
 import docker
-from clientcase import Case
+from clientcase import Case, archive, members
 from docker.types import Mount
 
 
@@ -111,7 +111,6 @@ class Volumes(Case):
         self.assertEqual(said, b"1024\n")
 
     def test_files_by_archive_into_a_volume(self):
-        from clientcase import archive, members
         volume = self.volume()
         container = self.create(volumes=[f"{volume.name}:/d"])
         container.put_archive("/d", archive(a_txt="in the volume\n"))
