@@ -149,6 +149,8 @@ class Stack:
         self.assertEqual(self.ask(), "hello first page")
         self.assertEqual(self.ask("/put/key/word"), "word")
         self.assertEqual(self.ask("/get/key"), "word")
+        for service in ("web", "db"):
+            self.assert_away(self.one(service))
 
     def test_it_starts_only_once_its_database_is_healthy(self):
         db, web = self.one("db").attrs, self.one("web").attrs

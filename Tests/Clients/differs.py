@@ -8,16 +8,14 @@ from clientcase import WORLD
 
 AWAY = {"remote"}
 DIFFERS = {
-    "test_docker_py_containers.Containers.test_commit_makes_an_image_that_runs":
-        (AWAY, "docker commit of a container elsewhere is not there yet"),
     "test_docker_py_containers.Containers.test_labels_are_those_given":
         (AWAY, "labels io.lighter.* say where a container runs"),
     "test_docker_py_containers.Running.test_added_capabilities":
         (AWAY, "another node refuses capabilities beyond Docker's default set"),
     "test_docker_py_api.TheEngine.test_info_counts_containers":
         (AWAY, "docker info counts the containers of the device's engine"),
-    "test_docker_py_api.TheEngine.test_df_counts_containers":
-        (AWAY, "docker system df counts the containers of the device's engine"),
+    "test_docker_py_details.Shown.test_a_plain_container_has_no_limit_on_processes":
+        (AWAY, "a container elsewhere gets a limit on processes, 4096"),
 }
 
 

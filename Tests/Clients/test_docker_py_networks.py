@@ -53,6 +53,8 @@ class Networks(Case):
         client = self.client_(network=network.name)
         self.assertEqual(self.asks(client, server.name), "from server")
         self.assertTrue(self.resolves(client, client.name))
+        for container in (server, client):
+            self.assert_away(container)
 
     def test_aliases_given_at_create_and_at_connect(self):
         network = self.network()

@@ -40,6 +40,8 @@ class Volumes(Case):
         reader = self.start(mounts=[Mount("/r", volume.name, read_only=True)])
         writer.exec_run(["sh", "-c", "echo shared > /w/x"])
         self.assertEqual(reader.exec_run("cat /r/x").output, b"shared\n")
+        for container in (writer, reader):
+            self.assert_away(container)
         self.assertNotEqual(reader.exec_run("touch /r/y").exit_code, 0)
 
     def test_one_that_is_named_at_run_alone_is_made(self):

@@ -149,6 +149,7 @@ class Containers(Case):
                 for alias in ("db", "store"):
                     eventually(f"an answer of {alias}", lambda: b"testbed web" in client.exec(
                         ["python3", "-c", ASK, f"http://{alias}:8080/"]).output)
+                self.assert_away(server.get_wrapped_container())
 
     def test_an_image_is_built_and_run(self):
         folder = self.folder()
