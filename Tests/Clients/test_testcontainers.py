@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+import unittest
 import urllib.request
 from pathlib import Path
 
@@ -176,11 +177,11 @@ class Containers(Case):
 
 
 class Ryuk(Case):
-    def session(self):
+    def session(self, **environment):
         """A process with a session of its own, and what it made."""
         # By the device's address and not localhost: there the engine's proxy would take a call that Ryuk cannot yet.
         process = subprocess.Popen([sys.executable, HERE / "session.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   text=True, env={**os.environ, "TC_HOST": WORLD.address})
+                                   text=True, env={**os.environ, "TC_HOST": WORLD.address, **environment})
 
         def end():
             process.kill()
@@ -214,6 +215,13 @@ class Ryuk(Case):
         process.kill()
         self.gone_within(made, 60)
         self.assertEqual(self.whereabouts(made["names"][0]), set())
+
+    @unittest.skipIf(WORLD.plain, "a bare engine of the test bed has its socket elsewhere")
+    def test_the_socket_at_its_usual_path_is_lighters(self):
+        process, made = self.session(TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE="/var/run/docker.sock")
+        self.assert_away(made["names"][0])
+        process.kill()
+        self.gone_within(made, 60)
 
     def test_other_sessions_keep_theirs(self):
         first, mine = self.session()
