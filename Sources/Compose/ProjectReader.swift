@@ -27,9 +27,7 @@ struct ProjectReader {
                     if let earlier = services[name], service.mergeTag == nil { outline.fill(from: earlier) }
                     services[name] = outline
                 }
-                var found = try Self.defaults(of: document, in: file.title)
-                found.fill(from: defaults)
-                defaults = found
+                try Self.lay(document, of: file, over: &defaults)
             }
         }
         return services.mapValues { service in
@@ -39,10 +37,17 @@ struct ProjectReader {
         }
     }
 
-    private static func defaults(of document: Node, in file: String) throws(ComposeError) -> OffloadSettings {
+    private static func lay(
+        _ document: Node, of file: ComposeFile, over defaults: inout OffloadSettings
+    ) throws(ComposeError) {
         let name = OffloadBlock.extensionField.rawValue
-        guard let block = document[entry: name] else { return OffloadSettings() }
-        return try OffloadSettings(block, at: Place(file: file, service: nil, block: name))
+        guard let block = document[entry: name] else { return }
+        let earlier = block.mergeTag == nil ? defaults : OffloadSettings()
+        defaults = OffloadSettings()
+        if block.mergeTag != .reset {
+            defaults = try OffloadSettings(block, at: Place(file: file.title, service: nil, block: name))
+        }
+        defaults.fill(from: earlier)
     }
 
     // MARK: - extends

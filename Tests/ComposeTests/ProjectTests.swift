@@ -45,6 +45,16 @@ struct ProjectTests {
             """,
         ]
         #expect(try disk.project("a.yaml", "b.yaml").labels == ["a": ["lighter.policy": "threshold"]])
+        let both = try Disk.labels(
+            """
+            {x-offload: {policy: remote, priority: 1}, services: {a: {image: i}}}
+            --- # another document
+            x-offload: !override {policy: local}
+            """)
+        #expect(both == ["a": ["lighter.policy": "local"]])
+        let none = try Disk.labels(
+            "{x-offload: {policy: remote}, services: {a: {image: i}}}\n---\nx-offload: !reset {}\n")
+        #expect(none.isEmpty)
     }
 
     @Test("A service has what the one that it extends has, in the same file and in another folder's")
