@@ -1,5 +1,6 @@
 """Compose files that say where their services run, through `lighter compose` and the real Compose."""
 
+import json
 import subprocess
 import unittest
 from pathlib import Path
@@ -138,3 +139,49 @@ class Compose(Case):
         found = self.compose("--file", "gone.yaml", "ps", expect=None)
         self.assertNotEqual(found.returncode, 0)
         self.assertIn("gone.yaml", found.stderr)
+
+
+@lighter_only
+class Handover(Case):
+    """What any Compose gets: here a program in its place that tells."""
+
+    TELLTALE = """#!/usr/bin/python3
+import json, os, sys
+blocked = [line.split()[1] for line in open("/proc/self/status") if line.startswith("SigBlk")]
+files = os.environ.get("COMPOSE_FILE", "").split(":")
+print(json.dumps({"arguments": sys.argv[1:], "blocked": int(blocked[0], 16), "host": os.environ.get("DOCKER_HOST"),
+                  "texts": [open(f).read() for f in files + sys.argv if f.startswith("/proc/self/fd/")],
+                  "input": sys.stdin.read()}))
+"""
+
+    def hand_over(self, text, *args, **env):
+        folder = self.scratch()
+        (folder / "docker-compose").write_text(self.TELLTALE)
+        (folder / "docker-compose").chmod(0o755)
+        (folder / "compose.yaml").write_text(text)
+        program = Path(self.world.credentials).parents[2] / "bin" / "lighter"
+        done = subprocess.run([program, "compose", *args], cwd=folder, text=True, capture_output=True, timeout=60,
+                              input=text, env={"PATH": str(folder), "HOME": str(folder), **env})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def test_signals_reach_compose(self):
+        self.assertEqual(self.hand_over("services: {}", "up")["blocked"], 0)
+
+    def test_arguments_and_input_are_passed_on_where_nothing_is_lighters(self):
+        for args in (["-p", "x", "up", "-d"], ["-f", "-", "run", "--help"]):
+            found = self.hand_over("services: {}", *args)
+            self.assertEqual((found["arguments"], found["input"]), (args, "services: {}"))
+
+    def test_what_is_lighters_goes_by_open_files(self):
+        found = self.hand_over("services: {web: {offload_policy: {policy: local}}}", "up")
+        self.assertEqual(found["arguments"][0], "--project-directory")
+        self.assertEqual(found["arguments"][2:], ["up"])
+        self.assertEqual(found["texts"][0], "services: {web: {x-offload-policy: {policy: local}}}")
+        self.assertIn('"lighter.policy": "local"', found["texts"][1])
+
+    def test_lighters_socket_is_used_unless_another_is_named(self):
+        self.assertEqual(self.hand_over("", "ps", DOCKER_HOST="tcp://there")["host"], "tcp://there")
+        if Path("/run/lighter/docker.sock").exists():
+            self.assertEqual(self.hand_over("", "ps")["host"], "unix:///run/lighter/docker.sock")
+        self.assertIsNone(self.hand_over("", "ps", DOCKER_CONTEXT="there")["host"])
