@@ -202,6 +202,7 @@ package final class FrontDoor: Planning {
         case .events: .handle(Job { _, client in await self.events(head, query, client) })
         case .container(let reference, let action): planContainer(head, reference, action, query)
         case .exec(let id, let action): planExec(head, id, action)
+        case .build: planBuild(head, query)
         case .imageCreate: planImageCreate(head, query)
         case .imageList where !images.isEmpty: .handle(Job { _, _ in await self.listImages(head, query) })
         case .imageSave where !images.isEmpty: planSave(head, query)

@@ -59,7 +59,8 @@ struct Daemon {
                 socketPath: options.socket, group: options.group, enginePath: options.engine, policy: options.policy,
                 version: Lighterd.version,
                 mounts: options.mountsMaximum == .zero
-                    ? nil : .init(folder: "\(options.state)/mounts", maximumBytes: options.mountsMaximum)),
+                    ? nil : .init(folder: "\(options.state)/mounts", maximumBytes: options.mountsMaximum),
+                spool: "\(options.state)/spool"),
             control: session, routes: try RouteBook(journal: journal),
             logger: Logger(label: "front-door"), describeNode: { description.node },
             localWorkload: { id, workload in inventory.adopt(containerID: id, workload: workload) })

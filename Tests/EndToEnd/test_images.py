@@ -1,12 +1,17 @@
 """Images on their way to another node: only what it lacks travels."""
 
+import http.client
 import json
 import re
+import secrets
+import shutil
+import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
-from fixture import TESTBED, Case, command_output, lighter_only
+from fixture import REPO, TESTBED, Case, command_output, eventually, lighter_only
 
 FIRST, SECOND = "testbed/layers:latest", "testbed/layers:v2"
 MB = 1_000_000
@@ -160,3 +165,120 @@ class Commits(Case):
         found = self.docker("commit", name, f"{self.tag}:v1", expect=1)
         self.assertIn("cannot be reached", found.err)
         self.docker("image", "inspect", f"{self.tag}:v1", expect=1)
+
+
+class Registry:
+    """A registry beside the nodes, which all of them reach; they trust their own network without TLS."""
+
+    ADDRESS = "10.77.0.254"
+
+    def __init__(self):
+        command_output(REPO / "scripts" / "need", "registry")
+        self.folder = tempfile.TemporaryDirectory(prefix="registry-")
+        with socket.create_server((self.ADDRESS, 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.name = f"{self.ADDRESS}:{self.port}"
+        config = Path(self.folder.name) / "config.yml"
+        config.write_text(f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {self.folder.name}"
+                          f"/data}}}}\nhttp: {{addr: '{self.name}'}}\n")
+        self.process = subprocess.Popen([shutil.which("docker-registry"), "serve", config], cwd=self.folder.name,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        eventually("the registry answers", self.answers)
+
+    def answers(self):
+        try:
+            return self.get("/v2/")[0] == 200
+        except OSError:
+            return False
+
+    def get(self, path):
+        connection = http.client.HTTPConnection(self.ADDRESS, self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.folder.cleanup()
+
+
+class Pulls(Case):
+    """An image that a registry has, and no node: the docker client pulls it for a container elsewhere."""
+
+    def setUp(self):
+        super().setUp()
+        registry = Registry()
+        self.addCleanup(registry.close)
+        self.registry = registry
+        self.image = f"{registry.name}/team/app-{secrets.token_hex(4)}:v1"
+        # An image of its own, which no node has.
+        name = self.name()
+        self.docker("run", "--name", name, "--label", "lighter.policy=local", "busybox", "sh", "-c",
+                    f"echo {self.tag} > /tag", at="edge1")
+        self.docker("commit", "--change", 'CMD ["cat", "/tag"]', name, self.image, at="edge1", engine=True)
+        self.docker("push", self.image, at="edge1", engine=True)
+        self.image_id = self.docker("image", "inspect", "--format", "{{.Id}}", self.image, at="edge1", engine=True).line
+        self.docker("rm", name)
+        self.docker("rmi", self.image, at="edge1", engine=True)
+        for node in ("edge1", "cloud1"):
+            self.addCleanup(self.docker, "rmi", "-f", self.image_id, at=node, engine=True, expect=None)
+        self.addCleanup(self.docker, "rmi", "-f", self.image, expect=None)
+
+    def pulled(self):
+        """A container of it; the docker client pulled the image on the way."""
+        name = self.name()
+        found = self.docker("run", "--name", name, self.image)
+        self.assertEqual(found.out, f"{self.tag}\n")
+        self.assert_at("cloud1", name)
+        return name
+
+    def test_it_is_listed_inspected_tagged_and_removed_as_if_the_device_had_it(self):
+        name = self.pulled()
+        self.assertEqual(self.docker("image", "inspect", "--format", "{{.Id}} {{.RepoTags}}", self.image).line,
+                         f"{self.image_id} [{self.image}]")
+        listed = self.docker("images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").out.splitlines()
+        self.assertEqual([x for x in listed if self.image_id in x], [f"{self.image} {self.image_id}"])
+        self.assertEqual(self.docker("images", "-q", "--no-trunc", self.image).line, self.image_id)
+        self.assertIn(self.image_id[7:19], self.docker("history", self.image).out)
+        self.docker("tag", self.image, f"{self.tag}:other")
+        self.addCleanup(self.docker, "rmi", "-f", f"{self.tag}:other", expect=None)
+        again = self.name()
+        self.assertEqual(self.docker("run", "--name", again, f"{self.tag}:other").out, f"{self.tag}\n")
+        self.assert_at("cloud1", again)
+        self.docker("rm", again)
+        self.assertIn(f"Untagged: {self.image}", self.docker("rmi", self.image).out)
+        self.assertIn("is using", self.docker("rmi", f"{self.tag}:other", expect=1).err)
+        self.docker("rm", name)
+        self.docker("rmi", f"{self.tag}:other")
+        self.docker("image", "inspect", self.image_id, expect=1)
+
+    @lighter_only
+    def test_questions_move_nothing_and_a_save_brings_it_home(self):
+        self.pulled()
+        self.docker("image", "inspect", self.image)
+        self.docker("image", "inspect", self.image_id, at="edge1", engine=True, expect=1)
+        saved = self.docker("save", self.image, text=False).out
+        self.assertIn(self.image.rsplit(":", 1)[0].encode(), saved)
+        self.assertEqual(self.docker("image", "inspect", "--format", "{{.Id}}", self.image, at="edge1",
+                                     engine=True).line, self.image_id)
+        self.docker("rmi", "-f", self.image, at="edge1", engine=True)
+
+    @lighter_only
+    def test_a_container_of_it_on_the_device_brings_it_home(self):
+        self.pulled()
+        found = self.docker("run", "--rm", "--label", "lighter.policy=local", "--pull", "never", self.image)
+        self.assertEqual(found.out, f"{self.tag}\n")
+        self.docker("rmi", "-f", self.image, at="edge1", engine=True)
+
+    @lighter_only
+    def test_it_is_pushed_from_the_device(self):
+        self.pulled()
+        repository = f"{self.registry.name}/team/copy"
+        self.docker("tag", self.image, f"{repository}:v2")
+        self.docker("push", f"{repository}:v2")
+        self.assertEqual(self.registry.get("/v2/team/copy/tags/list")[1].strip(), b'{"name":"team/copy","tags":["v2"]}')
+        self.docker("rmi", "-f", f"{repository}:v2", self.image, at="edge1", engine=True)

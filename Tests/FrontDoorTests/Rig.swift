@@ -34,7 +34,8 @@ final class Rig: Sendable {
         let rig = Rig(folder, plane, routes)
         let door = FrontDoor(
             configuration: FrontDoorConfiguration(
-                socketPath: rig.socket, enginePath: engine ? rig.enginePath : nil, version: "test"),
+                socketPath: rig.socket, enginePath: engine ? rig.enginePath : nil, version: "test",
+                spool: folder.file("spool")),
             control: plane, routes: routes, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             describeNode: { Node(id: plane.node, capacity: Resources(cpus: 2, memory: .gibibytes(4))) },
             localWorkload: { _, _ in })

@@ -17,6 +17,7 @@ package enum Admission: Sendable, Hashable {
     case pull(Query)
     /// An image of a container of the ticket's workload; `ref` is as the caller wrote it.
     case commit(ref: String, Query)
+    case build(Query)
     case create(name: String?, Query)
     /// One container of the ticket's workload; `ref` is as the caller wrote it.
     case container(ref: String, action: ContainerAction, Query)
@@ -69,6 +70,7 @@ package enum Admission: Sendable, Hashable {
         case .image(let ref, "json") where isImageReference(ref): return .node(path: "/images/\(ref)/json", query)
         case .image(let id, let action) where ["history", ""].contains(action):
             return .ownImage(id: id, action: action, query)
+        case .build: return .build(try ticketed(query, scope, "build"))
         case .commit:
             return .commit(ref: query.first("container") ?? "", try ticketed(query, scope, "commit"))
         case .containerCreate(let name): return .create(name: try checked(name), try ticketed(query, scope, "create"))

@@ -46,6 +46,8 @@ package final class Guard {
     let inventory: Inventory
     let layers: LayerBook
     let rights: ImageRights
+    /// Rights that are being found out.
+    var noting: Task<Void, Never>?
     let logger: Logger
     private let free: @Sendable () -> Headroom.Free
     let now: @Sendable () -> Double
@@ -198,7 +200,7 @@ package final class Guard {
 
         var streamsBody: Bool {
             switch admission {
-            case .imageLoad: true
+            case .imageLoad, .build: true
             case .container(_, let action, _): action.hasStreamedBody
             default: false
             }
