@@ -29,7 +29,8 @@ struct BuildRequest: Sendable {
         tags = query.all("t").filter { !$0.isEmpty }.compactMap { ImageReference($0) }
         resources.memory = ByteCount(query.first("memory").flatMap { Int64($0) } ?? 0)
         if let quota = query.first("cpuquota").flatMap({ Double($0) }), quota > 0 {
-            resources.cpus = quota / (query.first("cpuperiod").flatMap { Double($0) }.flatMap { $0 > 0 ? $0 : nil } ?? 100_000)
+            resources.cpus =
+                quota / (query.first("cpuperiod").flatMap { Double($0) }.flatMap { $0 > 0 ? $0 : nil } ?? 100_000)
         }
         note(head)
     }

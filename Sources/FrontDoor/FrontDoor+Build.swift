@@ -166,26 +166,19 @@ extension FrontDoor {
             let dialer = NodeDialer(control: control, node: errand.target, purpose: "build", ticket: ticket)
             let there = DockerClient(dialer: dialer, maximumIdle: 0)
             let query = build.request.away(dockerfile: dockerfile)
-            let (spool, length) = (build.spool, build.context.length)
-            let body = RequestBody.producing { write in
-                let compressor = try ZstdCompressor()
-                var offset: Int64 = 0
-                while let piece = try await spool.piece(at: offset, to: length) {
-                    offset += Int64(piece.readableBytes)
-                    try await write(compressor.compress(piece))
-                }
-                try await write(compressor.compress(ending))
-                try await write(compressor.finish())
+            let plan = try await ContextPlan.make(build.spool, build.context.length) { digests in
+                await self.missingChunks(digests, there)
             }
+            let body = plan.body(ending: ending)
             let answer = try await there.stream(
                 "POST", versioned(query.target("/build"), build.head, at: errand.target),
-                headers: [("Content-Type", "application/x-tar"), ("Content-Encoding", "zstd")], body: body)
+                headers: plan.headers, body: body)
             guard answer.status == 200 else {
                 let said = try await answer.collect()
                 // Its guard's or its engine's refusal of what an engine here may well do.
                 throw Stay("node \(errand.target) does not build it: \(Self.message(of: said))")
             }
-            return await relay(answer, build, errand, client)
+            return await relay(answer, build, errand, plan.fresh, client)
         } catch let stay as Stay {
             await control.abandon(errand.workload, epoch: errand.lease.epoch, reason: "the build stays on its device")
             throw stay
@@ -195,14 +188,23 @@ extension FrontDoor {
         }
     }
 
+    /// Nil where the node keeps none.
+    private func missingChunks(_ digests: [LayerDigest], _ client: DockerClient) async -> Set<LayerDigest>? {
+        let question: JSON = ["Chunks": .array(digests.map { .string("\($0)") })]
+        guard let answer = try? await client.request("POST", "/lighter/chunks", body: question.buffer),
+            answer.status == 200, let missing = try? answer.json()["Missing"]?.arrayValue
+        else { return nil }
+        return Set(missing.compactMap { $0.stringValue.flatMap { LayerDigest($0) } })
+    }
+
     /// Passes the build's progress on as it comes; a client that hangs up ends the build there.
     private func relay(
-        _ answer: DockerStream, _ build: Build, _ errand: Errand, _ client: ClientWriter
+        _ answer: DockerStream, _ build: Build, _ errand: Errand, _ fresh: Int64, _ client: ClientWriter
     ) async -> Job.Outcome {
         client.begin(greeting.chunked())
         let gone = client.gone
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.finish(answer, build, errand, client) }
+            group.addTask { await self.finish(answer, build, errand, fresh, client) }
             group.addTask {
                 for await _ in gone {}
                 answer.cancel()
@@ -214,7 +216,9 @@ extension FrontDoor {
         return .streamed
     }
 
-    private func finish(_ answer: DockerStream, _ build: Build, _ errand: Errand, _ client: ClientWriter) async {
+    private func finish(
+        _ answer: DockerStream, _ build: Build, _ errand: Errand, _ fresh: Int64, _ client: ClientWriter
+    ) async {
         do {
             var log = BuildLog(isQuiet: build.request.isQuiet)
             for try await chunk in answer.body {
@@ -230,7 +234,12 @@ extension FrontDoor {
                 let line: JSON = ["stream": .string("Successfully tagged \(name.familiar)\n")]
                 try await client.write(ByteBuffer(string: line.text + "\r\n"))
             }
-            logger.info("image built away", metadata: ["image": "\(id)", "node": "\(errand.target)"])
+            logger.info(
+                "image built away",
+                metadata: [
+                    "image": "\(id)", "node": "\(errand.target)", "context": "\(build.context.length)",
+                    "new": "\(fresh)",
+                ])
         } catch {
             let said = "lighter: the build on node \(errand.target) did not come to this device: \(error)"
             let line: JSON = ["errorDetail": ["message": .string(said)], "error": .string(said)]
@@ -276,32 +285,5 @@ extension FrontDoor {
         }
         client.end()
         return .streamed
-    }
-}
-
-/// What a classic build says of the image that it has made.
-struct BuildLog {
-    private static let limit = 64 << 10
-
-    let isQuiet: Bool
-    private(set) var hasFailed = false
-    private var line = ByteBuffer()
-    private(set) var image: LayerDigest?
-
-    init(isQuiet: Bool) { self.isQuiet = isQuiet }
-
-    mutating func take(_ chunk: ByteBuffer) {
-        line.writeImmutableBuffer(chunk)
-        while let end = line.readableBytesView.firstIndex(of: 0x0a) {
-            let bytes = line.readBytes(length: end - line.readerIndex + 1) ?? []
-            guard let json = try? JSON.parse(bytes) else { continue }
-            // Quiet builds say nothing but the id; in others, such a line may be what a command of the build wrote.
-            let quiet = isQuiet ? json["stream"]?.stringValue?.split(separator: "\n").first.map(String.init) : nil
-            if let id = (json["aux"]?["ID"]?.stringValue ?? quiet).flatMap({ LayerDigest($0) }) { image = id }
-            if json["errorDetail"] != nil || json["error"] != nil { hasFailed = true }
-        }
-        line.discardReadBytes()
-        // No line that matters is so long.
-        if line.readableBytes > Self.limit { line.clear() }
     }
 }

@@ -38,7 +38,8 @@ extension FrontDoor {
         let answer: DockerResponse
         do {
             let client = DockerClient(dialer: dialer(to: route, purpose: "commit"), maximumIdle: 0)
-            answer = try await client.request("POST", target, body: body.readableBytes == 0 ? ByteBuffer(string: "{}") : body)
+            answer = try await client.request(
+                "POST", target, body: body.readableBytes == 0 ? ByteBuffer(string: "{}") : body)
         } catch {
             return unreachable(route, error)
         }

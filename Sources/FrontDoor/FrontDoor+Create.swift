@@ -81,7 +81,8 @@ extension FrontDoor {
         let mounts = staysAnyway ? MountPlan() : await MountPlan.make(for: spec, configuration.mounts)
         let request = WorkloadRequest(
             id: .random(), tenant: control.tenant, origin: control.node, name: name, image: spec.image,
-            imageID: image?.id ?? away.map { "\($0.id)" } ?? "", imageSize: image?.size ?? away?.size ?? .zero, workKey: spec.workKey,
+            imageID: image?.id ?? away.map { "\($0.id)" } ?? "", imageSize: image?.size ?? away?.size ?? .zero,
+            workKey: spec.workKey,
             platform: query.first("platform") ?? "", resources: spec.resources, policy: policy,
             ties: mounts.ties(of: spec))
         return Creation(

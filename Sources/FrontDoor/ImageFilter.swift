@@ -23,7 +23,9 @@ struct ImageFilter: Sendable {
         let labels = image.document["Config"]?["Labels"]
         for wanted in filters.values("label") {
             let parts = wanted.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-            guard let value = labels?[parts[0]]?.stringValue, parts.count == 1 || value == parts[1] else { return false }
+            guard let value = labels?[parts[0]]?.stringValue, parts.count == 1 || value == parts[1] else {
+                return false
+            }
         }
         if let since = anchors["since"], image.created <= since { return false }
         if let before = anchors["before"], image.created >= before { return false }

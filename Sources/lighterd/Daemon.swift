@@ -48,7 +48,7 @@ struct Daemon {
         let desk = Guard(
             configuration: GuardConfiguration(
                 node: node, tenant: credentials.tenant, mirrors: "\(options.state)/mirrors",
-                images: "\(options.state)/images"),
+                images: "\(options.state)/images", contexts: "\(options.state)/contexts"),
             verifier: try TicketVerifier(publicKey: credentials.ticketPublicKey), dialer: dialer, inventory: inventory,
             logger: Logger(label: "guard"), free: { description.free }, now: { wallClock() })
         entrance.desk = desk
@@ -100,6 +100,7 @@ struct Daemon {
             if hasEngine {
                 group.addTask { await watch.run() }
                 group.addTask { await desk.keepMirrorsBounded() }
+                group.addTask { await desk.keepContextsBounded() }
             }
             // Whatever ends first ends the daemon: a signal, or a role that cannot go on.
             do { try await group.next() } catch {

@@ -44,7 +44,8 @@ struct DockerfileTests {
     @Test(
         "are in doubt where that takes more than reading",
         arguments: [
-            "", "RUN true\n", "# escape=`\nFROM busybox\n", "FROM --platform=linux/arm64 busybox\n", "FROM busy\\\nbox\n",
+            "", "RUN true\n", "# escape=`\nFROM busybox\n", "FROM --platform=linux/arm64 busybox\n",
+            "FROM busy\\\nbox\n",
             "FROM $UNKNOWN\n", "ARG A=1\nFROM busybox:${A:-2}\n", "ARG A=$B\nFROM $A\n", "FROM UPPER/Case\n",
             "FROM busybox\nCOPY --from=nginx /a /b\n", "FROM busybox\nCOPY --from=1 /a /b\n",
             "FROM busybox AS a b\n", "FROM busybox\nCOPY \\\n  --from=nginx /a /b\n", "FROM \"busybox\"\n",

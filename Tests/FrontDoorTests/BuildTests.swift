@@ -66,7 +66,8 @@ struct BuildTests {
     func away() async throws {
         try await with { rig, scene in
             let answer = try await build(
-                rig, "t=mine:v1&t=other&dockerfile=Dockerfile&buildargs=%7B%22A%22%3A%22b%22%7D&rm=1&ulimits=null&memory=0")
+                rig,
+                "t=mine:v1&t=other&dockerfile=Dockerfile&buildargs=%7B%22A%22%3A%22b%22%7D&rm=1&ulimits=null&memory=0")
             #expect(answer.head.hasPrefix("HTTP/1.1 200 "))
             #expect(answer.body.contains(#"{"stream":"Step 1\n"}"#), "\(answer)")
             #expect(answer.body.contains("Successfully tagged mine:v1") && answer.body.contains("tagged other:latest"))
@@ -85,6 +86,23 @@ struct BuildTests {
                 #expect(files["x"] == "y" && files["Dockerfile"] == Self.dockerfile)
             }
             #expect(rig.plane.abandoned.count == 1, "its lease is given back")
+        }
+    }
+
+    @Test("Of a context that was built before, only what differs travels")
+    func differences() async throws {
+        try await with { rig, scene in
+            var random = SystemRandomNumberGenerator()
+            let noise = (0..<600_000).map { _ in "0123456789abcdef".randomElement(using: &random) ?? "0" }
+            var text = String(noise)
+            for _ in 0..<2 {
+                let answer = try await build(rig, "t=a", Self.context([("Dockerfile", Self.dockerfile), ("x", text)]))
+                #expect(answer.body.contains("Successfully tagged"), "\(answer)")
+                #expect(scene.state.withLock { $0.builds.last?.files["x"] } == text)
+                text.insert("!", at: text.index(text.startIndex, offsetBy: 300_000))
+            }
+            let sizes = scene.state.withLock { $0.contextBytes }
+            #expect(sizes.count == 2 && sizes[1] * 2 < sizes[0], "\(sizes)")
         }
     }
 

@@ -43,6 +43,14 @@ struct SavedImage: Sendable {
     }
 }
 
+/// The chunks that a node keeps.
+final class Shelf: ChunkStore, Sendable {
+    private let chunks = Mutex<[LayerDigest: ByteBuffer]>([:])
+    func load(_ digest: LayerDigest) -> ByteBuffer? { chunks.withLock { $0[digest] } }
+    func load(_ digest: JSON) -> ByteBuffer? { digest.stringValue.flatMap { LayerDigest($0) }.flatMap(load) }
+    func save(_ digest: LayerDigest, _ bytes: ByteBuffer) { chunks.withLock { $0[digest] = bytes } }
+}
+
 /// A device's engine and another node's guard, between which images move; the first has a base of the image.
 final class HomecomingScene: Sendable {
     struct State {
@@ -63,12 +71,15 @@ final class HomecomingScene: Sendable {
         var buildAnswer = BuildAnswer.image
         /// Contexts of builds here.
         var builtHere: [ByteBuffer] = []
+        /// What travelled of each context.
+        var contextBytes: [Int] = []
         /// Chain ids of the layers here.
         var base: Int = 1
     }
 
     enum BuildAnswer { case image, error, refusal, silence }
 
+    let shelf = Shelf()
     static let base = "sha256:" + "b".repeated(64)
     static let image = SavedImage()
     let state = Mutex(State())
@@ -137,7 +148,8 @@ final class HomecomingScene: Sendable {
                     state.isThere = !state.pullFails
                     return state.pullFails
                 }
-                ? #"{"errorDetail":{"message":"no"},"error":"no"}"# : #"{"status":"Status: Downloaded newer image for x"}"#
+                ? #"{"errorDetail":{"message":"no"},"error":"no"}"#
+                : #"{"status":"Status: Downloaded newer image for x"}"#
             return .raw("HTTP/1.1 200 OK\r\nContent-Length: \(line.utf8.count)\r\n\r\n\(line)")
         case "GET /images/reg:5000/team/app:v1/json":
             var shown = image.inspection
@@ -148,9 +160,13 @@ final class HomecomingScene: Sendable {
             shown["Created"] = "2026-01-02T03:04:05Z"
             shown["Config"] = ["Labels": ["a": "b"]]
             return .json(shown)
-        case "GET /images/\(image.id)/history": return .json([["Id": .string("\(image.id)"), "Tags": ["other:latest"]]])
+        case "GET /images/\(image.id)/history":
+            return .json([["Id": .string("\(image.id)"), "Tags": ["other:latest"]]])
         case "POST /containers/create": return make(request, "1", has: state.withLock { $0.isThere })
         case "GET /images/\(Self.base)/json": return .json([:])
+        case "POST /lighter/chunks":
+            let asked = (try? JSON.parse(request.body))?["Chunks"]?.arrayValue ?? []
+            return .json(["Missing": .array(asked.filter { shelf.load($0) == nil })])
         case "POST /build": return build(request)
         case "POST /commit": return .json(["Id": .string("\(image.id)")], status: 201)
         case "DELETE /images/\(image.id)":
@@ -162,7 +178,7 @@ final class HomecomingScene: Sendable {
 
     private func build(_ request: FakeEngine.Request) -> FakeEngine.Answer {
         let query = DockerPath.parse(method: "POST", target: request.head.target).query
-        let files = (try? Self.files(request.body)) ?? [:]
+        let files = (try? files(request)) ?? [:]
         let answer = state.withLock { state in
             state.builds.append((query, files))
             return state.buildAnswer
@@ -181,9 +197,11 @@ final class HomecomingScene: Sendable {
         }
     }
 
-    private static func files(_ body: ByteBuffer) throws -> [String: String] {
-        let decompressor = try ZstdDecompressor()
-        decompressor.add(body)
+    private func files(_ request: FakeEngine.Request) throws -> [String: String] {
+        let isChunks = request.head.headers.first("X-Lighter-Context") == "chunks"
+        let decompressor: any StreamDecoder = isChunks ? try ContextDecoder(store: shelf) : try ZstdDecompressor()
+        decompressor.add(request.body)
+        state.withLock { $0.contextBytes.append(request.body.readableBytes) }
         var archive = ByteBuffer()
         while let piece = try decompressor.next() { archive.writeImmutableBuffer(piece) }
         var scanner = TarScanner()

@@ -3,6 +3,7 @@ import Engine
 import Fleet
 import Images
 import NIOCore
+import NIOPosix
 import Trust
 
 /// Builds of other nodes: the classic builder's, whose every parameter can be judged.
@@ -17,9 +18,46 @@ extension Guard {
             throw DockerFailure(status: 403, message: "lighter: a build's context comes as a zstd stream")
         }
         try checkHeadroom(asked: Resources(memory: ByteCount(passed.first("memory").flatMap { Int64($0) } ?? 0)))
-        var passage = try decompressed(head, admitted, path: "/build", passed, without: ["X-Registry-Config"])
+        var decoder: (any StreamDecoder)?
+        if head.headers.first("X-Lighter-Context") == "chunks", let store = contexts(of: admitted.scope) {
+            do throws(ImageError) {
+                decoder = try ContextDecoder(store: store)
+            } catch {
+                throw DockerFailure(status: 500, message: "lighter: \(error)")
+            }
+        }
+        var passage = try decompressed(
+            head, admitted, path: "/build", passed, without: ["X-Registry-Config", "X-Lighter-Context"],
+            decoder: decoder)
         passage.answered = { [weak self] in self?.noteBuilt($0, by: ticket.origin) }
         return passage
+    }
+
+    private func contexts(of scope: CallScope) -> ContextCache? {
+        configuration.contexts.map { ContextCache(folder: $0, origin: scope.origin) }
+    }
+
+    /// `{"Chunks": [digest, …]}` is answered with `{"Missing": […]}`; with all of them where none are kept.
+    func missingChunks(_ body: ByteBuffer, _ scope: CallScope) throws(DockerFailure) -> JSON {
+        let list = try parsed(body)["Chunks"]?.arrayValue ?? []
+        let known = list.compactMap { $0.stringValue.flatMap { LayerDigest($0) } }
+        guard (1...ContextCache.askLimit).contains(list.count), known.count == list.count else {
+            throw DockerFailure(
+                status: 400,
+                message: "lighter: the body must be Chunks, 1 to \(ContextCache.askLimit) digests")
+        }
+        guard let cache = contexts(of: scope) else { throw .noSuchImage("chunks") }
+        return ["Missing": .array(known.filter { !cache.has($0) }.map { .string("\($0)") })]
+    }
+
+    /// Gives back the room of contexts that have not been used for long; looks once in ten minutes until cancelled.
+    package func keepContextsBounded() async {
+        while !Task.isCancelled {
+            if let folder = configuration.contexts {
+                try? await NIOThreadPool.singleton.runIfActive { ContextCache.sweep(folder) }
+            }
+            do { try await Task.sleep(for: .seconds(600)) } catch { return }
+        }
     }
 
     /// The last that a builder says: `Successfully built ID`, or the id alone where it was to be quiet.

@@ -31,6 +31,8 @@ extension Guard {
             .passage(try await ownImage(head, admitted, id, action, query))
         case .pull(let query):
             .passage(try pull(head, admitted, query))
+        case .missingChunks:
+            .answer(try missingChunks(body, admitted.scope))
         case .build(let query):
             .passage(try build(head, admitted, query))
         case .commit(let ref, let query):
@@ -102,7 +104,8 @@ extension Guard {
 
     /// Not every engine knows zstd, and none knows how much it may make of it.
     func decompressed(
-        _ head: RequestHead, _ admitted: Admitted, path: String, _ query: Query, without: [String] = []
+        _ head: RequestHead, _ admitted: Admitted, path: String, _ query: Query, without: [String] = [],
+        decoder: (any StreamDecoder)? = nil
     ) throws(DockerFailure) -> Passage {
         let passed = try Passage.head(head, version: admitted.apiVersion, path: path, query: query, keepsBody: true)
         do {
@@ -110,7 +113,7 @@ extension Guard {
             let plain = try dropped.reduce(passed) { try $0.removing($1) }
             return Passage(
                 head: try plain.withHeader("Transfer-Encoding", "chunked"),
-                body: .decompressed(try ZstdDecompressor(), limit: configuration.policy.maximumImage.bytes))
+                body: .decompressed(try decoder ?? ZstdDecompressor(), limit: configuration.policy.maximumImage.bytes))
         } catch {
             throw DockerFailure(status: 500, message: "lighter: \(error)")
         }

@@ -2,6 +2,7 @@ import DockerAPI
 import Engine
 import Fleet
 import Images
+import LighterTesting
 import NIOCore
 import Testing
 
@@ -16,7 +17,8 @@ struct GuardBuildsTests {
 
     @Test("are made by the classic builder, without names, and leave no containers behind")
     func passed() throws {
-        let query = try Self.admit("dockerfile=a&q=1&nocache=1&buildargs=%7B%7D&target=x&rm=0&networkmode=none&extrahosts=a:1")
+        let query = try Self.admit(
+            "dockerfile=a&q=1&nocache=1&buildargs=%7B%7D&target=x&rm=0&networkmode=none&extrahosts=a:1")
         #expect(
             query.encoded
                 == "dockerfile=a&q=1&nocache=1&buildargs=%7B%7D&target=x&rm=1&networkmode=none&extrahosts=a%3A1&version=1&forcerm=1"
@@ -49,7 +51,8 @@ struct GuardBuildsTests {
         #expect(throws: DockerFailure.self) { try Self.admit("cpuperiod=1000&cpuquota=2000", policy) }
     }
 
-    @Test("reach the engine with a ticket only, unpacked, without the caller's passwords; the image is the caller's then")
+    @Test(
+        "reach the engine with a ticket only, unpacked, without the caller's passwords; the image is the caller's then")
     func exchange() async throws {
         try await withGuard { rig, engine in
             let image = GuardLayersTests.text("a")
@@ -82,6 +85,44 @@ struct GuardBuildsTests {
             _ = try await client.call("POST", "/lighter/image", body: #"{"Image":"\#(image)","Missing":[]}"#)
             #expect(try await client.call("GET", "/images/\(image)/history")?.status == 200)
             #expect(try await client.call("DELETE", "/images/\(image)")?.status == 403)
+        }
+    }
+
+    @Test("send what is new of their context only; each node has a shelf of its own")
+    func chunks() throws {
+        let folder = try ScratchFolder()
+        let one = ContextCache(folder: folder.file("contexts"), origin: try NodeID("edge1"))
+        let other = ContextCache(folder: folder.file("contexts"), origin: try NodeID("edge2"))
+        let bytes = ByteBuffer(string: "chunk")
+        let digest = ContextFrame.digest(of: bytes)
+        #expect(one.load(digest) == nil && !one.has(digest))
+        one.save(digest, bytes)
+        #expect(one.has(digest) && one.load(digest) == bytes)
+        #expect(!other.has(digest) && other.load(digest) == nil)
+        // One that is not what its name says is none.
+        one.save(digest, ByteBuffer(string: "other"))
+        #expect(one.load(digest) == nil && !one.has(digest))
+        for number in 0..<10 {
+            let bytes = ByteBuffer(repeating: UInt8(number), count: 100)
+            one.save(ContextFrame.digest(of: bytes), bytes)
+        }
+        ContextCache.sweep(folder.file("contexts"), limit: 350)
+        let left = (0..<10).count { one.has(ContextFrame.digest(of: ByteBuffer(repeating: UInt8($0), count: 100))) }
+        #expect(left == 3)
+    }
+
+    @Test("are told what is missing with a ticket only, and by a question that is one")
+    func question() async throws {
+        try await withGuard { rig, engine in
+            let body = #"{"Chunks":["\#(GuardLayersTests.text("a"))"]}"#
+            let stranger = try await rig.connect()
+            #expect(try await stranger.call("POST", "/lighter/chunks", body: body)?.status == 403)
+            let client = try await rig.connect(ticket: rig.ticket())
+            #expect(try await client.call("POST", "/lighter/chunks", body: body)?.status == 404, "none are kept here")
+            for bad in ["{}", #"{"Chunks":[]}"#, #"{"Chunks":["../../etc"]}"#] {
+                #expect(try await client.call("POST", "/lighter/chunks", body: bad)?.status == 400)
+            }
+            #expect(engine.calls.isEmpty)
         }
     }
 }
