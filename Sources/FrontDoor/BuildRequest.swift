@@ -50,7 +50,7 @@ struct BuildRequest: Sendable {
         if query.all("extrahosts").contains(where: { $0.contains("host-gateway") }) { ties.append("host-gateway") }
         for pair in query.pairs where !Self.passed.contains(pair.name) && !Self.setAside.contains(pair.name) {
             // A client spells out what it does not ask for.
-            if ["", "0", "null", "[]", "{}", "false"].contains(pair.value) { continue }
+            if ["", "0", "no", "none", "false", "null", "[]", "{}"].contains(pair.value.lowercased()) { continue }
             ties.append(pair.name)
         }
     }

@@ -223,7 +223,7 @@ extension FrontDoor {
             var log = BuildLog(isQuiet: build.request.isQuiet)
             for try await chunk in answer.body {
                 log.take(chunk)
-                try await client.write(chunk)
+                try await client.write(named(chunk, errand))
             }
             if log.hasFailed { return }
             guard let id = log.image else { throw FrontDoorError(.unreachable, "it did not say which image it made") }
@@ -245,6 +245,17 @@ extension FrontDoor {
             let line: JSON = ["errorDetail": ["message": .string(said)], "error": .string(said)]
             try? await client.write(ByteBuffer(string: line.text + "\r\n"))
         }
+    }
+
+    /// Progress with the bases as their author called them: the builder there shows the ids that it was given.
+    private func named(_ chunk: ByteBuffer, _ errand: Errand) -> ByteBuffer {
+        let text = String(buffer: chunk)
+        guard text.contains(" : FROM sha256:") else { return chunk }
+        var named = text
+        for (name, image) in errand.bases.sorted(by: { $0.key < $1.key }) {
+            named = named.replacing(" : FROM \(image.id)", with: " : FROM \(name)")
+        }
+        return ByteBuffer(string: named)
     }
 
     // MARK: Here

@@ -340,6 +340,7 @@ class Builds(Case):
                              _dockerignore="*.skipped\n.dockerignore\nDockerfile\n")
         out = self.build(folder, "--build-arg", "WORD=given")
         self.assertIn("Successfully built", out)
+        self.assertIn(" : FROM busybox as one", out.replace(" AS ", " as "))
         self.assertIn(f"Successfully tagged {self.tag}:v1", out)
         self.assert_away(f"{self.tag}:v1")
         self.assertIn("/word", self.docker("history", "--no-trunc", f"{self.tag}:v1").out)
@@ -381,7 +382,7 @@ class Builds(Case):
         self.assertEqual(named(before), named(after))
 
     def test_an_error_of_the_build_is_shown_as_it_is(self):
-        out = self.build(self.folder("FROM busybox\nRUN exit 7\n"), expect=1)
+        out = self.build(self.folder("FROM busybox\nRUN exit 7\n"), expect=7)
         self.assertIn("returned a non-zero code: 7", out)
         self.docker("image", "inspect", f"{self.tag}:v1", expect=1)
 

@@ -67,11 +67,13 @@ struct BuildTests {
         try await with { rig, scene in
             let answer = try await build(
                 rig,
-                "t=mine:v1&t=other&dockerfile=Dockerfile&buildargs=%7B%22A%22%3A%22b%22%7D&rm=1&ulimits=null&memory=0")
+                "t=mine:v1&t=other&pull=False&dockerfile=Dockerfile&buildargs=%7B%22A%22%3A%22b%22%7D&rm=1&ulimits=null&memory=0"
+            )
             #expect(answer.head.hasPrefix("HTTP/1.1 200 "))
             #expect(answer.body.contains(#"{"stream":"Step 1\n"}"#), "\(answer)")
             #expect(answer.body.contains("Successfully tagged mine:v1") && answer.body.contains("tagged other:latest"))
             #expect(!answer.body.contains("error"), "\(answer)")
+            #expect(answer.body.contains("Step 0 : FROM busybox AS a"), "bases are shown by their names")
             let image = HomecomingScene.image
             scene.state.withLock { state in
                 #expect(state.here == ["\(image.id)"])

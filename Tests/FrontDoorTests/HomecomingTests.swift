@@ -186,7 +186,9 @@ final class HomecomingScene: Sendable {
         let aux = #"{"aux":{"ID":"\#(Self.image.id)"}}"#
         let lines =
             switch answer {
-            case .image: #"{"stream":"Step 1\n"}"# + "\r\n" + aux + "\r\n" + #"{"stream":"Successfully built x\n"}"#
+            case .image:
+                #"{"stream":"Step 0 : FROM \#(Self.base) AS a\n"}"# + "\r\n" + #"{"stream":"Step 1\n"}"# + "\r\n" + aux
+                    + "\r\n" + #"{"stream":"Successfully built x\n"}"#
             case .error: #"{"errorDetail":{"message":"no"},"error":"no"}"#
             default: ""
             }
