@@ -231,6 +231,7 @@ extension FrontDoor {
             estimates.note(image: "\(id)", at: errand.target)
             for name in build.request.tags {
                 try await tag(id, name)
+                if build.request.isQuiet { continue }
                 let line: JSON = ["stream": .string("Successfully tagged \(name.familiar)\n")]
                 try await client.write(ByteBuffer(string: line.text + "\r\n"))
             }
