@@ -130,7 +130,7 @@ extension FrontDoor {
     }
 
     /// The fleet, with this device as it is now rather than as the gateway saw it last.
-    private var freshSnapshot: FleetSnapshot {
+    var freshSnapshot: FleetSnapshot {
         var snapshot = control.snapshot
         var own = describeNode()
         if let index = snapshot.nodes.firstIndex(where: { $0.id == own.id }) {

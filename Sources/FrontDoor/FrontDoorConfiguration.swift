@@ -18,6 +18,8 @@ package struct FrontDoorConfiguration: Sendable {
     package var preloadNodes = 0
     /// How bind mounts leave the device; nil keeps containers with bind mounts here.
     package var mounts: MountSettings?
+    /// A folder for what a build needs twice; nil keeps builds here.
+    package var spool: String?
 
     package struct MountSettings: Sendable, Hashable {
         /// Where the state of each mount is remembered; a folder of its own, made when it is needed.
@@ -33,8 +35,9 @@ package struct FrontDoorConfiguration: Sendable {
 
     package init(
         socketPath: String, group: String? = nil, enginePath: String?, policy: PolicyOverrides = PolicyOverrides(),
-        version: String, quietImageLimit: ByteCount = .mebibytes(4), mounts: MountSettings? = nil
+        version: String, quietImageLimit: ByteCount = .mebibytes(4), mounts: MountSettings? = nil, spool: String? = nil
     ) {
+        self.spool = spool
         self.mounts = mounts
         self.socketPath = socketPath
         self.group = group

@@ -48,7 +48,7 @@ struct Daemon {
         let desk = Guard(
             configuration: GuardConfiguration(
                 node: node, tenant: credentials.tenant, mirrors: "\(options.state)/mirrors",
-                images: "\(options.state)/images"),
+                images: "\(options.state)/images", contexts: "\(options.state)/contexts"),
             verifier: try TicketVerifier(publicKey: credentials.ticketPublicKey), dialer: dialer, inventory: inventory,
             logger: Logger(label: "guard"), free: { description.free }, now: { wallClock() })
         entrance.desk = desk
@@ -58,7 +58,8 @@ struct Daemon {
             socketPath: options.socket, group: options.group, enginePath: options.engine, policy: options.policy,
             version: Lighterd.version,
             mounts: options.mountsMaximum == .zero
-                ? nil : .init(folder: "\(options.state)/mounts", maximumBytes: options.mountsMaximum))
+                ? nil : .init(folder: "\(options.state)/mounts", maximumBytes: options.mountsMaximum),
+            spool: "\(options.state)/spool")
         front.preloadNodes = options.preload
         let door = try FrontDoor(
             configuration: front, control: session, routes: try RouteBook(journal: journal),
@@ -100,6 +101,7 @@ struct Daemon {
             if hasEngine {
                 group.addTask { await watch.run() }
                 group.addTask { await desk.keepMirrorsBounded() }
+                group.addTask { await desk.keepContextsBounded() }
             }
             // Whatever ends first ends the daemon: a signal, or a role that cannot go on.
             do { try await group.next() } catch {

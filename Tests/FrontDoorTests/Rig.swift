@@ -34,7 +34,8 @@ final class Rig: Sendable {
         let routes = try RouteBook(journal: Journal(path: journal ?? folder.file("journal.db")))
         let rig = Rig(folder, plane, routes)
         var configuration = FrontDoorConfiguration(
-            socketPath: rig.socket, enginePath: engine ? rig.enginePath : nil, version: "test")
+            socketPath: rig.socket, enginePath: engine ? rig.enginePath : nil, version: "test",
+            spool: folder.file("spool"))
         configuration.preloadNodes = preload
         let door = try FrontDoor(
             configuration: configuration, control: plane, routes: routes,
