@@ -37,13 +37,13 @@ extension CreateRequest {
             default: ties.append("\(mount.type) mount \(mount.source)")
             }
         }
-        ties += host.volumesFrom.map { "volumes from \($0)" }
+        ties += host.volumesFrom.map(Self.tie(ofVolumesFrom:))
         if !["", "local"].contains(host.volumeDriver) { ties.append("volume driver \(host.volumeDriver)") }
         return ties
     }
 
     /// What stands before the first colon of `source:target[:options]`; nil for an anonymous volume.
-    private static func source(ofBind bind: String) -> String? {
+    static func source(ofBind bind: String) -> String? {
         guard let colon = bind.utf8.firstIndex(of: ASCII.colon), colon > bind.startIndex else { return nil }
         return String(bind[..<colon])
     }
@@ -53,17 +53,17 @@ extension CreateRequest {
         if host.networkMode == "host" {
             ties.append("host network")
         } else if let other = Self.container(host.networkMode) {
-            ties.append("network of container \(other)")
+            ties.append(Self.tie(ofNetworkOf: other))
         } else if !Self.ordinaryNetworks.contains(host.networkMode) {
-            ties.append("network \(host.networkMode)")
+            ties.append(Self.tie(ofNetwork: host.networkMode))
         }
-        ties += endpoints.filter { !Self.ordinaryNetworks.contains($0) && $0 != "host" }.map { "network \($0)" }
-        ties += host.links.map { "link to \($0.split(separator: ":").first ?? "")" }
+        ties += endpoints.filter { !Self.ordinaryNetworks.contains($0) && $0 != "host" }.map(Self.tie(ofNetwork:))
+        ties += host.links.map(Self.tie(ofLink:))
         if host.extraHosts.contains(where: { $0.hasSuffix("host-gateway") }) { ties.append("the host's address") }
         return ties
     }
 
-    private static let ordinaryNetworks: Set<String> = ["", "default", "bridge", "none"]
+    static let ordinaryNetworks: Set<String> = ["", "default", "bridge", "none"]
 
     private var namespaceTies: [String] {
         let modes = [
@@ -72,11 +72,11 @@ extension CreateRequest {
         ]
         return modes.compactMap { kind, mode in
             if mode == "host" { return "host \(kind) namespace" }
-            return Self.container(mode).map { "\(kind) namespace of container \($0)" }
+            return Self.container(mode).map { Self.tie(ofNamespace: kind, of: $0) }
         }
     }
 
-    private static func container(_ mode: String) -> String? {
+    static func container(_ mode: String) -> String? {
         mode.hasPrefix("container:") ? String(mode.dropFirst(10)) : nil
     }
 }

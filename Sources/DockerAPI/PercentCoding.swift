@@ -1,5 +1,5 @@
 /// Percent escapes of paths and query strings.
-enum PercentCoding {
+package enum PercentCoding {
     /// - Returns: nil when a `%` is not followed by two hex digits.
     static func decode(_ text: some Collection<UInt8>, plusIsSpace: Bool) -> [UInt8]? {
         var result: [UInt8] = []
@@ -20,7 +20,7 @@ enum PercentCoding {
     }
 
     /// Escapes everything but RFC 3986's unreserved characters and those in `keeping`.
-    static func encode(_ text: String, keeping: String = "") -> String {
+    package static func encode(_ text: String, keeping: String = "") -> String {
         let hex = Array("0123456789ABCDEF".utf8)
         var result: [UInt8] = []
         for byte in text.utf8 {

@@ -7,6 +7,17 @@ package struct DockerResponse: Sendable {
     package var headers: HTTPHeaders
     package var body: ByteBuffer
 
+    package init(status: Int, headers: HTTPHeaders, body: ByteBuffer) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    /// An answer in JSON, as an engine would give it.
+    package init(status: Int = 200, json: JSON) {
+        self.init(status: status, headers: HTTPHeaders([("Content-Type", "application/json")]), body: json.buffer)
+    }
+
     package var isSuccess: Bool { (200..<300).contains(status) || status == 304 }
 
     /// Itself when the engine agreed.

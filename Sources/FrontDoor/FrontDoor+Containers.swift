@@ -74,6 +74,7 @@ extension FrontDoor {
     // MARK: Remote containers
 
     private func remote(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) -> Plan {
+        if !["GET", "HEAD"].contains(head.method) { touch(route) }
         switch (head.method, action) {
         case ("GET", "json"): return .handle(Job { _, _ in await self.inspect(head, route, query) })
         case ("GET", "stats") where query.first("stream") != nil && !query.flag("stream"):
@@ -152,6 +153,7 @@ extension FrontDoor {
     }
 
     func answered(_ status: Int, to method: String, _ action: String, on route: Route) {
+        if !["GET", "HEAD"].contains(method) { touch(route) }
         switch (method, action, status) {
         case ("DELETE", "", 204): drop(route)
         case (_, "archive", _): break
@@ -175,6 +177,7 @@ extension FrontDoor {
     func drop(_ route: Route) {
         ports.close(route.containerID)
         lastStates[route.containerID] = nil
+        views[route.target]?.forget(route.containerID)
         // One that was removed while it ran is brought home by its end, which came before.
         if ended[route.containerID] == nil { leaveMounts(of: route) }
         fresh.remove(route.containerID)
@@ -188,6 +191,9 @@ extension FrontDoor {
 
     private func inspect(_ head: RequestHead, _ route: Route, _ query: Query) async -> Job.Outcome {
         let path = versioned(query.target("/containers/\(route.containerID)/json"), head, at: route.target)
+        if !query.flag("size"), let known = inspected(route, versioned("", head, at: route.target)) {
+            return await answering { DockerResponse(json: .null).replacing(body: inspected(known, route).buffer) }
+        }
         return await answering(route) { client in
             let answer = try await client.request("GET", path)
             guard answer.status == 200, let container = try? JSON.parse(answer.body) else { return answer }

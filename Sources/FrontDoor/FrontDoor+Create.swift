@@ -28,6 +28,7 @@ extension FrontDoor {
         /// The image where only another node has it.
         var awayImage: AwayImage?
         var mounts: [MirroredMount]
+        var sharing: SharingPlan
     }
 
     func create(_ head: RequestHead, _ name: String, _ query: Query, _ body: ByteBuffer) async -> Job.Outcome {
@@ -40,13 +41,28 @@ extension FrontDoor {
             return .forward(sendingLocally(head, body, engine))
         }
         if let engine, spec.image.isEmpty || !Self.isJSON(head) { return .forward(sendingLocally(head, body, engine)) }
-        var creation: Creation
+        let name = name.hasPrefix("/") ? String(name.dropFirst()) : name
         do {
-            let name = name.hasPrefix("/") ? String(name.dropFirst()) : name
-            creation = try await describe(head, name, query, body, spec)
+            let wish = try wish(of: spec)
+            let sharing = await sharingPlan(for: spec, stays: wish.stays)
+            // Only those that have no place yet could settle in two.
+            guard sharing.isUnsettled else {
+                return await create(try await describe(head, name, query, body, spec, wish, sharing))
+            }
+            let keys = sharing.keys.sorted()
+            for key in keys { await routes.hold(key) }
+            defer { for key in keys { routes.unreserve(key) } }
+            let settled = await sharingPlan(for: spec, stays: wish.stays)
+            return await create(try await describe(head, name, query, body, spec, wish, settled))
+        } catch let error as DockerFailure {
+            return .answer(Answer(error.response(version: greeting.apiVersion.description)))
         } catch {
             return failure(400, "lighter: \(error)")
         }
+    }
+
+    private func create(_ described: Creation) async -> Job.Outcome {
+        var creation = described
         let name = creation.name
         // Held before it is looked up: otherwise two creates could both find it free.
         await routes.hold(name)
@@ -63,10 +79,18 @@ extension FrontDoor {
         head.headers.first("Content-Type")?.lowercased().hasPrefix("application/json") ?? false
     }
 
-    /// Gathers what placement needs to know.
-    private func describe(
-        _ head: RequestHead, _ name: String, _ query: Query, _ body: ByteBuffer, _ spec: CreateRequest
-    ) async throws(FleetError) -> Creation {
+    /// What its user asks for of a container's place.
+    struct Wish: Sendable {
+        var policy: Policy
+        /// Who said so.
+        var source: String
+        /// What the container's own labels say.
+        var own: PolicyOverrides
+        /// Whether it stays on the device, unless it needs what is elsewhere.
+        var stays: Bool
+    }
+
+    private func wish(of spec: CreateRequest) throws(FleetError) -> Wish {
         let labels = try PolicyOverrides(labels: spec.labels.map { ($0.key, $0.value) })
         let sources: [(String, PolicyOverrides)] = [
             ("the container's labels", labels), ("the device's configuration", configuration.policy),
@@ -74,20 +98,35 @@ extension FrontDoor {
         ]
         let policy = Policy(firstOf: sources.map(\.1))
         let source = sources.first { $0.1.kind != nil || $0.1.target != nil }?.0 ?? "the default"
-        let staysAnyway = policy.kind == .local && (policy.target == nil || policy.target == control.node)
-        let image = staysAnyway ? nil : await localImage(spec.image)
+        let stays = policy.kind == .local && (policy.target == nil || policy.target == control.node)
+        return Wish(policy: policy, source: source, own: labels, stays: stays)
+    }
+
+    /// Gathers what placement needs to know.
+    /// - Throws: `DockerFailure` when what it uses is in several places.
+    private func describe(
+        _ head: RequestHead, _ name: String, _ query: Query, _ body: ByteBuffer, _ spec: CreateRequest, _ wish: Wish,
+        _ sharing: SharingPlan
+    ) async throws(DockerFailure) -> Creation {
+        let stays = wish.stays && !sharing.drawsAway(from: control.node)
+        let image = stays ? nil : await localImage(spec.image)
         if let image { estimates.note(image: image.id, at: control.node) }
         let away = image == nil && !images.isEmpty ? images.find(spec.image) : nil
-        let mounts = staysAnyway ? MountPlan() : await MountPlan.make(for: spec, configuration.mounts)
-        let request = WorkloadRequest(
+        let mounts = stays ? MountPlan() : await MountPlan.make(for: spec, configuration.mounts)
+        var request = WorkloadRequest(
             id: .random(), tenant: control.tenant, origin: control.node, name: name, image: spec.image,
             imageID: image?.id ?? away.map { "\($0.id)" } ?? "", imageSize: image?.size ?? away?.size ?? .zero,
             workKey: spec.workKey,
-            platform: query.first("platform") ?? "", resources: spec.resources, policy: policy,
-            ties: mounts.ties(of: spec))
+            platform: query.first("platform") ?? "", resources: spec.resources, policy: wish.policy,
+            ties: sharing.ties(mounts.ties(of: spec)))
+        request.mountSize = mounts.size
+        if !mounts.mirrored.isEmpty, let book = self.mounts {
+            request.mirroredAt = book.holders(of: mounts.mirrored, among: control.snapshot.nodes.lazy.map(\.id))
+        }
+        try sharing.draw(&request, wish.own)
         return Creation(
             head: head, query: query, name: name, wasNamed: !name.isEmpty, body: body, spec: spec, request: request,
-            policySource: source, image: image, awayImage: away, mounts: mounts.mirrored)
+            policySource: wish.source, image: image, awayImage: away, mounts: mounts.mirrored, sharing: sharing)
     }
 
     /// The fleet, with this device as it is now rather than as the gateway saw it last.
@@ -103,7 +142,7 @@ extension FrontDoor {
         return snapshot
     }
 
-    private func place(_ creation: Creation) async -> Job.Outcome {
+    func place(_ creation: Creation) async -> Job.Outcome {
         var refused: [NodeID: String] = [:]
         let decision = Placement.decide(
             creation.request, snapshot: freshSnapshot, now: now(), fleetReachable: control.isConnected,
@@ -182,14 +221,15 @@ extension FrontDoor {
     /// - Parameter epoch: of the lease, where the gateway gave one.
     private func createHere(_ creation: Creation, _ decision: Decision, epoch: UInt64 = 0) async -> Job.Outcome {
         guard let engineClient else { return refusal(decision) }
+        let body = withOwnSocket(creation.spec, creation.body)
         var answer: DockerResponse
         do {
             answer = try await engineClient.request(
-                "POST", creation.head.target, headers: creation.passedHeaders, body: creation.body)
+                "POST", creation.head.target, headers: creation.passedHeaders, body: body)
             if answer.status == 404, let away = creation.awayImage ?? images.find(creation.spec.image) {
                 try await settle(away)
                 answer = try await engineClient.request(
-                    "POST", creation.head.target, headers: creation.passedHeaders, body: creation.body)
+                    "POST", creation.head.target, headers: creation.passedHeaders, body: body)
             }
         } catch {
             if epoch > 0 { await control.abandon(creation.request.id, epoch: epoch, reason: "\(error)") }
@@ -209,12 +249,15 @@ extension FrontDoor {
             workKey: creation.request.workKey)
         workload.decision = decision
         createdHere[id] = workload.createdAt
+        settleHere(creation.spec.namedVolumes)
+        preload(creation.image)
         localWorkload(id, workload)
         do { try routes.journal.putLocal(id, workload) } catch {
             logger.error("the journal did not take a container of this device", metadata: ["error": "\(error)"])
         }
-        guard !decision.warnings.isEmpty else { return .answer(Answer(answer.bytes)) }
-        json["Warnings"] = Self.adding(decision.warnings, to: json["Warnings"])
+        let warnings = decision.warnings + creation.sharing.warnings(at: control.node)
+        guard !warnings.isEmpty else { return .answer(Answer(answer.bytes)) }
+        json["Warnings"] = Self.adding(warnings, to: json["Warnings"])
         return .answer(Answer(answer.replacing(body: json.buffer).bytes))
     }
 
@@ -310,6 +353,7 @@ extension FrontDoor {
         query.set("name", creation.name)
         let target = versioned(query.target("/containers/create"), creation.head, at: node)
         var json = creation.spec.json
+        json = try await share(creation.sharing, at: node, in: json, for: creation)
         if let image = creation.image {
             json.set(.string(image.id), named: "Image")
         } else if let away = creation.awayImage {
@@ -357,6 +401,8 @@ extension FrontDoor {
             removesItself: creation.spec.host.autoRemove, createdAt: now())
         route.ports = creation.spec.host.publishedPorts.map(PublishedPort.init)
         route.mounts = creation.mounts
+        route.networks = creation.sharing.networks.map(\.id)
+        route.volumes = creation.sharing.volumes
         route.labels = creation.spec.labels
         route.command = (creation.spec.entrypoint + creation.spec.command).joined(separator: " ")
         route.publishesAll = creation.spec.host.publishAllPorts
@@ -370,13 +416,16 @@ extension FrontDoor {
             await giveBack(lease, "the origin could not record it")
             return .done(failure(500, "lighter: the container cannot be recorded on this device: \(error)"))
         }
+        await settle(route.volumes, at: lease.target)
+        touch(route)
         fresh.insert(id)
         lastStates[id] = "created"
         runs[id] = (creation.request.workKey, 0)
         if let image = creation.image { estimates.note(image: image.id, at: lease.target) }
         if isNewTarget { for watcher in targetWatchers.values { watcher(lease.target) } }
-        guard !lease.warnings.isEmpty else { return .done(.answer(Answer(answer.bytes))) }
-        json["Warnings"] = Self.adding(lease.warnings, to: json["Warnings"])
+        let warnings = lease.warnings + creation.sharing.warnings(at: lease.target)
+        guard !warnings.isEmpty else { return .done(.answer(Answer(answer.bytes))) }
+        json["Warnings"] = Self.adding(warnings, to: json["Warnings"])
         return .done(.answer(Answer(answer.replacing(body: json.buffer).bytes)))
     }
 

@@ -35,7 +35,8 @@ extension FrontDoor {
             case .success(let list):
                 found += list.map(listed).filter {
                     let route = $0["Id"]?.stringValue.flatMap { routes[$0] }
-                    return request.admits($0, by: anchors, isLocal: false, createdAt: route?.createdAt)
+                    return request.selects($0)
+                        && request.admits($0, by: anchors, isLocal: false, createdAt: route?.createdAt)
                 }
             case .failure: found += unreachableEntries(node, request)
             }
@@ -60,19 +61,26 @@ extension FrontDoor {
         _ head: RequestHead, _ request: ListRequest, _ anchors: ListRequest.Anchors
     ) async -> [(NodeID, Result<[JSON], any Error>)] {
         await withTaskGroup(of: (NodeID, Result<[JSON], any Error>).self) { group in
+            var answers: [(NodeID, Result<[JSON], any Error>)] = []
             for node in routes.targets {
+                if request.isAnsweredHere, let known = listed(at: node, versioned("", head, at: node)) {
+                    answers.append((node, .success(known)))
+                    continue
+                }
                 let images = ancestorIDs(request, at: node)
-                guard let query = request.query(forRemote: anchors, ancestors: images) else { continue }
+                let query = request.query(forRemote: anchors, ancestors: images) { kind, name in
+                    let twin = kind == "network" ? networks.twins(of: name)[node] : nil
+                    return [presentation.nameAtTarget(name)] + (twin.map { [$0] } ?? [])
+                }
                 let target = versioned(query.target("/containers/json"), head, at: node)
                 group.addTask { await self.askTarget(node, target) }
             }
-            var answers: [(NodeID, Result<[JSON], any Error>)] = []
             for await answer in group { answers.append(answer) }
             return answers
         }
     }
 
-    private func askTarget(_ node: NodeID, _ target: String) async -> (NodeID, Result<[JSON], any Error>) {
+    func askTarget(_ node: NodeID, _ target: String) async -> (NodeID, Result<[JSON], any Error>) {
         do {
             let client = DockerClient(dialer: nodeDialer(node, purpose: "list"), maximumIdle: 0)
             let answer = try await client.request("GET", target, timeout: .seconds(Self.listPatience))

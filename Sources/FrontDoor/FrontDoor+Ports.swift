@@ -103,13 +103,20 @@ extension FrontDoor {
 
     func inspected(_ container: JSON, _ route: Route) -> JSON {
         presentation.inspected(
-            inspectedMounts(presentation.inspected(container), route), of: routes[route.containerID] ?? route,
-            publishing: ports.published(route.containerID))
+            inspectedMounts(presentation.inspected(shared(container, at: route.target)), route),
+            of: routes[route.containerID] ?? route, publishing: ports.published(route.containerID))
     }
 
     func listed(_ container: JSON) -> JSON {
-        let ports = container["Id"]?.stringValue.map { self.ports.published($0) } ?? []
-        return presentation.listed(presentation.listed(container), publishing: ports)
+        guard let route = container["Id"]?.stringValue.flatMap({ routes[$0] }) else {
+            return presentation.listed(container)
+        }
+        let shown = presentation.listed(shared(container, at: route.target))
+        return presentation.listed(shown, publishing: ports.published(route.containerID))
+    }
+
+    private func shared(_ container: JSON, at node: NodeID) -> JSON {
+        presentation.sharing(container) { networks.network(ofTwin: $0, at: node) }
     }
 
     /// Brings the ports in line with what the container does, as its node tells.

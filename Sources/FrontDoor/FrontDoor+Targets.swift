@@ -25,7 +25,7 @@ extension FrontDoor {
     func keepLinksWarm() async {
         while !Task.isCancelled {
             if mayLeave {
-                for node in likeliest where control.existingLink(to: node) == nil && !Task.isCancelled {
+                for node in likeliest.prefix(4) where control.existingLink(to: node) == nil && !Task.isCancelled {
                     do {
                         _ = try await control.link(to: node)
                     } catch {
@@ -43,9 +43,10 @@ extension FrontDoor {
         return policy.kind != .local || policy.target.map { $0 != control.node } ?? false
     }
 
-    private var likeliest: [NodeID] {
+    /// The nodes to which work may go, least busy first; eight at most.
+    var likeliest: [NodeID] {
         control.snapshot.nodes.filter { $0.id != control.node && $0.state == .ready && $0.acceptsWork }
-            .sorted { $0.measures.cpu < $1.measures.cpu }.prefix(4).map(\.id)
+            .sorted { $0.measures.cpu < $1.measures.cpu }.prefix(8).map(\.id)
     }
 
     private func follow(_ node: NodeID) async {
@@ -53,6 +54,7 @@ extension FrontDoor {
         while !Task.isCancelled {
             if routes.routes(to: node).isEmpty {
                 followed.remove(node)
+                views[node] = nil
                 return
             }
             do {
@@ -60,7 +62,9 @@ extension FrontDoor {
                 // The stream first, then the list: what happens between the two is seen twice rather than never.
                 let stream = try await client.stream("GET", Self.followTarget)
                 guard stream.status == 200 else { throw FrontDoorError(.unreachable, "status \(stream.status)") }
+                view(of: node).hear()
                 try await reconcile(node, client)
+                refresh(node)
                 pause = 0.2
                 for try await line in Lines(stream.body) {
                     if let event = try? JSON.parse(line) { note(event, at: node) }
@@ -69,6 +73,7 @@ extension FrontDoor {
             } catch {
                 logger.debug("a node is not followed", metadata: ["node": "\(node)", "error": "\(error)"])
             }
+            view(of: node).silence()
             try? await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1)))
             pause = min(8, pause * 2)
         }
@@ -78,7 +83,10 @@ extension FrontDoor {
         var query = Query()
         var filters = DockerFilters()
         filters.add("type", "container")
-        for event in ["destroy", "rename", "start", "die"] { filters.add("event", event) }
+        let events = [
+            "destroy", "rename", "start", "die", "pause", "unpause", "update", "health_status", "oom",
+        ]
+        for event in events { filters.add("event", event) }
         query.setFilters(filters)
         return query.target("/events")
     }()
@@ -115,6 +123,7 @@ extension FrontDoor {
     private func note(_ event: JSON, at node: NodeID) {
         guard let id = event["Actor"]?["ID"]?.stringValue, let route = routes[id] else { return }
         let attributes = event["Actor"]?["Attributes"]
+        touch(route)
         switch event["Action"]?.stringValue {
         case "destroy": drop(route)
         case "rename":

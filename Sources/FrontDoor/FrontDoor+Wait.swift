@@ -74,6 +74,7 @@ private final class Waiter {
         begin()
         let body = try await answer.collect().body
         let code = (try? JSON.parse(body))?["StatusCode"]?.intValue
+        door.touch(route)
         await door.containerEnded(door.routes[route.containerID] ?? route, exitCode: code)
         return end(body)
     }

@@ -17,6 +17,8 @@ package final class FrontDoor: Planning {
     let configuration: FrontDoorConfiguration
     let control: any ControlPlane
     let routes: RouteBook
+    let networks: NetworkBook
+    let volumes: VolumeBook
     let presentation: Presentation
     let logger: Logger
     /// The device's own engine; nil where it has none.
@@ -60,17 +62,22 @@ package final class FrontDoor: Planning {
     var createdHere = Recent<Double>()
     /// Nodes whose events are followed to keep the routes true.
     var followed: Set<NodeID> = []
+    /// What they have told, by node.
+    var views: [NodeID: TargetView] = [:]
     /// Remote containers' work, for what can be learned when they exit.
     var runs: [String: (workKey: String, startedAt: Double)] = [:]
 
     private let jobs: AsyncStream<@Sendable @NodeLoop () async -> Void>
     private let jobInlet: AsyncStream<@Sendable @NodeLoop () async -> Void>.Continuation
 
+    /// - Throws: `FrontDoorError.journal` when the journal cannot be read.
     package init(
         configuration: FrontDoorConfiguration, control: any ControlPlane, routes: RouteBook, logger: Logger,
         describeNode: @escaping @Sendable () -> Node,
         localWorkload: @escaping @Sendable @NodeLoop (_ containerID: String, _ workload: Workload) -> Void
-    ) {
+    ) throws(FrontDoorError) {
+        networks = try NetworkBook(journal: routes.journal)
+        volumes = try VolumeBook(journal: routes.journal)
         self.configuration = configuration
         self.control = control
         self.routes = routes
@@ -103,6 +110,7 @@ package final class FrontDoor: Planning {
                 group.addTask { await self.followTargets() }
                 group.addTask { await self.keepLinksWarm() }
                 group.addTask { await self.sweep(forgotten) }
+                group.addTask { await self.sweepNetworks() }
                 for await job in jobs { group.addTask { await job() } }
                 group.cancelAll()
             }
@@ -203,6 +211,10 @@ package final class FrontDoor: Planning {
         case .container(let reference, let action): planContainer(head, reference, action, query)
         case .exec(let id, let action): planExec(head, id, action)
         case .build: planBuild(head, query)
+        case .networkList, .networkCreate, .networkPrune, .network: planNetwork(head, route, query)
+        case .volumeList, .volumeCreate, .volumePrune, .volume: planVolume(head, route, query)
+        case .diskUsage where engine != nil && !(routes.isEmpty && volumes.hasNone):
+            .handle(Job { _, _ in await self.diskUsage(head, query) })
         case .imageCreate: planImageCreate(head, query)
         case .imageList where !images.isEmpty: .handle(Job { _, _ in await self.listImages(head, query) })
         case .imageSave where !images.isEmpty: planSave(head, query)

@@ -14,6 +14,8 @@ package struct FrontDoorConfiguration: Sendable {
     package var version: String
     /// A missing image of at most this size is shipped within `create`; of a larger one the client sees pull progress.
     package var quietImageLimit: ByteCount
+    /// To how many of the likeliest nodes an image travels ahead of need, once a container of it has run here.
+    package var preloadNodes = 0
     /// How bind mounts leave the device; nil keeps containers with bind mounts here.
     package var mounts: MountSettings?
     /// A folder for what a build needs twice; nil keeps builds here.

@@ -33,6 +33,7 @@ package final class Journal {
         if try !database.hasColumn("more", in: "route") {
             try database.run("ALTER TABLE route ADD COLUMN more TEXT NOT NULL DEFAULT '{}'")
         }
+        try makeObjectTables()
         try database.run(
             "CREATE TABLE IF NOT EXISTS local(container TEXT PRIMARY KEY, workload BLOB NOT NULL) WITHOUT ROWID")
         try database.run(Self.awayImageTable)
@@ -56,6 +57,8 @@ package final class Journal {
                 route.labels[member.key] = member.value.stringValue
             }
             route.publishesAll = more["publishesAll"]?.boolValue ?? false
+            route.networks = (more["networks"]?.arrayValue ?? []).compactMap(\.stringValue)
+            route.volumes = (more["volumes"]?.arrayValue ?? []).compactMap(\.stringValue)
             found.append(route)
         }
         return found
@@ -80,6 +83,8 @@ package final class Journal {
         let more: JSON = [
             "ports": .array(route.ports.map(\.json)), "mounts": .array(route.mounts.map(\.json)),
             "publishesAll": .bool(route.publishesAll),
+            "networks": .array(route.networks.map { .string($0) }),
+            "volumes": .array(route.volumes.map { .string($0) }),
             "labels": .object(JSONObject(labels)), "command": .string(route.command),
         ]
         return more.text

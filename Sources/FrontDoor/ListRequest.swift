@@ -54,6 +54,53 @@ struct ListRequest: Sendable {
         return query.flag("all") || limit != nil || ["running", "paused", "restarting"].contains(lastState)
     }
 
+    /// Whether all that is asked for can be told from entries of a full list.
+    var isAnsweredHere: Bool {
+        let known: Set = [
+            "id", "name", "label", "status", "exited", "network", "volume", "publish", "before", "since",
+        ]
+        return !query.flag("size") && known.isSuperset(of: filters.names)
+    }
+
+    /// The filters that an engine applies to its own list, for entries of one that was asked without them.
+    func selects(_ container: JSON) -> Bool {
+        guard isAnsweredHere else { return true }
+        let state = container["State"]?.stringValue ?? ""
+        let states = filters.values("status")
+        if states.isEmpty {
+            guard query.flag("all") || limit != nil || ["running", "paused", "restarting"].contains(state) else {
+                return false
+            }
+        } else if !states.contains(state) {
+            return false
+        }
+        let codes = filters.values("exited")
+        if !codes.isEmpty {
+            let status = container["Status"]?.stringValue ?? ""
+            guard codes.contains(where: { status.hasPrefix("Exited (\($0))") }) else { return false }
+        }
+        let id = container["Id"]?.stringValue ?? ""
+        let ids = filters.values("id")
+        guard ids.isEmpty || ids.contains(where: { NamePattern($0).matches(id) }) else { return false }
+        guard filters.admit(labels: container["Labels"]) else { return false }
+        return isIn(container, filters.values("network")) && mounts(container, filters.values("volume"))
+    }
+
+    private func isIn(_ container: JSON, _ wanted: [String]) -> Bool {
+        guard !wanted.isEmpty else { return true }
+        let networks = container["NetworkSettings"]?["Networks"]?.objectValue?.members ?? []
+        return networks.contains {
+            wanted.contains($0.key) || wanted.contains($0.value["NetworkID"]?.stringValue ?? "")
+        }
+    }
+
+    private func mounts(_ container: JSON, _ wanted: [String]) -> Bool {
+        guard !wanted.isEmpty else { return true }
+        return (container["Mounts"]?.arrayValue ?? []).contains { mount in
+            ["Name", "Destination", "Source"].contains { wanted.contains(mount[$0]?.stringValue ?? "") }
+        }
+    }
+
     func query(forLocal anchors: Anchors) -> Query {
         var query = query
         var filters = filters
@@ -65,8 +112,10 @@ struct ListRequest: Sendable {
         return query
     }
 
-    /// Nil when no container of the node can pass.
-    func query(forRemote anchors: Anchors, ancestors: [String]) -> Query? {
+    /// - Parameter named: what a network or volume (`network`, `volume`) of this device is called at the node, beside its own name.
+    func query(
+        forRemote anchors: Anchors, ancestors: [String], named: (_ kind: String, _ name: String) -> [String]
+    ) -> Query {
         var query = query
         var filters = filters
         filters.remove("name")
@@ -74,6 +123,11 @@ struct ListRequest: Sendable {
         if filters.contains("ancestor") {
             filters.remove("ancestor")
             for id in ancestors { filters.add("ancestor", id) }
+        }
+        for kind in ["network", "volume"] {
+            for value in filters.values(kind) {
+                for name in named(kind, value) { filters.add(kind, name) }
+            }
         }
         for key in Self.anchorKeys {
             filters.remove(key)

@@ -20,6 +20,8 @@ struct PendingLease: Sendable {
     var workKey: String
     var resources: Resources
     var policy: Policy
+    /// What it shares with others; see `SharingPlan.keys`.
+    var keys: Set<String>
     /// The client's pull has come; another one is not part of this create any more.
     var wasPulled = false
     /// The name drawn or given; the second create gets the same.
@@ -40,6 +42,7 @@ struct PendingLease: Sendable {
         workKey = creation.request.workKey
         resources = creation.request.resources
         policy = creation.request.policy
+        keys = creation.sharing.keys
         name = creation.name
         wasNamed = creation.wasNamed
         self.madeAt = madeAt
@@ -58,6 +61,9 @@ final class PendingLeases {
     var expired: (@NodeLoop (PendingLease) -> Void)?
 
     nonisolated init() {}
+
+    var isEmpty: Bool { waiting.isEmpty }
+    var all: [PendingLease] { waiting }
 
     func put(_ lease: PendingLease) { waiting.append(lease) }
 

@@ -42,10 +42,24 @@ struct PruneRequest: Sendable {
     /// The filters that a list does not know.
     func admits(_ container: JSON) -> Bool {
         if let until, Double(container["Created"]?.intValue ?? 0) >= until { return false }
-        return !filters.values("label!").contains { term in
+        return filters.admit(labels: container["Labels"])
+    }
+
+    /// The same for a network, of which only some filters were asked for.
+    func admits(labelled network: JSON) -> Bool {
+        if let until, Timestamp.seconds(network["Created"]?.stringValue ?? "") ?? 0 >= until { return false }
+        return filters.admit(labels: network["Labels"])
+    }
+}
+
+extension DockerFilters {
+    /// Docker's `label` and `label!` filters: all of the former hold, and none of the latter.
+    func admit(labels: JSON?) -> Bool {
+        let holds = { (term: String) in
             let parts = term.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-            guard let value = container["Labels"]?[parts[0]]?.stringValue else { return false }
+            guard let value = labels?[parts[0]]?.stringValue else { return false }
             return parts.count == 1 || parts[1] == value
         }
+        return values("label").allSatisfy(holds) && !values("label!").contains(where: holds)
     }
 }

@@ -26,6 +26,10 @@ package struct Route: Sendable, Hashable {
 
     /// Paths of this device that are mirrored for it.
     package var mounts: [MirroredMount] = []
+    /// This device's ids of the user-defined networks that it is in.
+    package var networks: [String] = []
+    /// The named volumes that it uses.
+    package var volumes: [String] = []
     /// The labels and the command that it was created with, for lists that cannot ask its node.
     package var labels: [String: String] = [:]
     package var command = ""

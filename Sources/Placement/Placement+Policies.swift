@@ -1,8 +1,8 @@
 import Fleet
 
 extension Placement {
-    /// The one node that was named, or a refusal: a user who names a node wants no other.
-    func explicit(_ target: NodeID) -> Decision {
+    /// The one node that can have it, or a refusal: a user who names a node wants no other.
+    func explicit(_ target: NodeID, because cause: String) -> Decision {
         guard let node = snapshot[target] else {
             return refusing([Decision.Candidate(node: target, refusals: [Refusal.unknownNode.reason])])
         }
@@ -14,7 +14,7 @@ extension Placement {
             candidate.score = nil
             return refusing([candidate])
         }
-        return choosing(target, "lighter.target names it", candidates: [candidate])
+        return choosing(target, cause, candidates: [candidate])
     }
 
     /// The best of the others by load; the origin where none fits.

@@ -49,7 +49,13 @@ package struct Placement: Sendable {
 
     private func decision(memory: inout ThresholdMemory) -> Decision {
         if let target = request.policy.target {
-            return target == origin ? staying("lighter.target names it") : explicit(target)
+            let cause = "lighter.target names it"
+            return target == origin ? staying(cause) : explicit(target, because: cause)
+        }
+        if let affinity = request.affinity {
+            guard affinity.node == origin else { return explicit(affinity.node, because: affinity.reason) }
+            let warnings = request.policy.kind == .remote ? ["runs on \(origin): \(affinity.reason)"] : []
+            return staying(affinity.reason, warnings: warnings)
         }
         if request.policy.kind == .local { return staying("the policy keeps work on its origin") }
         if !request.ties.isEmpty {

@@ -54,14 +54,15 @@ struct Daemon {
         entrance.desk = desk
         let journal = try Journal(path: "\(options.state)/journal.db")
         for (id, workload) in try journal.localWorkloads() { inventory.remember(containerID: id, workload: workload) }
-        let door = FrontDoor(
-            configuration: FrontDoorConfiguration(
-                socketPath: options.socket, group: options.group, enginePath: options.engine, policy: options.policy,
-                version: Lighterd.version,
-                mounts: options.mountsMaximum == .zero
-                    ? nil : .init(folder: "\(options.state)/mounts", maximumBytes: options.mountsMaximum),
-                spool: "\(options.state)/spool"),
-            control: session, routes: try RouteBook(journal: journal),
+        var front = FrontDoorConfiguration(
+            socketPath: options.socket, group: options.group, enginePath: options.engine, policy: options.policy,
+            version: Lighterd.version,
+            mounts: options.mountsMaximum == .zero
+                ? nil : .init(folder: "\(options.state)/mounts", maximumBytes: options.mountsMaximum))
+        front.preloadNodes = options.preload
+        front.spool = "\(options.state)/spool"
+        let door = try FrontDoor(
+            configuration: front, control: session, routes: try RouteBook(journal: journal),
             logger: Logger(label: "front-door"), describeNode: { description.node },
             localWorkload: { id, workload in inventory.adopt(containerID: id, workload: workload) })
         learner.door = door

@@ -20,7 +20,7 @@ struct ListRequestTests {
     @Test("A node is not asked for names, which it knows by others, nor for times that it cannot know")
     func remoteQuery() throws {
         let list = try request(#"filters={"name":["web"],"label":["a=b"],"since":["x"]}&limit=2"#)
-        let query = try #require(list.query(forRemote: ListRequest.Anchors(), ancestors: []))
+        let query = list.query(forRemote: ListRequest.Anchors(), ancestors: []) { _, _ in [] }
         let filters = try query.filters()
         #expect(filters.names == ["label"])
         #expect(query.first("limit") == nil && query.flag("all"), "the newest two of all are not the newest two webs")
@@ -29,7 +29,7 @@ struct ListRequestTests {
     @Test("An image is asked for by the digests that the node knows it by")
     func ancestors() throws {
         let list = try request(#"filters={"ancestor":["busybox"]}"#)
-        let query = try #require(list.query(forRemote: ListRequest.Anchors(), ancestors: ["sha256:1", "busybox"]))
+        let query = list.query(forRemote: ListRequest.Anchors(), ancestors: ["sha256:1", "busybox"]) { _, _ in [] }
         #expect(try query.filters().values("ancestor") == ["sha256:1", "busybox"])
     }
 

@@ -25,11 +25,21 @@ package enum Admission: Sendable, Hashable {
     case container(ref: String, action: ContainerAction, Query)
     /// One exec of a container of the ticket's workload.
     case exec(id: String, action: String, Query)
+    /// A network or volume that becomes the caller's own.
+    case objectCreate(OwnedObject)
+    /// A network or volume of the caller's own, to look at or to remove.
+    case object(OwnedObject, ref: String, Query)
+    /// A network of the caller's own and the container of the ticket's workload; `action` is `connect` or `disconnect`.
+    case attachment(network: String, action: String)
+
+    /// What a caller may own beside containers: labelled as its own in the engine.
+    package enum OwnedObject: String, Sendable, Hashable { case network, volume }
 
     /// What may be done with a container of one's own.
     package enum ContainerAction: String, Sendable, Hashable {
         case json, top, logs, changes, export, stats, resize, start, stop, restart, kill, update, rename, pause, unpause
         case attach, wait, archive, exec
+        case attachWebSocket = "attach/ws"
         case remove = ""
 
         /// Whose body is JSON that has to be read before the engine sees it.
@@ -37,9 +47,9 @@ package enum Admission: Sendable, Hashable {
         /// Whose body is passed on as it is. All others have none: old engines take a start's for a HostConfig.
         var hasStreamedBody: Bool { self == .archive }
         /// Whose answer turns the connection into a raw pipe.
-        var hijacks: Bool { self == .attach }
+        var hijacks: Bool { self == .attach || self == .attachWebSocket }
         /// Whose answer must be on its way before a later `start` is let through.
-        var holdsStart: Bool { self == .attach || self == .wait }
+        var holdsStart: Bool { hijacks || self == .wait }
     }
 
     /// - Throws: `DockerFailure` with what is not admitted, and why.
@@ -86,6 +96,16 @@ package enum Admission: Sendable, Hashable {
             return .container(ref: ref, action: action, try ticketed(query, scope, action.rawValue))
         case .exec(let id, let action):
             return .exec(id: id, action: action, try ticketed(query, scope, "exec \(action)"))
+        case .networkList: return .ownList(path: "/networks", try own(query, scope))
+        case .volumeList: return .ownList(path: "/volumes", try own(query, scope))
+        case .networkCreate: return .objectCreate(.network)
+        case .volumeCreate: return .objectCreate(.volume)
+        case .network(let ref, "") where isReference(ref): return .object(.network, ref: ref, query)
+        case .network(let ref, let action) where isReference(ref):
+            _ = try ticketed(query, scope, "network \(action)")
+            return .attachment(network: ref, action: action)
+        case .volume(let name) where isReference(name) && head.method != "PUT":
+            return .object(.volume, ref: name, query)
         default:
             throw refusal(
                 node, "\(head.method) \(head.routePath.prefix(200))",

@@ -8,6 +8,12 @@ package struct CreateProfile: Sendable {
     package var node: NodeID
     /// References (`container:REF`, `--volumes-from REF`) that are the caller's own, with the full id each stands for.
     package var ownContainers: [String: String]
+    /// Networks of the caller's own, by the id or name it uses: the name of each on this engine.
+    package var ownNetworks: [String: String] = [:]
+    /// Volumes of the caller's own, by its name for them: the name of each on this engine.
+    package var ownVolumes: [String: String] = [:]
+    /// This node's own addresses, which no network made for others may cover.
+    var ownAddresses: [Address] = []
     /// Where the caller's own paths are mirrored; nil where they are not.
     package var mirrors: Mirrors?
     /// Those of the caller's paths that are files.

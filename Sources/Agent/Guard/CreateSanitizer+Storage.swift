@@ -68,9 +68,10 @@ extension CreateSanitizer {
             let source = source.withoutClosingSlashes
             return mirrors.root(of: source, isFile: profile.files.contains(source))
         } else {
+            if let own = profile.ownVolumes[source] { return own }
             guard profile.policy.volumes.contains(source) else {
                 throw profile.refusal(
-                    "\(path)=\(source)", "named volumes stay on the device where they were made", setting: "volumes")
+                    "\(path)=\(source)", "volumes of this node's engine may be somebody else's", setting: "volumes")
             }
             return source
         }
@@ -118,7 +119,8 @@ extension CreateSanitizer {
             guard source.utf8.first != UInt8(ascii: "/") else {
                 throw profile.malformed(path, "is a volume, not a path")
             }
-            _ = try self.source(source, path, profile)
+            let mapped = try self.source(source, path, profile)
+            pairs = pairs.map { $0.0 == "Source" ? ("Source", .string(mapped)) : $0 }
         case "bind":
             guard source.utf8.first == UInt8(ascii: "/") else {
                 throw profile.malformed(path, "needs an absolute Source")

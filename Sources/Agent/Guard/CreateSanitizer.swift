@@ -26,8 +26,10 @@ package struct CreateSanitizer: Sendable {
 
     /// The caller's references to other containers, which the profile must know before `sanitize`.
     package static func references(in body: JSON) -> [String] {
-        guard let host = body.value(named: "HostConfig") else { return [] }
         var references: [String] = []
+        for (_, endpoint) in endpoints(in: body) { references += links(endpoint.value(named: "Links")) }
+        guard let host = body.value(named: "HostConfig") else { return references }
+        references += links(host.value(named: "Links"))
         for name in ["NetworkMode", "IpcMode", "PidMode"] {
             if case .string(let mode)? = host.value(named: name), let reference = containerReference(mode) {
                 references.append(reference)
@@ -37,6 +39,38 @@ package struct CreateSanitizer: Sendable {
             for case .string(let item) in items { references.append(volumesFrom(item).reference) }
         }
         return references.filter { !$0.isEmpty }
+    }
+
+    private static func links(_ value: JSON?) -> [String] {
+        (value?.arrayValue ?? []).compactMap(\.stringValue).map { link($0).reference }.filter { !$0.isEmpty }
+    }
+
+    private static func endpoints(in body: JSON) -> [(String, JSON)] {
+        let networking = body.value(named: "NetworkingConfig")
+        guard case .object(let endpoints)? = networking?.value(named: "EndpointsConfig") else { return [] }
+        return endpoints.members.map { ($0.key, $0.value) }
+    }
+
+    /// The networks that the body names, besides those that every engine has.
+    package static func networks(in body: JSON) -> [String] {
+        var names = endpoints(in: body).map(\.0)
+        if case .string(let mode)? = body.value(named: "HostConfig")?.value(named: "NetworkMode") { names.append(mode) }
+        return names.filter { !isPlainNetwork($0) && $0 != "host" && containerReference($0) == nil }
+    }
+
+    /// The named volumes that the body mounts.
+    package static func volumes(in body: JSON) -> [String] {
+        guard let host = body.value(named: "HostConfig") else { return [] }
+        var names: [String] = []
+        for case .string(let bind) in host.value(named: "Binds")?.arrayValue ?? [] {
+            let parts = bind.split(separator: ":", omittingEmptySubsequences: false)
+            if parts.count > 1 { names.append(String(parts[0])) }
+        }
+        for mount in host.value(named: "Mounts")?.arrayValue ?? []
+        where mount.value(named: "Type")?.stringValue == "volume" {
+            names.append(mount.value(named: "Source")?.stringValue ?? "")
+        }
+        return names.filter { Admission.isReference($0) }
     }
 
     private func limitPids(_ host: inout [(String, JSON)]) {
@@ -85,6 +119,12 @@ package struct CreateSanitizer: Sendable {
 /// `REF` of `container:REF`.
 func containerReference(_ mode: String) -> String? {
     mode.utf8.starts(with: "container:".utf8) ? String(mode.dropFirst("container:".count)) : nil
+}
+
+/// `REF` and `ALIAS` of `REF:ALIAS`; an engine takes the one for the other where it stands alone.
+func link(_ text: String) -> (reference: String, alias: String) {
+    guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")) else { return (text, text) }
+    return (String(text[..<colon]), String(text[text.utf8.index(after: colon)...]))
 }
 
 /// `REF` and `:ro` of `REF:ro`.

@@ -43,6 +43,12 @@ extension Guard {
             .passage(try await container(head, admitted, ref, action, query, body))
         case .exec(let id, let action, let query):
             .passage(try await exec(head, admitted, id, action, query, body))
+        case .objectCreate(let kind):
+            .passage(try await createObject(kind, head, admitted, try parsed(body)))
+        case .object(let kind, let ref, let query):
+            .passage(try await object(kind, head, admitted, ref, query))
+        case .attachment(let network, let action):
+            .passage(try await attachment(head, admitted, network, action, try parsed(body)))
         }
     }
 
@@ -248,6 +254,12 @@ extension Guard {
         for reference in CreateSanitizer.references(in: json) {
             profile.ownContainers[reference] = try await inventory.container(
                 reference, origin: ticket.origin, tenant: ticket.tenant)?.id
+        }
+        for network in CreateSanitizer.networks(in: json) {
+            profile.ownNetworks[network] = try await own(.network, network, ticket.origin)?["Name"]?.stringValue
+        }
+        for volume in CreateSanitizer.volumes(in: json) {
+            profile.ownVolumes[volume] = try await own(.volume, volume, ticket.origin)?["Name"]?.stringValue
         }
         if let folder = configuration.mirrors {
             let request = try CreateRequest(json: json)

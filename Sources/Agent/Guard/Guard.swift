@@ -211,7 +211,7 @@ package final class Guard {
 
         var readsBody: Bool {
             switch admission {
-            case .create, .exec, .missingLayers, .missingChunks, .sparseImage, .commit: true
+            case .create, .exec, .missingLayers, .missingChunks, .objectCreate, .attachment, .sparseImage, .commit: true
             case .container(_, let action, _): action.hasCheckedBody
             default: false
             }

@@ -45,7 +45,7 @@ extension Passage {
                 }
                 if let length { result = try result.withHeader("Content-Length", String(length)) }
             }
-            if result.headers.contains("Upgrade"), !keepsUpgrade || head.upgrade != "tcp" {
+            if result.headers.contains("Upgrade"), !keepsUpgrade || !["tcp", "websocket"].contains(head.upgrade) {
                 result = try result.removing("Upgrade").removing("Connection").removing("HTTP2-Settings")
                 if !head.keepAlive { result = try result.withHeader("Connection", "close") }
             }

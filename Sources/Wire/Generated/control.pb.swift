@@ -815,6 +815,28 @@ package nonisolated struct Lighter_V1_WorkloadRequestMessage: @unchecked Sendabl
     set {_uniqueStorage()._ties = newValue}
   }
 
+  /// Empty where the workload shares nothing with others.
+  package var affinityNode: String {
+    get {_storage._affinityNode}
+    set {_uniqueStorage()._affinityNode = newValue}
+  }
+
+  package var affinityReason: String {
+    get {_storage._affinityReason}
+    set {_uniqueStorage()._affinityReason = newValue}
+  }
+
+  /// Bytes of its bind mounts, and the nodes that have mirrors of all of them.
+  package var mountSize: Int64 {
+    get {_storage._mountSize}
+    set {_uniqueStorage()._mountSize = newValue}
+  }
+
+  package var mirroredAt: [String] {
+    get {_storage._mirroredAt}
+    set {_uniqueStorage()._mirroredAt = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2755,7 +2777,7 @@ nonisolated extension Lighter_V1_StringList: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".WorkloadRequestMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}origin\0\u{1}name\0\u{1}image\0\u{3}image_id\0\u{3}image_size\0\u{3}work_key\0\u{1}platform\0\u{1}cpus\0\u{1}memory\0\u{1}policy\0\u{1}ties\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}origin\0\u{1}name\0\u{1}image\0\u{3}image_id\0\u{3}image_size\0\u{3}work_key\0\u{1}platform\0\u{1}cpus\0\u{1}memory\0\u{1}policy\0\u{1}ties\0\u{3}affinity_node\0\u{3}affinity_reason\0\u{3}mount_size\0\u{3}mirrored_at\0")
 
   fileprivate class _StorageClass {
     var _id: String = String()
@@ -2771,6 +2793,10 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
     var _memory: Int64 = 0
     var _policy: Lighter_V1_PolicyMessage? = nil
     var _ties: [String] = []
+    var _affinityNode: String = String()
+    var _affinityReason: String = String()
+    var _mountSize: Int64 = 0
+    var _mirroredAt: [String] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2794,6 +2820,10 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
       _memory = source._memory
       _policy = source._policy
       _ties = source._ties
+      _affinityNode = source._affinityNode
+      _affinityReason = source._affinityReason
+      _mountSize = source._mountSize
+      _mirroredAt = source._mirroredAt
     }
   }
 
@@ -2825,6 +2855,10 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
         case 11: try { try decoder.decodeSingularInt64Field(value: &_storage._memory) }()
         case 12: try { try decoder.decodeSingularMessageField(value: &_storage._policy) }()
         case 13: try { try decoder.decodeRepeatedStringField(value: &_storage._ties) }()
+        case 14: try { try decoder.decodeSingularStringField(value: &_storage._affinityNode) }()
+        case 15: try { try decoder.decodeSingularStringField(value: &_storage._affinityReason) }()
+        case 16: try { try decoder.decodeSingularInt64Field(value: &_storage._mountSize) }()
+        case 17: try { try decoder.decodeRepeatedStringField(value: &_storage._mirroredAt) }()
         default: break
         }
       }
@@ -2876,6 +2910,18 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
       if !_storage._ties.isEmpty {
         try visitor.visitRepeatedStringField(value: _storage._ties, fieldNumber: 13)
       }
+      if !_storage._affinityNode.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._affinityNode, fieldNumber: 14)
+      }
+      if !_storage._affinityReason.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._affinityReason, fieldNumber: 15)
+      }
+      if _storage._mountSize != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._mountSize, fieldNumber: 16)
+      }
+      if !_storage._mirroredAt.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._mirroredAt, fieldNumber: 17)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2898,6 +2944,10 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
         if _storage._memory != rhs_storage._memory {return false}
         if _storage._policy != rhs_storage._policy {return false}
         if _storage._ties != rhs_storage._ties {return false}
+        if _storage._affinityNode != rhs_storage._affinityNode {return false}
+        if _storage._affinityReason != rhs_storage._affinityReason {return false}
+        if _storage._mountSize != rhs_storage._mountSize {return false}
+        if _storage._mirroredAt != rhs_storage._mirroredAt {return false}
         return true
       }
       if !storagesAreEqual {return false}

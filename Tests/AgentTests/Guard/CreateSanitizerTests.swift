@@ -101,7 +101,7 @@ struct CreateSanitizerTests {
         ("Sysctls", #"{"net/ipv4/ip_forward":"1"}"#), ("CgroupParent", #""/system.slice""#),
         ("Cgroup", #""container:x""#),
         ("Runtime", #""runc-debug""#), ("VolumeDriver", #""nfs""#), ("PublishAllPorts", "true"),
-        ("PortBindings", #"{"80/tcp":[{"HostPort":"80"}]}"#), ("Links", #"["db:db"]"#),
+        ("PortBindings", #"{"80/tcp":[{"HostPort":"80"}]}"#),
         ("LogConfig", #"{"Type":"syslog","Config":{}}"#), ("LogConfig", #"{"Type":"gelf"}"#),
         ("LogConfig", #"{"Type":"fluentd"}"#), ("LogConfig", #"{"type":"journald"}"#),
         ("LogConfig", #"{"Type":"json-file","Config":{"syslog-address":"tcp://x"}}"#), ("OomKillDisable", "true"),
@@ -249,9 +249,50 @@ struct CreateSanitizerTests {
             #"{"EndpointsConfig":{"theirs":{}}}"#,
             #"{"EndpointsConfig":{"bridge":{"MacAddress":"02:00:00:00:00:01"}}}"#,
             #"{"EndpointsConfig":{"bridge":{"IPAMConfig":{"IPv4Address":"172.17.0.9"}}}}"#,
-            #"{"endpointsconfig":{"host":null}}"#, #"{"EndpointsConfig":{"bridge":{"links":["db:db"]}}}"#,
+            #"{"endpointsconfig":{"host":null}}"#,
         ])
     func networking(config: String) throws {
         #expect(try Self.failure(#"{"NetworkingConfig":\#(config)}"#)?.status == 403)
+    }
+
+    @Test("knows no container but the caller's own to link to")
+    func links() throws {
+        for body in [
+            #"{"HostConfig":{"Links":["db:db"]}}"#,
+            #"{"NetworkingConfig":{"EndpointsConfig":{"bridge":{"links":["db:db"]}}}}"#,
+        ] {
+            #expect(try Self.failure(body)?.status == 404)
+        }
+    }
+
+    @Test("names the caller's own networks, volumes and containers as this engine does")
+    func sharing() throws {
+        var profile = CreateProfile(policy: GuardPolicy(), node: try NodeID("cloud1"), ownContainers: ["db": "d1d1"])
+        profile.ownNetworks = ["n1": "app.edge1"]
+        profile.ownVolumes = ["data": "data.edge1"]
+        let body = try JSON.parse(
+            Array(
+                #"""
+                {"Image":"x","HostConfig":{"NetworkMode":"n1","Links":["db"],"Binds":["data:/d:ro"],
+                "Mounts":[{"Type":"volume","Source":"data","Target":"/e"}],"VolumesFrom":["db:ro"]},
+                "NetworkingConfig":{"EndpointsConfig":{"n1":{"Aliases":["web"],"Links":["db:store"],
+                "IPAMConfig":{"IPv4Address":"172.28.0.9"}}}}}
+                """#.utf8))
+        let labels = WorkloadLabels(
+            id: .random(), epoch: 1, origin: try NodeID("edge1"), tenant: .main, target: try NodeID("cloud1"),
+            name: "web", image: "x")
+        let clean = try CreateSanitizer(profile: profile).sanitize(body, labels: labels)
+        #expect(clean["HostConfig"]?["NetworkMode"] == "app.edge1")
+        #expect(clean["HostConfig"]?["Links"] == ["d1d1:db"])
+        #expect(clean["HostConfig"]?["Binds"] == ["data.edge1:/d:ro"])
+        #expect(clean["HostConfig"]?["Mounts"]?[0]?["Source"] == "data.edge1")
+        #expect(clean["HostConfig"]?["VolumesFrom"] == ["d1d1:ro"])
+        let endpoint = clean["NetworkingConfig"]?["EndpointsConfig"]?["app.edge1"]
+        #expect(endpoint?["Aliases"] == ["web"])
+        #expect(endpoint?["Links"] == ["d1d1:store"])
+        #expect(endpoint?["IPAMConfig"]?["IPv4Address"] == "172.28.0.9")
+        #expect(CreateSanitizer.references(in: body) == ["db", "db", "db"])
+        #expect(CreateSanitizer.networks(in: body) == ["n1", "n1"])
+        #expect(CreateSanitizer.volumes(in: body) == ["data", "data"])
     }
 }

@@ -143,7 +143,9 @@ struct GuardScopeTests {
             ("POST", "/images/busybox/tag?repo=a", 403), ("POST", "/lighter/image", 400), ("POST", "/build", 403),
             ("POST", "/session", 403),
             ("POST", "/grpc", 403),
-            ("POST", "/volumes/create", 403), ("GET", "/networks", 403), ("POST", "/commit", 403),
+            ("POST", "/volumes/create", 400), ("GET", "/networks", 200), ("POST", "/commit", 403),
+            ("GET", "/volumes", 200), ("POST", "/networks/prune", 403), ("PUT", "/volumes/x", 403),
+            ("POST", "/networks/x/connect", 403), ("POST", "/volumes/prune", 403),
             ("GET", "/system/df", 403),
             ("POST", "/containers/prune", 403), ("POST", "/swarm/init", 403), ("GET", "/plugins", 403),
             ("GET", "/nope", 403),
@@ -161,8 +163,7 @@ struct GuardScopeTests {
     @Test(
         "refuses what is not offered even with a ticket",
         arguments: [
-            ("GET", "/containers/web/attach/ws"), ("POST", "/containers/prune"),
-            ("GET", "/containers/web/checkpoints"), ("POST", "/networks/x/connect"),
+            ("POST", "/containers/prune"), ("GET", "/containers/web/checkpoints"), ("POST", "/networks/prune"),
         ])
     func notOffered(method: String, target: String) async throws {
         try await withGuard { rig, engine in

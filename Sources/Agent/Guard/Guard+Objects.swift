@@ -1,0 +1,129 @@
+import DockerAPI
+import Engine
+import Fleet
+import NIOCore
+import Trust
+
+/// Networks and volumes that other nodes' callers own here: labelled as theirs, and named `NAME.ORIGIN`.
+extension Guard {
+    /// Networks, or volumes, that one origin may own here.
+    static let objectLimit = 256
+
+    /// What the engine says of a network or volume, if it is the origin's own; nil where it is not, or is none at all.
+    /// - Parameter reference: its id here, or its owner's name for it.
+    func own(
+        _ kind: Admission.OwnedObject, _ reference: String, _ origin: NodeID
+    ) async throws(DockerFailure) -> JSON? {
+        guard Admission.isReference(reference) else { return nil }
+        // The owner's name first: the engine may know another's object by the bare one.
+        for name in [WorkloadLabels.engineName(reference, origin: origin), reference] {
+            guard let found = try await inventory.client.ask("/\(kind.rawValue)s/\(name)") else { continue }
+            let labels = found["Labels"]
+            if labels?[WorkloadLabels.tenant]?.stringValue == configuration.tenant.name,
+                labels?[WorkloadLabels.origin]?.stringValue == origin.name
+            {
+                return found
+            }
+        }
+        return nil
+    }
+
+    /// The one way to an object that exists, so that nobody learns of another's.
+    private func known(
+        _ kind: Admission.OwnedObject, _ reference: String, _ origin: NodeID
+    ) async throws(DockerFailure) -> JSON {
+        if let found = try await own(kind, reference, origin) { return found }
+        let message =
+            switch kind {
+            case .network: "network \(reference) not found"
+            case .volume: "get \(reference): no such volume"
+            }
+        throw DockerFailure(status: 404, message: message)
+    }
+
+    private func identity(_ kind: Admission.OwnedObject, _ object: JSON) -> String {
+        object[kind == .network ? "Id" : "Name"]?.stringValue ?? ""
+    }
+
+    func createObject(
+        _ kind: Admission.OwnedObject, _ head: RequestHead, _ admitted: Admitted, _ body: JSON
+    ) async throws(DockerFailure) -> Passage {
+        let origin = admitted.scope.origin
+        var profile = CreateProfile(policy: configuration.policy, node: configuration.node)
+        profile.ownAddresses = InterfaceAddresses.all
+        let table = kind == .network ? CreateSanitizer.networkObject : CreateSanitizer.volumeObject
+        var fields = try table.rebuild(body, at: "", in: profile)
+        guard case .string(let name)? = fields.first("Name"), Admission.isReference(name) else {
+            throw DockerFailure(
+                status: 400,
+                message: "lighter: node \(configuration.node) takes \(kind.rawValue)s with names of letters, digits, "
+                    + "'_', '.' and '-' only")
+        }
+        try await checkCount(of: kind, origin)
+        fields.removeAll { ["Name", "Labels", "CheckDuplicate"].contains($0.0) }
+        fields.append(("Name", .string(WorkloadLabels.engineName(name, origin: origin))))
+        fields.append(("Labels", labels(body, origin)))
+        if kind == .network { fields.append(("CheckDuplicate", .bool(true))) }
+        return try checked(head, admitted, "/\(kind.rawValue)s/create", Query(), .object(fields))
+    }
+
+    private func labels(_ body: JSON, _ origin: NodeID) -> JSON {
+        var pairs: [(String, JSON)] = []
+        if case .object(let own)? = body.value(named: "Labels") {
+            pairs = own.members.filter { !$0.key.utf8.starts(with: WorkloadLabels.prefix.utf8) }
+                .map { ($0.key, $0.value) }
+        }
+        pairs.append((WorkloadLabels.tenant, .string(configuration.tenant.name)))
+        pairs.append((WorkloadLabels.origin, .string(origin.name)))
+        return .object(pairs)
+    }
+
+    private func checkCount(of kind: Admission.OwnedObject, _ origin: NodeID) async throws(DockerFailure) {
+        var filters = DockerFilters()
+        filters.add("label", "\(WorkloadLabels.origin)=\(origin)")
+        var query = Query()
+        query.setFilters(filters)
+        let listed = try await inventory.client.ask(query.target("/\(kind.rawValue)s"))
+        let found = kind == .network ? listed?.arrayValue : listed?["Volumes"]?.arrayValue
+        guard (found?.count ?? 0) < Self.objectLimit else {
+            throw DockerFailure(
+                status: 403,
+                message: "lighter: node \(configuration.node) keeps at most \(Self.objectLimit) \(kind.rawValue)s of "
+                    + "\(origin)'s; remove some that are not used")
+        }
+    }
+
+    func object(
+        _ kind: Admission.OwnedObject, _ head: RequestHead, _ admitted: Admitted, _ reference: String, _ query: Query
+    ) async throws(DockerFailure) -> Passage {
+        let found = try await known(kind, reference, admitted.scope.origin)
+        let path = "/\(kind.rawValue)s/\(identity(kind, found))"
+        return Passage(head: try Passage.head(head, version: admitted.apiVersion, path: path, query: query))
+    }
+
+    /// `connect` and `disconnect`: both the network and the container must be the caller's own.
+    func attachment(
+        _ head: RequestHead, _ admitted: Admitted, _ network: String, _ action: String, _ body: JSON
+    ) async throws(DockerFailure) -> Passage {
+        let origin = admitted.scope.origin
+        let found = try await known(.network, network, origin)
+        let reference = body.value(named: "Container")?.stringValue ?? ""
+        guard let ticket = admitted.scope.ticket,
+            let record = try await inventory.container(reference, of: ticket.workload, origin: origin)
+        else { throw .noSuchContainer(reference) }
+        // Its address may be another from now on.
+        addresses[record] = nil
+        var profile = CreateProfile(policy: configuration.policy, node: configuration.node)
+        let endpoint = body.value(named: "EndpointConfig") ?? .null
+        let asCreate: JSON = ["NetworkingConfig": ["EndpointsConfig": ["": endpoint]]]
+        for name in CreateSanitizer.references(in: asCreate) {
+            profile.ownContainers[name] = try await inventory.container(
+                name, origin: origin, tenant: configuration.tenant)?.id
+        }
+        var fields = try CreateSanitizer.attachment.rebuild(body, at: "", in: profile)
+        fields.removeAll { $0.0 == "Container" }
+        fields.append(("Container", .string(record.id)))
+        let path = "/networks/\(identity(.network, found))/\(action)"
+        return try checked(head, admitted, path, Query(), .object(fields))
+    }
+}

@@ -1,0 +1,140 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Logging
+internal import NIOCore
+internal import Session
+
+/// Lists and inspections from what the nodes have pushed.
+extension FrontDoor {
+    /// Seconds between a touch and the reading that follows it: what happens to a container often happens several times.
+    private static let settling = 0.1
+    /// Containers that are read at once.
+    private static let readingWidth = 8
+
+    func view(of node: NodeID) -> TargetView {
+        if let known = views[node] { return known }
+        let made = TargetView()
+        views[node] = made
+        return made
+    }
+
+    /// Whether a node may be believed: it is heard, and the gateway hears it too, as far as that can be asked.
+    private func isInSight(_ node: NodeID) -> Bool {
+        guard control.isConnected, let state = control.snapshot[node]?.state else { return true }
+        return state == .ready
+    }
+
+    /// What is about to happen to a container, or has, makes what is known of it old.
+    func touch(_ route: Route) {
+        view(of: route.target).touch(route.containerID)
+        refresh(route.target)
+    }
+
+    /// Everything that a list of a node's containers needs; nil where it has to be asked.
+    func listed(at node: NodeID, _ version: String) -> [JSON]? {
+        let view = view(of: node)
+        guard isInSight(node), view.isHeard else { return nil }
+        guard view.version == version else {
+            view.speak(version)
+            refresh(node)
+            return nil
+        }
+        var found: [JSON] = []
+        let now = now()
+        for route in routes.routes(to: node) {
+            guard let entry = view.listed(route.containerID, now: now) else { return nil }
+            found.append(entry)
+        }
+        return found
+    }
+
+    func inspected(_ route: Route, _ version: String) -> JSON? {
+        let view = view(of: route.target)
+        guard isInSight(route.target), view.version == version else { return nil }
+        return view.inspected(route.containerID)
+    }
+
+    /// Reads what is stale, once things have settled.
+    func refresh(_ node: NodeID) {
+        let view = view(of: node)
+        guard view.beginReading() else { return }
+        start { [self] in
+            defer { view.endReading() }
+            while view.isHeard {
+                do { try await Task.sleep(for: .seconds(Self.settling)) } catch { return }
+                let stale = routes.routes(to: node).filter { !view.isKnown($0.containerID) }
+                guard !stale.isEmpty else { return }
+                do {
+                    try await read(stale, at: node, into: view)
+                } catch {
+                    logger.debug("a node's view was not read", metadata: ["node": "\(node)", "error": "\(error)"])
+                    return
+                }
+            }
+        }
+    }
+
+    private func read(_ stale: [Route], at node: NodeID, into view: TargetView) async throws {
+        let moment = view.moment(of: stale.map(\.containerID))
+        var query = Query()
+        query.set("all", "1")
+        if stale.count <= Self.readingWidth {
+            var filters = DockerFilters()
+            for route in stale { filters.add("id", route.containerID) }
+            query.setFilters(filters)
+        }
+        let version = view.version
+        let client = DockerClient(dialer: nodeDialer(node, purpose: "view"), maximumIdle: 0)
+        let answer = try await client.request(
+            "GET", query.target("\(version)/containers/json"), timeout: .seconds(Self.listPatience))
+        guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else {
+            throw FrontDoorError(.unreachable, Self.message(of: answer))
+        }
+        let lead = answer.headers.first("Date").flatMap(HTTPDate.seconds).map { $0 - now() } ?? 0
+        let listed = Dictionary(list.map { ($0["Id"]?.stringValue ?? "", $0) }) { first, _ in first }
+        for (id, entry) in listed { if routes[id] != nil { lastStates[id] = entry["State"]?.stringValue } }
+        try await withThrowingTaskGroup(of: (String, [UInt8]?).self) { group in
+            var waiting = stale[...]
+            for route in waiting.prefix(Self.readingWidth) {
+                group.addTask { (route.containerID, try await self.inspection(route, version)) }
+            }
+            waiting = waiting.dropFirst(Self.readingWidth)
+            while let (id, inspected) = try await group.next() {
+                if let next = waiting.popFirst() {
+                    group.addTask { (next.containerID, try await self.inspection(next, version)) }
+                }
+                guard let inspected, let entry = listed[id], view.version == version else {
+                    // Gone, or going: the route's own watch finds out.
+                    if inspected == nil, let route = routes[id] { await verify(route) }
+                    continue
+                }
+                view.put(
+                    id, listed: Array(entry.text.utf8), inspected: inspected, clockLead: lead, as: moment[id] ?? 0)
+            }
+        }
+    }
+
+    private func inspection(_ route: Route, _ version: String) async throws -> [UInt8]? {
+        let client = DockerClient(
+            dialer: dialer(to: routes[route.containerID] ?? route, purpose: "view"), maximumIdle: 0)
+        let answer = try await client.request(
+            "GET", "\(version)/containers/\(route.containerID)/json", timeout: .seconds(Self.listPatience))
+        return answer.status == 200 ? Array(answer.body.readableBytesView) : nil
+    }
+}
+
+/// The `Date` of an HTTP answer.
+enum HTTPDate {
+    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+    /// Seconds since 1970 of `Tue, 24 Nov 2026 19:30:16 GMT`; nil for anything else.
+    static func seconds(_ text: String) -> Double? {
+        let parts = text.split(separator: " ")
+        guard parts.count == 6, parts[5] == "GMT", let month = months.firstIndex(of: String(parts[2])),
+            parts[1].utf8.count == 2
+        else { return nil }
+        let digits = month + 1 < 10 ? "0\(month + 1)" : "\(month + 1)"
+        return Timestamp.seconds("\(parts[3])-\(digits)-\(parts[1])T\(parts[4])Z")
+    }
+}

@@ -1,0 +1,193 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Logging
+internal import NIOCore
+internal import Session
+
+/// Named volumes: each is on one node, and draws the containers that use it there.
+extension FrontDoor {
+    func planVolume(_ head: RequestHead, _ route: DockerRoute, _ query: Query) -> Plan {
+        guard engine != nil else { return local(head) }
+        return switch route {
+        case .volumeCreate: .handle(Job { body, _ in await self.createVolume(head, body) })
+        case .volumeList where !volumes.away.isEmpty:
+            .handle(Job { _, _ in await self.listVolumes(head, query) })
+        case .volumePrune where !volumes.away.isEmpty:
+            .handle(Job { _, _ in await self.pruneVolumes(head, query) })
+        case .volume(let name): planVolume(head, name, query)
+        default: local(head)
+        }
+    }
+
+    private func planVolume(_ head: RequestHead, _ name: String, _ query: Query) -> Plan {
+        guard case .away(let node, let shown)? = volumes[name] else { return local(head) }
+        return switch head.method {
+        case "GET": .answer(Answer(DockerResponseBytes.json(shown, version: greeting.apiVersion.description)))
+        case "DELETE": .handle(Job { _, _ in await self.answering { try await self.removeVolume(name, node) } })
+        default: local(head)
+        }
+    }
+
+    // MARK: At other nodes
+
+    /// Makes a volume at a node, unless it is there; it counts as there once a container uses it.
+    func provide(volume name: String, at node: NodeID, for creation: Creation) async throws {
+        if case .away? = volumes[name] { return }
+        var body: JSON = ["Name": .string(name)]
+        if case .unused(let shown)? = volumes[name] {
+            body["Labels"] = shown["Labels"]
+        } else if let labels = creation.spec.json.volumeLabels(name) {
+            body["Labels"] = labels
+        }
+        let client = DockerClient(dialer: nodeDialer(node, purpose: "volume"), maximumIdle: 0)
+        let answer = try await client.request("POST", "/volumes/create", body: body.buffer)
+        guard answer.status == 201 else {
+            throw DockerFailure(status: answer.status, message: presentation.message(Self.message(of: answer)))
+        }
+    }
+
+    /// Takes note that a container elsewhere uses volumes there from now on.
+    func settle(_ names: [String], at node: NodeID) async {
+        for name in names {
+            if case .away? = volumes[name] { continue }
+            do {
+                let client = DockerClient(dialer: nodeDialer(node, purpose: "volume"), maximumIdle: 0)
+                let answer = try await client.request("GET", Self.volumePath(name))
+                guard answer.status == 200, let found = try? JSON.parse(answer.body) else { continue }
+                let isNoted = volumes[name] != nil
+                try volumes.put(.away(node, presentation.volume(found, at: node)), for: name)
+                // The empty one that was made here: a volume is in one place.
+                if isNoted { _ = try await engineClient?.request("DELETE", Self.volumePath(name)) }
+            } catch {
+                logger.error("a volume's place was not kept", metadata: ["volume": "\(name)", "error": "\(error)"])
+            }
+        }
+    }
+
+    /// Takes note that a container of this device's own engine uses volumes: they stay here.
+    func settleHere(_ names: [String]) {
+        for name in names {
+            guard case .unused? = volumes[name] else { continue }
+            do { try volumes.put(nil, for: name) } catch {
+                logger.error("the journal did not take a volume", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private func removeVolume(_ name: String, _ node: NodeID) async throws -> DockerResponse {
+        let users = routes.all.filter { $0.volumes.contains(name) }.map(\.containerID).sorted()
+        guard users.isEmpty else {
+            throw DockerFailure(
+                status: 409, message: "remove \(name): volume is in use - [\(users.joined(separator: ", "))]")
+        }
+        let client = DockerClient(dialer: nodeDialer(node, purpose: "volume"), maximumIdle: 0)
+        let answer: DockerResponse
+        do {
+            answer = try await client.request("DELETE", Self.volumePath(name))
+        } catch {
+            throw DockerFailure(
+                status: 503, message: "lighter: node \(node), where volume \(name) is, cannot be reached: \(error)")
+        }
+        guard [204, 404].contains(answer.status) else {
+            throw DockerFailure(status: answer.status, message: presentation.message(Self.message(of: answer)))
+        }
+        try volumes.put(nil, for: name)
+        return answer
+    }
+
+    // MARK: Calls
+
+    private func createVolume(_ head: RequestHead, _ body: ByteBuffer) async -> Job.Outcome {
+        await answering {
+            let asked = try? JSON.parse(body)
+            let name = asked?.value(named: "Name")?.stringValue ?? ""
+            if case .away(_, let shown)? = volumes[name] {
+                guard ["", "local"].contains(asked?.value(named: "Driver")?.stringValue ?? "") else {
+                    throw DockerFailure(
+                        status: 409,
+                        message: "create \(name): a volume named \(name) exists already, with another driver; "
+                            + "choose another name")
+                }
+                return DockerResponse(status: 201, json: shown)
+            }
+            let existed = name.isEmpty ? false : try await exists(volume: name)
+            let answer = try await locally(head, body)
+            if answer.status == 201, !existed, let shown = try? JSON.parse(answer.body), shown.isPlainVolume,
+                let name = shown["Name"]?.stringValue
+            {
+                try volumes.put(.unused(shown), for: name)
+            }
+            return answer
+        }
+    }
+
+    private func exists(volume name: String) async throws -> Bool {
+        try await engineClient?.request("GET", Self.volumePath(name)).status == 200
+    }
+
+    private func listVolumes(_ head: RequestHead, _ query: Query) async -> Job.Outcome {
+        await answering {
+            let answer = try await locally(head)
+            guard answer.status == 200, var report = try? JSON.parse(answer.body) else { return answer }
+            let filters = try query.filters()
+            let more = volumes.away.filter { admits($0.name, $0.shown, filters) }.map(\.shown)
+            let all = ((report["Volumes"]?.arrayValue ?? []) + more).sorted {
+                ($0["Name"]?.stringValue ?? "") < ($1["Name"]?.stringValue ?? "")
+            }
+            report["Volumes"] = .array(all)
+            return answer.replacing(body: report.buffer)
+        }
+    }
+
+    /// The filters of a volume list, as an engine applies them.
+    private func admits(_ name: String, _ shown: JSON, _ filters: DockerFilters) -> Bool {
+        let names = filters.values("name")
+        guard names.isEmpty || names.contains(where: { NamePattern($0).matches(name) }) else { return false }
+        let drivers = filters.values("driver")
+        guard drivers.isEmpty || drivers.contains("local") else { return false }
+        if let dangling = filters.values("dangling").first {
+            let isUsed = routes.all.contains { $0.volumes.contains(name) }
+            guard isUsed != ["1", "true"].contains(dangling) else { return false }
+        }
+        return filters.admit(labels: shown["Labels"])
+    }
+
+    private func pruneVolumes(_ head: RequestHead, _ query: Query) async -> Job.Outcome {
+        await answering {
+            let answer = try await locally(head)
+            guard answer.status == 200, var report = try? JSON.parse(answer.body) else { return answer }
+            let filters = try query.filters()
+            let asked = head.apiVersion.flatMap(APIVersion.init) ?? greeting.apiVersion
+            let takesNamed = asked < .anonymousVolumePrune || ["1", "true"].contains(filters.values("all").first)
+            guard takesNamed else { return answer }
+            var gone = report["VolumesDeleted"]?.arrayValue ?? []
+            for (name, node, shown) in volumes.away where filters.admit(labels: shown["Labels"]) {
+                guard !routes.all.contains(where: { $0.volumes.contains(name) }) else { continue }
+                do {
+                    _ = try await removeVolume(name, node)
+                    gone.append(.string(name))
+                } catch {
+                    logger.warning("a volume was not pruned", metadata: ["volume": "\(name)", "reason": "\(error)"])
+                }
+            }
+            report["VolumesDeleted"] = gone.isEmpty ? .null : .array(gone)
+            return answer.replacing(body: report.buffer)
+        }
+    }
+}
+
+extension JSON {
+    /// Whether an engine made it with its own driver and no options, as any engine could.
+    fileprivate var isPlainVolume: Bool {
+        self["Driver"]?.stringValue == "local" && (self["Options"]?.objectValue?.isEmpty ?? true)
+            && self["Scope"]?.stringValue != "global"
+    }
+
+    /// The labels that a create request gives to a volume which it would make.
+    fileprivate func volumeLabels(_ name: String) -> JSON? {
+        value(named: "HostConfig")?.value(named: "Mounts")?.arrayValue?.first {
+            $0.value(named: "Source")?.stringValue == name
+        }?.value(named: "VolumeOptions")?.value(named: "Labels")
+    }
+}

@@ -1,0 +1,61 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+
+/// The twins of this device's user-defined networks: one at each node where containers of the network run.
+///
+/// A network is made on the device's own engine, which knows its name, options and id; its twin at a node has the same
+/// name (with the device's behind it), and the containers there find one another in it.
+@NodeLoop
+final class NetworkBook {
+    private let journal: Journal
+    /// Twins' ids by network and node.
+    private var twins: [String: [NodeID: String]] = [:]
+    /// The addresses that the user asked for, where it did: what an engine draws itself is no wish.
+    private var wishes: [String: JSON] = [:]
+
+    init(journal: Journal) throws(FrontDoorError) {
+        self.journal = journal
+        for (id, record) in try journal.networks() {
+            wishes[id] = record["addresses"]
+            for member in record["twins"]?.objectValue?.members ?? [] {
+                guard let node = try? NodeID(member.key), let twin = member.value.stringValue else { continue }
+                twins[id, default: [:]][node] = twin
+            }
+        }
+    }
+
+    var ids: Set<String> { Set(twins.keys).union(wishes.keys) }
+
+    func twins(of id: String) -> [NodeID: String] { twins[id] ?? [:] }
+
+    func addresses(of id: String) -> JSON? { wishes[id] }
+
+    /// The device's id of a twin.
+    func network(ofTwin twin: String, at node: NodeID) -> String? { twins.first { $0.value[node] == twin }?.key }
+
+    func put(twin: String?, of id: String, at node: NodeID) throws(FrontDoorError) {
+        twins[id, default: [:]][node] = twin
+        try keep(id)
+    }
+
+    func put(addresses: JSON, of id: String) throws(FrontDoorError) {
+        wishes[id] = addresses
+        try keep(id)
+    }
+
+    func forget(_ id: String) throws(FrontDoorError) {
+        twins[id] = nil
+        wishes[id] = nil
+        try journal.put(network: id, nil)
+    }
+
+    private func keep(_ id: String) throws(FrontDoorError) {
+        var record: JSON = [:]
+        if let wish = wishes[id] { record["addresses"] = wish }
+        var listed: JSON = [:]
+        for (node, twin) in twins[id] ?? [:] { listed[node.name] = .string(twin) }
+        record["twins"] = listed
+        try journal.put(network: id, record)
+    }
+}

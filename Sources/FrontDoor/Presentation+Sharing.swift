@@ -1,0 +1,69 @@
+internal import DockerAPI
+internal import Fleet
+
+/// Networks and volumes of containers elsewhere, by the names and ids that they have on the device.
+extension Presentation {
+    /// One element of `GET /containers/json`, or a whole inspection: their form is the same in this.
+    /// - Parameter network: the device's id of a twin.
+    func sharing(_ container: JSON, network: (_ twin: String) -> String?) -> JSON {
+        var container = container
+        if let endpoints = container["NetworkSettings"]?["Networks"]?.objectValue?.members {
+            let shown = endpoints.map { member in
+                var value = member.value
+                if let id = value["NetworkID"]?.stringValue.flatMap(network) { value["NetworkID"] = .string(id) }
+                return JSONObject.Member(key: name(member.key), value: value)
+            }
+            container.update(named: "NetworkSettings") { $0["Networks"] = .object(JSONObject(shown)) }
+        }
+        if let mounts = container["Mounts"]?.arrayValue {
+            container["Mounts"] = .array(mounts.map(mount))
+        }
+        guard let host = container["HostConfig"] else { return container }
+        container["HostConfig"] = hostOptions(host)
+        return container
+    }
+
+    private func mount(_ mount: JSON) -> JSON {
+        guard mount["Type"]?.stringValue == "volume", let name = mount["Name"]?.stringValue else { return mount }
+        var mount = mount
+        mount["Name"] = .string(self.name(name))
+        return mount
+    }
+
+    private func hostOptions(_ host: JSON) -> JSON {
+        var host = host
+        if let mode = host["NetworkMode"]?.stringValue { host["NetworkMode"] = .string(name(mode)) }
+        if let binds = host["Binds"]?.arrayValue {
+            host["Binds"] = .array(
+                binds.map { bind in
+                    var parts = (bind.stringValue ?? "").split(separator: ":", omittingEmptySubsequences: false)
+                        .map(String.init)
+                    guard parts.count > 1, parts[0].utf8.first != UInt8(ascii: "/") else { return bind }
+                    parts[0] = name(parts[0])
+                    return .string(parts.joined(separator: ":"))
+                })
+        }
+        if let mounts = host["Mounts"]?.arrayValue {
+            host["Mounts"] = .array(
+                mounts.map { mount in
+                    guard mount["Type"]?.stringValue == "volume", let source = mount["Source"]?.stringValue else {
+                        return mount
+                    }
+                    var mount = mount
+                    mount["Source"] = .string(name(source))
+                    return mount
+                })
+        }
+        return host
+    }
+
+    /// A volume at a node, as its own device's engine would show it; `Status` says where it is.
+    func volume(_ volume: JSON, at node: NodeID) -> JSON {
+        var shown = volume
+        if let name = volume["Name"]?.stringValue { shown["Name"] = .string(self.name(name)) }
+        let labels = (volume["Labels"]?.objectValue?.members ?? []).filter { !$0.key.hasPrefix("io.lighter.") }
+        shown["Labels"] = labels.isEmpty ? .null : .object(JSONObject(labels))
+        shown["Status"] = ["lighter.node": .string(node.name)]
+        return shown
+    }
+}

@@ -1,0 +1,98 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+
+/// What a node that runs containers of this device has told of them, kept true by its events: lists and inspections are
+/// answered from it without a word over the link.
+///
+/// An entry counts only while nothing has happened to its container since it was read: an event, or a call of this
+/// device's, makes it stale at once, and it is read anew a moment later. What is stale, or was read while the node is not
+/// heard, is asked live.
+@NodeLoop
+final class TargetView {
+    private struct Entry {
+        /// One element of `GET /containers/json`, as bytes: trees of JSON would cost ten times the memory.
+        var listed: [UInt8]
+        /// `GET /containers/ID/json`.
+        var inspected: [UInt8]
+        /// Seconds by which the node's clock is ahead of this device's.
+        var clockLead: Double
+    }
+
+    /// The API version in which it was read, as a path's prefix: `/v1.41`, or nothing.
+    private(set) var version = ""
+    /// Whether the node's events are heard, and its full list was read since they are.
+    private(set) var isHeard = false
+    private var entries: [String: Entry] = [:]
+    /// How often each container has been touched; a reading that was begun before the last touch says nothing.
+    private var touches: [String: Int] = [:]
+    private var isReading = false
+
+    /// The touches that a reading of these containers must not be older than.
+    func moment(of ids: [String]) -> [String: Int] {
+        Dictionary(uniqueKeysWithValues: ids.map { ($0, touches[$0] ?? 0) })
+    }
+
+    /// Something has happened to the container, or is about to.
+    func touch(_ id: String) {
+        touches[id, default: 0] += 1
+        entries[id] = nil
+    }
+
+    func forget(_ id: String) {
+        touches[id] = nil
+        entries[id] = nil
+    }
+
+    /// The node is not heard: nothing of this counts any more.
+    func silence() {
+        isHeard = false
+        entries = [:]
+    }
+
+    /// The node's events are heard from now on.
+    func hear() { isHeard = true }
+
+    /// What is asked in another version is asked live, and read in that one from now on.
+    func speak(_ version: String) {
+        guard version != self.version else { return }
+        self.version = version
+        entries = [:]
+    }
+
+    func put(_ id: String, listed: [UInt8], inspected: [UInt8], clockLead: Double, as of: Int) {
+        guard isHeard, touches[id] ?? 0 == of else { return }
+        entries[id] = Entry(listed: listed, inspected: inspected, clockLead: clockLead)
+    }
+
+    func isKnown(_ id: String) -> Bool { entries[id] != nil }
+
+    /// One element of the list as it would be now; nil where it has to be asked.
+    /// - Parameter now: seconds since 1970, by this device's clock.
+    func listed(_ id: String, now: Double) -> JSON? {
+        guard isHeard, let entry = entries[id], var listed = try? JSON.parse(entry.listed) else { return nil }
+        if let state = (try? JSON.parse(entry.inspected))?["State"],
+            let status = StatusText.make(state, now: now + entry.clockLead)
+        {
+            listed["Status"] = .string(status)
+        }
+        return listed
+    }
+
+    /// The inspection; nil where it has to be asked. Health checks change it without an event.
+    func inspected(_ id: String) -> JSON? {
+        guard isHeard, let entry = entries[id], let inspected = try? JSON.parse(entry.inspected),
+            inspected["State"]?["Health"]?.isNull ?? true
+        else { return nil }
+        return inspected
+    }
+
+    /// Begins to read what is stale; false when somebody does already.
+    func beginReading() -> Bool {
+        guard isHeard, !isReading else { return false }
+        isReading = true
+        return true
+    }
+
+    func endReading() { isReading = false }
+}
