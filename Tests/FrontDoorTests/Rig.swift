@@ -37,6 +37,7 @@ final class Rig: Sendable {
             socketPath: rig.socket, enginePath: engine ? rig.enginePath : nil, version: "test",
             spool: folder.file("spool"))
         configuration.preloadNodes = preload
+        configuration.spool = folder.file("spool")
         let door = try FrontDoor(
             configuration: configuration, control: plane, routes: routes,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
