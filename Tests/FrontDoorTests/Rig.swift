@@ -37,7 +37,6 @@ final class Rig: Sendable {
             socketPath: rig.socket, enginePath: engine ? rig.enginePath : nil, version: "test",
             spool: folder.file("spool"))
         configuration.preloadNodes = preload
-        configuration.spool = folder.file("spool")
         let door = try FrontDoor(
             configuration: configuration, control: plane, routes: routes,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
