@@ -109,6 +109,11 @@ extension FrontDoor {
         _ sharing: SharingPlan
     ) async throws(DockerFailure) -> Creation {
         let stays = wish.stays && !sharing.drawsAway(from: control.node)
+        // Ports are taken out of what the target's engine sees, so it would not say so.
+        if spec.host.networkMode.hasPrefix("container:"), spec.publishesPorts, sharing.drawsAway(from: control.node) {
+            throw DockerFailure(
+                status: 400, message: "conflicting options: port publishing and the container type network mode")
+        }
         let image = stays ? nil : await localImage(spec.image)
         if let image { estimates.note(image: image.id, at: control.node) }
         let away = image == nil && !images.isEmpty ? images.find(spec.image) : nil
@@ -401,6 +406,7 @@ extension FrontDoor {
             removesItself: creation.spec.host.autoRemove, createdAt: now())
         route.ports = creation.spec.host.publishedPorts.map(PublishedPort.init)
         route.mounts = creation.mounts
+        route.asked = creation.spec.limitsOfOtherNodes
         route.networks = creation.sharing.networks.map(\.id)
         route.volumes = creation.sharing.volumes
         route.labels = creation.spec.labels

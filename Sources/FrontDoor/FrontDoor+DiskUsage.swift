@@ -16,18 +16,35 @@ extension FrontDoor {
                 usage["Containers"] = .array((usage["Containers"]?.arrayValue ?? []) + (await sizedContainers(head)))
             }
             if types.isEmpty || types.contains("volume") {
-                let more = volumes.away.map { name, _, shown in
-                    var shown = shown
-                    // -1, as engines say it: not measured.
-                    let users = routes.all.count { $0.volumes.contains(name) }
-                    shown["UsageData"] = ["RefCount": .int(users), "Size": -1]
-                    return shown
-                }
+                let more = await sizedVolumes()
                 usage["Volumes"] = .array((usage["Volumes"]?.arrayValue ?? []) + more)
             }
             return answer.replacing(body: usage.buffer)
         }
     }
+
+    /// Volumes elsewhere with their sizes; -1, as engines say it, where a node does not answer.
+    private func sizedVolumes() async -> [JSON] {
+        var sizes: [String: JSON] = [:]
+        for node in Set(volumes.away.map(\.node)) {
+            let client = DockerClient(dialer: nodeDialer(node, purpose: "df"), maximumIdle: 0)
+            guard let answer = try? await client.request("GET", "/system/df", timeout: .seconds(Self.dfPatience)),
+                let found = (try? JSON.parse(answer.body))?["Volumes"]?.arrayValue
+            else { continue }
+            for volume in found {
+                sizes[presentation.name(volume["Name"]?.stringValue ?? "")] = volume["UsageData"]?["Size"]
+            }
+        }
+        return volumes.away.map { name, _, shown in
+            var shown = shown
+            let users = routes.all.count { $0.volumes.contains(name) }
+            shown["UsageData"] = ["RefCount": .int(users), "Size": sizes[name] ?? -1]
+            return shown
+        }
+    }
+
+    /// Seconds for a node to measure its volumes.
+    private static let dfPatience = 30
 
     /// Containers elsewhere with their sizes; a node that does not answer is left out.
     private func sizedContainers(_ head: RequestHead) async -> [JSON] {

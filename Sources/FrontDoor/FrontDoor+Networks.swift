@@ -218,7 +218,8 @@ extension FrontDoor {
                 return try await locally(head, body)
             }
             guard let shown = await network(reference), let id = shown["Id"]?.stringValue else {
-                return try await locally(head, body)
+                if case .none = routes.resolve(name) { return try await locally(head, body) }
+                throw DockerFailure(status: 404, message: "network \(reference) not found")
             }
             let network = SharingPlan.Network(
                 id: id, name: shown["Name"]?.stringValue ?? reference, shown: shown, references: [])

@@ -102,9 +102,10 @@ extension FrontDoor {
     }
 
     func inspected(_ container: JSON, _ route: Route) -> JSON {
-        presentation.inspected(
-            inspectedMounts(presentation.inspected(shared(container, at: route.target)), route),
-            of: routes[route.containerID] ?? route, publishing: ports.published(route.containerID))
+        let shown = presentation.asked(presentation.inspected(shared(container, at: route.target)), of: route)
+        return presentation.inspected(
+            inspectedMounts(shown, route), of: routes[route.containerID] ?? route,
+            publishing: ports.published(route.containerID))
     }
 
     func listed(_ container: JSON) -> JSON {

@@ -30,12 +30,16 @@ extension FrontDoor {
         ticket: @escaping @Sendable () async throws -> [UInt8]
     ) {
         start { [self] in
+            var isSeen = false
             for pause in [0, 1, 4, 16, 64] {
+                isSeen = false
                 do { try await Task.sleep(for: .seconds(pause)) } catch { return }
                 do {
                     let ticket = NodeDialer.Ticketing(ticket: try await ticket(), renew: nil)
                     let dialer = NodeDialer(control: control, node: target, purpose: "remove", ticket: ticket)
-                    guard try await remove(workload, epoch, DockerClient(dialer: dialer, maximumIdle: 0)) else {
+                    // What is not there yet may still be in the making: a busy engine takes its time.
+                    guard try await remove(workload, epoch, DockerClient(dialer: dialer, maximumIdle: 0)) > 0 else {
+                        isSeen = true
                         continue
                     }
                     return forgetCreating(workload, at: target)
@@ -46,6 +50,7 @@ extension FrontDoor {
                     logger.debug("not swept yet", metadata: ["node": "\(target)", "error": "\(error)"])
                 }
             }
+            if isSeen { return forgetCreating(workload, at: target) }
             logger.warning(
                 "a node may have kept a container that nobody knows",
                 metadata: ["node": "\(target)", "workload": "\(workload)"])
@@ -68,8 +73,10 @@ extension FrontDoor {
         }
     }
 
-    /// Removes what a lease's own labels name; false when the node would not.
-    private func remove(_ workload: WorkloadID, _ epoch: UInt64?, _ client: DockerClient) async throws -> Bool {
+    /// Removes what a lease's own labels name.
+    /// - Returns: how many containers that were.
+    /// - Throws: when the node would not.
+    private func remove(_ workload: WorkloadID, _ epoch: UInt64?, _ client: DockerClient) async throws -> Int {
         var filters = DockerFilters()
         filters.add("label", "io.lighter.workload=\(workload.hex)")
         if let epoch { filters.add("label", "io.lighter.epoch=\(epoch)") }
@@ -77,11 +84,16 @@ extension FrontDoor {
         query.set("all", "1")
         query.setFilters(filters)
         let answer = try await client.request("GET", query.target("/containers/json"))
-        guard answer.status == 200, let found = try JSON.parse(answer.body).arrayValue else { return false }
-        for id in found.compactMap({ $0["Id"]?.stringValue }) where routes[id] == nil {
-            let removed = try await client.request("DELETE", "/containers/\(id)?force=1&v=1")
-            guard [204, 404].contains(removed.status) else { return false }
+        guard answer.status == 200, let found = try JSON.parse(answer.body).arrayValue else {
+            throw FrontDoorError(.unreachable, Self.message(of: answer))
         }
-        return true
+        let ids = found.compactMap { $0["Id"]?.stringValue }
+        for id in ids where routes[id] == nil {
+            let removed = try await client.request("DELETE", "/containers/\(id)?force=1&v=1")
+            guard [204, 404].contains(removed.status) else {
+                throw FrontDoorError(.unreachable, Self.message(of: removed))
+            }
+        }
+        return ids.count
     }
 }

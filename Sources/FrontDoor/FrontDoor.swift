@@ -218,6 +218,11 @@ package final class FrontDoor: Planning {
         case .imageCreate: planImageCreate(head, query)
         case .imageList where !images.isEmpty: .handle(Job { _, _ in await self.listImages(head, query) })
         case .imageSave where !images.isEmpty: planSave(head, query)
+        case .image(let reference, "") where head.method == "DELETE" && !routes.isEmpty:
+            planImageRemoval(
+                head, reference, query,
+                otherwise: images.isEmpty ? local(head) : planImage(head, reference, "", query))
+        case .imagePrune where !routes.isEmpty: .handle(Job { _, _ in await self.pruneImages(head, query) })
         case .image(let reference, let action) where !images.isEmpty: planImage(head, reference, action, query)
         default: local(head)
         }

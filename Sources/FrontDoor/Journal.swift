@@ -57,6 +57,9 @@ package final class Journal {
                 route.labels[member.key] = member.value.stringValue
             }
             route.publishesAll = more["publishesAll"]?.boolValue ?? false
+            for member in more["asked"]?.objectValue?.members ?? [] {
+                route.asked[member.key] = member.value.stringValue
+            }
             route.networks = (more["networks"]?.arrayValue ?? []).compactMap(\.stringValue)
             route.volumes = (more["volumes"]?.arrayValue ?? []).compactMap(\.stringValue)
             found.append(route)
@@ -83,6 +86,11 @@ package final class Journal {
         let more: JSON = [
             "ports": .array(route.ports.map(\.json)), "mounts": .array(route.mounts.map(\.json)),
             "publishesAll": .bool(route.publishesAll),
+            "asked": .object(
+                JSONObject(
+                    route.asked.sorted { $0.key < $1.key }.map {
+                        JSONObject.Member(key: $0.key, value: .string($0.value))
+                    })),
             "networks": .array(route.networks.map { .string($0) }),
             "volumes": .array(route.volumes.map { .string($0) }),
             "labels": .object(JSONObject(labels)), "command": .string(route.command),

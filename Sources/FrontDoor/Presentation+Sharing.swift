@@ -67,3 +67,28 @@ extension Presentation {
         return shown
     }
 }
+
+extension CreateRequest {
+    /// HostConfig's options that a guard bounds, each as JSON, for `Presentation.asked(_:of:)`.
+    var limitsOfOtherNodes: [String: String] {
+        let host = json.value(named: "HostConfig")
+        var asked = ["PidsLimit": (host?.value(named: "PidsLimit") ?? .null).text]
+        if let tmpfs = host?.value(named: "Tmpfs"), tmpfs.objectValue?.isEmpty == false { asked["Tmpfs"] = tmpfs.text }
+        return asked
+    }
+}
+
+extension Presentation {
+    /// An inspection that shows what was asked for where the guard set a bound.
+    func asked(_ container: JSON, of route: Route) -> JSON {
+        guard !route.asked.isEmpty, container["HostConfig"] != nil else { return container }
+        var container = container
+        container.update(named: "HostConfig") { host in
+            for (name, text) in route.asked.sorted(by: { $0.key < $1.key }) {
+                guard host[name] != nil, let value = try? JSON.parse(Array(text.utf8)) else { continue }
+                host[name] = value
+            }
+        }
+        return container
+    }
+}

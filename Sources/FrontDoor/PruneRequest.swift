@@ -8,9 +8,10 @@ struct PruneRequest: Sendable {
     private let until: Double?
 
     /// - Throws: `DockerFailure` 400 as an engine would say it.
-    init(_ query: Query, now: Double) throws(DockerFailure) {
+    /// - Parameter more: filters that its caller heeds itself.
+    init(_ query: Query, now: Double, beside more: Set<String> = []) throws(DockerFailure) {
         filters = try query.filters()
-        for name in filters.names where !["label", "label!", "until"].contains(name) {
+        for name in filters.names where !more.union(["label", "label!", "until"]).contains(name) {
             throw DockerFailure(status: 400, message: "invalid filter '\(name)'")
         }
         let moments = filters.values("until")

@@ -34,6 +34,9 @@ package struct Route: Sendable, Hashable {
     package var labels: [String: String] = [:]
     package var command = ""
 
+    /// Options for which a guard sets bounds where none were asked for, as they were asked for.
+    package var asked: [String: String] = [:]
+
     /// Whether something has to be ready on this device before it starts.
     package var wantsPreparing: Bool { publishes || !mounts.isEmpty }
 

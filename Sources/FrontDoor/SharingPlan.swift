@@ -50,11 +50,21 @@ struct SharingPlan: Sendable {
             }
             request.policy.target = nil
             request.affinity = needed
-        } else if let company, own.kind == nil, own.target == nil,
+        } else if let company, !Self.parts(own, company.node, request.origin),
             request.ties.isEmpty || company.node == request.origin
         {
             request.policy.target = nil
             request.affinity = Affinity(node: company.node, reason: company.reason)
+        }
+    }
+
+    /// Whether a container's own labels put it elsewhere than where its company is.
+    private static func parts(_ own: PolicyOverrides, _ company: NodeID, _ origin: NodeID) -> Bool {
+        if own.target != nil { return true }
+        return switch own.kind {
+        case .local: company != origin
+        case .remote: company == origin
+        case .threshold, .completion, nil: false
         }
     }
 

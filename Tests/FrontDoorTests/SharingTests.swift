@@ -92,6 +92,18 @@ struct SharingTests {
         request = try Self.request()
         try plan.draw(&request, own)
         #expect(request.affinity == nil)
+        for kind in [Policy.Kind.remote, .threshold, .completion] {
+            own.kind = kind
+            request = try Self.request()
+            try plan.draw(&request, own)
+            #expect(request.affinity?.node == cloud, "\(kind)")
+        }
+        plan.company?.node = try NodeID("edge1")
+        own.kind = .remote
+        request = try Self.request()
+        try plan.draw(&request, own)
+        #expect(request.affinity == nil)
+        plan.company?.node = cloud
         request = try Self.request(ties: ["privileged mode"])
         try plan.draw(&request, PolicyOverrides())
         #expect(request.affinity == nil)

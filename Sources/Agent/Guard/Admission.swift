@@ -25,6 +25,8 @@ package enum Admission: Sendable, Hashable {
     case container(ref: String, action: ContainerAction, Query)
     /// One exec of a container of the ticket's workload.
     case exec(id: String, action: String, Query)
+    /// What the caller's own volumes take of this node's disk; the guard answers it itself.
+    case volumeUsage
     /// A network or volume that becomes the caller's own.
     case objectCreate(OwnedObject)
     /// A network or volume of the caller's own, to look at or to remove.
@@ -98,6 +100,7 @@ package enum Admission: Sendable, Hashable {
             return .exec(id: id, action: action, try ticketed(query, scope, "exec \(action)"))
         case .networkList: return .ownList(path: "/networks", try own(query, scope))
         case .volumeList: return .ownList(path: "/volumes", try own(query, scope))
+        case .diskUsage: return .volumeUsage
         case .networkCreate: return .objectCreate(.network)
         case .volumeCreate: return .objectCreate(.volume)
         case .network(let ref, "") where isReference(ref): return .object(.network, ref: ref, query)

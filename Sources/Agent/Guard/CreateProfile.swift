@@ -8,6 +8,8 @@ package struct CreateProfile: Sendable {
     package var node: NodeID
     /// References (`container:REF`, `--volumes-from REF`) that are the caller's own, with the full id each stands for.
     package var ownContainers: [String: String]
+    /// The same references with each container's name here: a network's own name service knows no full ids.
+    package var ownNames: [String: String] = [:]
     /// Networks of the caller's own, by the id or name it uses: the name of each on this engine.
     package var ownNetworks: [String: String] = [:]
     /// Volumes of the caller's own, by its name for them: the name of each on this engine.

@@ -128,7 +128,9 @@ extension CreateSanitizer {
         }
         guard case .object(let options)? = pairs.first("Config") else { return }
         for key in options.keys where !safeLogOptions.contains(key) {
-            throw profile.refusal("\(path).Config[\(key)]", "the option is not one of json-file's or local's")
+            // In an engine's words: none of its drivers that are admitted here knows the option.
+            throw DockerFailure(
+                status: 400, message: "unknown log opt '\(key)' for \(type.isEmpty ? "json-file" : type) log driver")
         }
     }
 

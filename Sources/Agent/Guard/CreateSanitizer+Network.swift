@@ -54,7 +54,7 @@ extension CreateSanitizer {
         .dropped("GlobalIPv6PrefixLen"), .dropped("DNSNames"),
     ]
 
-    /// Links to the caller's own containers, by the id that each has here.
+    /// Links to the caller's own containers, by the name that each has here.
     private static func links(_ name: String) -> Field {
         Field(name: name) { (value, path, profile) throws(DockerFailure) in
             if value.isZero { return nil }
@@ -62,12 +62,12 @@ extension CreateSanitizer {
             var mapped: [JSON] = []
             for item in items {
                 let (reference, alias) = link(try item.text(path, profile))
-                guard let id = profile.ownContainers[reference] else {
+                guard let name = profile.ownNames[reference] else {
                     throw DockerFailure(
                         status: 404,
                         message: "could not get container for \(reference): No such container: \(reference)")
                 }
-                mapped.append(.string("\(id):\(alias)"))
+                mapped.append(.string("\(name):\(alias)"))
             }
             return .array(mapped)
         }

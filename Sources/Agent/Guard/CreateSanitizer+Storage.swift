@@ -43,14 +43,21 @@ extension CreateSanitizer {
         var parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
         // One part is an anonymous volume; with more, the first is a path of the host or a volume's name.
         guard parts.count > 1 else { return text }
-        let options = parts.count > 2 ? parts[2].split(separator: ",") : []
-        guard options.allSatisfy({ bindOptions.contains(String($0)) }) else {
+        guard parts.count <= 3 else {
+            throw DockerFailure(status: 400, message: "invalid volume specification: '\(text)'")
+        }
+        for option in parts.count > 2 ? parts[2].split(separator: ",").map(String.init) : []
+        where !bindOptions.contains(option) {
+            guard spreading.contains(option) else {
+                throw DockerFailure(status: 400, message: "invalid mode: \(parts[2])")
+            }
             throw profile.refusal("\(path)=\(text)", "mounts do not spread between the container and the node")
         }
         parts[0] = try source(parts[0], path, profile)
         return parts.joined(separator: ":")
     }
 
+    private static let spreading: Set<String> = ["shared", "rshared", "slave", "rslave"]
     private static let bindOptions: Set<String> = [
         "ro", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent", "default", "private", "rprivate",
     ]

@@ -18,14 +18,21 @@ extension Guard {
         // The owner's name first: the engine may know another's object by the bare one.
         for name in [WorkloadLabels.engineName(reference, origin: origin), reference] {
             guard let found = try await inventory.client.ask("/\(kind.rawValue)s/\(name)") else { continue }
-            let labels = found["Labels"]
-            if labels?[WorkloadLabels.tenant]?.stringValue == configuration.tenant.name,
-                labels?[WorkloadLabels.origin]?.stringValue == origin.name
-            {
-                return found
-            }
+            if isOwn(found, origin) { return found }
         }
         return nil
+    }
+
+    private func isOwn(_ object: JSON, _ origin: NodeID) -> Bool {
+        let labels = object["Labels"]
+        return labels?[WorkloadLabels.tenant]?.stringValue == configuration.tenant.name
+            && labels?[WorkloadLabels.origin]?.stringValue == origin.name
+    }
+
+    /// The part of `GET /system/df` that is about the origin's own volumes.
+    func volumeUsage(of origin: NodeID) async throws(DockerFailure) -> JSON {
+        let volumes = try await inventory.client.ask("/system/df")?["Volumes"]?.arrayValue ?? []
+        return ["Volumes": .array(volumes.filter { isOwn($0, origin) })]
     }
 
     /// The one way to an object that exists, so that nobody learns of another's.
@@ -117,8 +124,8 @@ extension Guard {
         let endpoint = body.value(named: "EndpointConfig") ?? .null
         let asCreate: JSON = ["NetworkingConfig": ["EndpointsConfig": ["": endpoint]]]
         for name in CreateSanitizer.references(in: asCreate) {
-            profile.ownContainers[name] = try await inventory.container(
-                name, origin: origin, tenant: configuration.tenant)?.id
+            profile.ownNames[name] = try await inventory.container(
+                name, origin: origin, tenant: configuration.tenant)?.name
         }
         var fields = try CreateSanitizer.attachment.rebuild(body, at: "", in: profile)
         fields.removeAll { $0.0 == "Container" }

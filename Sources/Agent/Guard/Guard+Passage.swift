@@ -43,6 +43,8 @@ extension Guard {
             .passage(try await container(head, admitted, ref, action, query, body))
         case .exec(let id, let action, let query):
             .passage(try await exec(head, admitted, id, action, query, body))
+        case .volumeUsage:
+            .answer(try await volumeUsage(of: admitted.scope.origin))
         case .objectCreate(let kind):
             .passage(try await createObject(kind, head, admitted, try parsed(body)))
         case .object(let kind, let ref, let query):
@@ -252,8 +254,9 @@ extension Guard {
         let json = try parsed(body)
         var profile = CreateProfile(policy: configuration.policy, node: configuration.node)
         for reference in CreateSanitizer.references(in: json) {
-            profile.ownContainers[reference] = try await inventory.container(
-                reference, origin: ticket.origin, tenant: ticket.tenant)?.id
+            let record = try await inventory.container(reference, origin: ticket.origin, tenant: ticket.tenant)
+            profile.ownContainers[reference] = record?.id
+            profile.ownNames[reference] = record?.name
         }
         for network in CreateSanitizer.networks(in: json) {
             profile.ownNetworks[network] = try await own(.network, network, ticket.origin)?["Name"]?.stringValue

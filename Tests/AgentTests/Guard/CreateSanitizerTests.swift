@@ -104,7 +104,7 @@ struct CreateSanitizerTests {
         ("PortBindings", #"{"80/tcp":[{"HostPort":"80"}]}"#),
         ("LogConfig", #"{"Type":"syslog","Config":{}}"#), ("LogConfig", #"{"Type":"gelf"}"#),
         ("LogConfig", #"{"Type":"fluentd"}"#), ("LogConfig", #"{"type":"journald"}"#),
-        ("LogConfig", #"{"Type":"json-file","Config":{"syslog-address":"tcp://x"}}"#), ("OomKillDisable", "true"),
+        ("OomKillDisable", "true"),
         ("OomScoreAdj", "-500"), ("PidsLimit", "-1"), ("PidsLimit", "1000000"),
         ("Ulimits", #"[{"Name":"nofile","Soft":-1,"Hard":-1}]"#), ("Ulimits", #"[{"Name":"nofile","Hard":99999999}]"#),
         ("Ulimits", #"[{"Name":"rtprio","Hard":99}]"#), ("MaskedPaths", "[]"), ("ReadonlyPaths", "[]"),
@@ -255,6 +255,22 @@ struct CreateSanitizerTests {
         #expect(try Self.failure(#"{"NetworkingConfig":\#(config)}"#)?.status == 403)
     }
 
+    @Test(
+        "says what is wrong in itself in an engine's words",
+        arguments: [
+            (
+                #"{"LogConfig":{"Type":"json-file","Config":{"syslog-address":"tcp://x"}}}"#,
+                "unknown log opt 'syslog-address' for json-file log driver"
+            ),
+            (#"{"Binds":["/a:/b:bad"]}"#, "invalid mode: bad"),
+            (#"{"Binds":["/a:b:c:d"]}"#, "invalid volume specification: '/a:b:c:d'"),
+        ])
+    func malformed(host: String, message: String) throws {
+        let failure = try #require(try Self.failure(#"{"HostConfig":\#(host)}"#))
+        #expect(failure.status == 400)
+        #expect(failure.message == message)
+    }
+
     @Test("knows no container but the caller's own to link to")
     func links() throws {
         for body in [
@@ -268,6 +284,7 @@ struct CreateSanitizerTests {
     @Test("names the caller's own networks, volumes and containers as this engine does")
     func sharing() throws {
         var profile = CreateProfile(policy: GuardPolicy(), node: try NodeID("cloud1"), ownContainers: ["db": "d1d1"])
+        profile.ownNames = ["db": "db.edge1"]
         profile.ownNetworks = ["n1": "app.edge1"]
         profile.ownVolumes = ["data": "data.edge1"]
         let body = try JSON.parse(
@@ -283,13 +300,13 @@ struct CreateSanitizerTests {
             name: "web", image: "x")
         let clean = try CreateSanitizer(profile: profile).sanitize(body, labels: labels)
         #expect(clean["HostConfig"]?["NetworkMode"] == "app.edge1")
-        #expect(clean["HostConfig"]?["Links"] == ["d1d1:db"])
+        #expect(clean["HostConfig"]?["Links"] == ["db.edge1:db"])
         #expect(clean["HostConfig"]?["Binds"] == ["data.edge1:/d:ro"])
         #expect(clean["HostConfig"]?["Mounts"]?[0]?["Source"] == "data.edge1")
         #expect(clean["HostConfig"]?["VolumesFrom"] == ["d1d1:ro"])
         let endpoint = clean["NetworkingConfig"]?["EndpointsConfig"]?["app.edge1"]
         #expect(endpoint?["Aliases"] == ["web"])
-        #expect(endpoint?["Links"] == ["d1d1:store"])
+        #expect(endpoint?["Links"] == ["db.edge1:store"])
         #expect(endpoint?["IPAMConfig"]?["IPv4Address"] == "172.28.0.9")
         #expect(CreateSanitizer.references(in: body) == ["db", "db", "db"])
         #expect(CreateSanitizer.networks(in: body) == ["n1", "n1"])

@@ -80,6 +80,20 @@ struct GuardObjectsTests {
         }
     }
 
+    @Test("tells of the disk what the caller's own volumes take, and nothing else")
+    func usage() async throws {
+        try await withGuard { rig, engine in
+            let usage: JSON = [
+                "Images": [["Id": "i"]], "Containers": [["Id": "c"]],
+                "Volumes": [Self.owned(by: "edge1"), Self.owned(by: "edge2"), ["Name": "theirs", "Labels": .null]],
+            ]
+            engine.answer = { _ in .json(usage) }
+            let client = try await rig.connect()
+            let answer = try #require(try await client.call("GET", "/system/df"))
+            #expect(try JSON.parse(Array(answer.body.utf8)) == ["Volumes": [Self.owned(by: "edge1")]])
+        }
+    }
+
     @Test("bounds how many an origin may have")
     func limit() async throws {
         try await withGuard { rig, engine in
