@@ -114,7 +114,8 @@ let package = Package(
         program(
             "lighter",
             [
-                "Compose", "Session", "Authority", "Link", "Placement", "Trust", "Wire", "Fleet", nioCore, nioPosix,
+                "Compose", "DockerAPI", "Engine", "Session", "Authority", "Link", "Placement", "Trust", "Wire", "Fleet",
+                nioCore, nioPosix,
                 logging, arguments,
             ]),
         // Tests.
@@ -143,6 +144,6 @@ let package = Package(
             [
                 "Ledger", "Authority", "Session", "Trust", "Link", "Wire", nioCore, nioPosix, logging,
             ]),
-        .testTarget(name: "LighterCommandTests", dependencies: ["lighter"], swiftSettings: settings),
+        .testTarget(name: "LighterCommandTests", dependencies: ["lighter", "DockerAPI"], swiftSettings: settings),
     ]
 )

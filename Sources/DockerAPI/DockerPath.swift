@@ -61,6 +61,7 @@ package enum DockerPath {
         case ("POST", "commit"): .commit
         case ("POST", "session"): .session
         case ("POST", "grpc"): .grpc
+        case ("GET", "lighter/images"): .imageHoldings
         case ("POST", "lighter/layers"): .missingLayers
         case ("POST", "lighter/image"): .sparseImage
         case ("POST", "lighter/chunks"): .missingChunks

@@ -59,6 +59,8 @@ package enum DockerRoute: Sendable, Hashable {
     case swarm
     /// `POST /lighter/layers`, which no engine knows: a node asks another's guard which layers of an image are missing there.
     case missingLayers
+    /// `GET /lighter/images`: a front door tells which nodes have which images.
+    case imageHoldings
     /// `POST /lighter/image`: a node asks another's guard for an image without the layers that it has.
     case sparseImage
     /// `POST /lighter/chunks`: which chunks of a build's context another node lacks.

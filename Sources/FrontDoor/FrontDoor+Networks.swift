@@ -225,7 +225,9 @@ extension FrontDoor {
                 id: id, name: shown["Name"]?.stringValue ?? reference, shown: shown, references: [])
             switch routes.resolve(name) {
             case .none, .ambiguous:
-                if action == "connect" { try await checkCompany(of: network, of: name, at: control.node) }
+                if action == "connect", await inspectLocal(name) != nil {
+                    try await checkCompany(of: network, of: name, at: control.node)
+                }
                 return try await locally(head, body)
             case .exact(let route), .prefix(let route):
                 if action == "connect" { try await checkCompany(of: network, of: route.name, at: route.target) }

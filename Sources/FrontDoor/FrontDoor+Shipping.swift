@@ -141,7 +141,7 @@ extension FrontDoor {
         NodeDialer(control: control, node: node, purpose: purpose, ticket: nil)
     }
 
-    private func hasImage(_ id: String, at node: NodeID) async -> Bool {
+    func hasImage(_ id: String, at node: NodeID) async -> Bool {
         let client = DockerClient(dialer: nodeDialer(node, purpose: "image"), maximumIdle: 0)
         return (try? await client.request("GET", "/images/\(id)/json"))?.status == 200
     }
