@@ -5,14 +5,22 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from fixture import Case, PATIENCE, Terminal, environment, lighter_only
+from fixture import Case, PATIENCE, REPO, Terminal, environment, lighter_only
+
+CLIENTS = REPO / ".build" / "clients"  # where scripts/need puts Compose 2
+
+
+def surroundings(host):
+    """The environment in which Compose is found, that of scripts/need before the machine's own."""
+    config = {"DOCKER_CONFIG": str(CLIENTS)} if (CLIENTS / "cli-plugins" / "docker-compose").exists() else {}
+    return {**environment(host), **config}
 
 
 def installed():
     """Whether there is a Compose for `lighter compose` to become."""
     for command in (["docker", "compose", "version"], ["docker-compose", "version"]):
         try:
-            if subprocess.run(command, capture_output=True, env=environment("")).returncode == 0:
+            if subprocess.run(command, capture_output=True, env=surroundings("")).returncode == 0:
                 return True
         except FileNotFoundError:
             pass
@@ -42,7 +50,7 @@ class Compose(Case):
 
     def compose(self, *args, expect=0, input=None):
         done = subprocess.run(self.command(*args), cwd=self.folder, text=True, capture_output=True, input=input,
-                              timeout=PATIENCE, env=environment(self.world.front_doors["edge1"]))
+                              timeout=PATIENCE, env=surroundings(self.world.front_doors["edge1"]))
         if expect is not None and done.returncode != expect:
             self.fail(f"{args}: exit code {done.returncode}, not {expect}\n{done.stdout}\n{done.stderr}")
         return done
@@ -118,7 +126,7 @@ class Compose(Case):
                 offload_policy: {policy: remote}
             """)
         terminal = Terminal(self.command("--file", self.folder / "compose.yaml", "up"),
-                            environment(self.world.front_doors["edge1"]), 24, 80)
+                            surroundings(self.world.front_doors["edge1"]), 24, 80)
         self.addCleanup(terminal.close)
         terminal.read_until("begun")
         self.assert_at("cloud1", self.container("job"))
