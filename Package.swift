@@ -21,6 +21,7 @@ let x509: Target.Dependency = .product(name: "X509", package: "swift-certificate
 let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 /// A room: a library target of the floor plan. Arrows point downward only.
 func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -54,6 +55,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // The nouns and the pure decisions.
@@ -96,6 +98,8 @@ let package = Package(
                 "Fleet", "Placement", "Wire", "Trust", "Authority", "Link", "Session", "Ledger", nioCore, nioPosix,
                 logging,
             ]),
+        // The command line.
+        room("Compose", ["Fleet", yams]),
         // The programs.
         program(
             "lighterd",
@@ -110,8 +114,8 @@ let package = Package(
         program(
             "lighter",
             [
-                "Session", "Authority", "Link", "Placement", "Trust", "Wire", "Fleet", nioCore, nioPosix, logging,
-                arguments,
+                "Compose", "Session", "Authority", "Link", "Placement", "Trust", "Wire", "Fleet", nioCore, nioPosix,
+                logging, arguments,
             ]),
         // Tests.
         room("LighterTesting", ["Fleet", "DockerAPI", nioCore, nioPosix]),
@@ -133,6 +137,7 @@ let package = Package(
         tests(of: "Agent", ["DockerAPI", "Engine", "Images", "Trust", "Wire", nioCore, nioPosix, logging]),
         tests(of: "Mounts", ["CFileAttributes", nioCore, nioPosix]),
         tests(of: "Ledger"),
+        .testTarget(name: "ComposeTests", dependencies: ["Compose"], swiftSettings: settings),
         tests(
             of: "Gateway",
             [

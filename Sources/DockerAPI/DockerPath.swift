@@ -63,6 +63,7 @@ package enum DockerPath {
         case ("POST", "grpc"): .grpc
         case ("POST", "lighter/layers"): .missingLayers
         case ("POST", "lighter/image"): .sparseImage
+        case ("POST", "lighter/chunks"): .missingChunks
         default: .other
         }
     }

@@ -61,5 +61,7 @@ package enum DockerRoute: Sendable, Hashable {
     case missingLayers
     /// `POST /lighter/image`: a node asks another's guard for an image without the layers that it has.
     case sparseImage
+    /// `POST /lighter/chunks`: which chunks of a build's context another node lacks.
+    case missingChunks
     case other
 }

@@ -11,6 +11,10 @@ package struct WorkloadRequest: Sendable, Hashable, Codable {
     package var imageID: String
     /// The image's size, zero when unknown.
     package var imageSize: ByteCount
+    /// What its bind mounts hold, as far as it has to travel to a node that has no mirror of them.
+    package var mountSize: ByteCount = .zero
+    /// Nodes that have a mirror of each of its bind mounts: only differences travel to them.
+    package var mirroredAt: Set<NodeID> = []
     /// A short fingerprint of image and command, under which durations are learned.
     package var workKey: String
     /// `os/architecture` that was asked for; empty for any.

@@ -6,6 +6,8 @@ struct APIVersion: Sendable, Hashable, Comparable, CustomStringConvertible {
     static let oldest = APIVersion(major: 1, minor: 24)
     /// From here on a stream without a terminal is announced as `application/vnd.docker.multiplexed-stream`.
     static let multiplexedStreams = APIVersion(major: 1, minor: 42)
+    /// From here on a prune of volumes takes only anonymous ones, unless all are asked for.
+    static let anonymousVolumePrune = APIVersion(major: 1, minor: 42)
     /// What is promised where no engine has said yet what it speaks.
     static let fallback = APIVersion(major: 1, minor: 41)
 

@@ -22,6 +22,8 @@ final class ClientHandler: ChannelInboundHandler {
         /// Between requests.
         case idle
         case gathering(RequestHead, BodyReader, ByteBuffer, Job)
+        /// A job runs, and reads what the client sends.
+        case receiving(RequestHead, BodyReader, BodyFeed)
         /// A job runs; what the client sends waits.
         case handling(RequestHead)
         case forwarding(Exchange)
@@ -91,6 +93,7 @@ final class ClientHandler: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         inputClosed = true
         if case .forwarding(let exchange) = state { leave(exchange) }
+        if case .receiving(_, _, let feed) = state { NodeLoop.assumeIsolated { feed.cut() } }
         spare?.backend.abandon()
         spare = nil
         state = .ending
@@ -137,6 +140,7 @@ final class ClientHandler: ChannelInboundHandler {
             case .gathering(let head, let reader, let body, let job):
                 return try gather(head, reader, body, job)
             case .handling: return false
+            case .receiving(let head, let reader, let feed): return try receive(head, reader, feed)
             case .forwarding(let exchange): return try sendBody(exchange)
             case .draining(let reader, let keepAlive): return try drain(reader, keepAlive)
             case .ending:
@@ -172,6 +176,7 @@ final class ClientHandler: ChannelInboundHandler {
         case .handle(let job):
             if head.expectsContinue { writeAndFlush(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
             state = .gathering(head, BodyReader(head.framing), ByteBuffer(), job)
+        case .receive(let reception): startReceiving(head, reception)
         case .ask(let question):
             guard let context else { return }
             state = .handling(head)
@@ -227,6 +232,12 @@ final class ClientHandler: ChannelInboundHandler {
     // MARK: Jobs
 
     private func run(_ job: Job, _ head: RequestHead, _ body: ByteBuffer) {
+        start(head) { await job.run(body, $0) }
+    }
+
+    func start(
+        _ head: RequestHead, _ job: @escaping @Sendable @NodeLoop (ClientWriter) async -> Job.Outcome
+    ) {
         guard let context else { return }
         let (gone, inlet) = AsyncStream<Never>.makeStream()
         self.gone = inlet
@@ -234,7 +245,7 @@ final class ClientHandler: ChannelInboundHandler {
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         NodeLoop.assumeIsolated { [planner] in
             planner.start {
-                let outcome = await job.run(body, writer)
+                let outcome = await job(writer)
                 bound.value.jobEnded(outcome, of: head)
             }
         }
@@ -243,6 +254,7 @@ final class ClientHandler: ChannelInboundHandler {
     private func jobEnded(_ outcome: Job.Outcome, of head: RequestHead) {
         gone?.finish()
         gone = nil
+        if case .receiving = state { return leaveBody(outcome) }
         guard case .handling = state else { return }
         switch outcome {
         case .answer(let answer):
@@ -253,6 +265,12 @@ final class ClientHandler: ChannelInboundHandler {
         }
         context?.flush()
         advance()
+    }
+
+    /// The job has ended before the body has: where the next request begins is not known.
+    private func leaveBody(_ outcome: Job.Outcome) {
+        if case .answer(let answer) = outcome { write(answer.bytes) }
+        finished(keepAlive: false)
     }
 
     /// A client that will not read on has no use for a streamed answer.
@@ -319,6 +337,7 @@ final class ClientHandler: ChannelInboundHandler {
         switch state {
         case .forwarding(let exchange): wanted = exchange.wantsMore && inbound.readableBytes < Self.patience
         case .handling: wanted = inbound.readableBytes < Self.patience
+        case .receiving(_, _, let feed): wanted = NodeLoop.assumeIsolated { feed.wantsMore }
         default: wanted = true
         }
         guard wanted != isReading else { return }

@@ -13,6 +13,7 @@ internal import Session
 /// they are images of the engine here.
 extension FrontDoor {
     func planImage(_ head: RequestHead, _ reference: String, _ action: String, _ query: Query) -> Plan {
+        if action == "push" { return planPush(head, reference, query) }
         guard images.knows(reference) else { return local(head) }
         return .ask { [self] in
             // The engine here comes first: it may have got an image of that name since.
@@ -25,17 +26,30 @@ extension FrontDoor {
                 return .handle(Job { _, _ in await self.history(head, image) })
             case ("POST", "tag"): return .handle(Job { _, _ in await self.tagAway(head, image, query) })
             case ("DELETE", ""): return .handle(Job { _, _ in self.removeAway(reference, image, query) })
-            // What reads it whole: `get`, `push`.
+            // What reads it whole: `get`.
             default: return await planAtHome(head, [image])
             }
         }
     }
 
+    /// A push names the repository, and the tag beside it; all of them without one.
+    private func planPush(_ head: RequestHead, _ repository: String, _ query: Query) -> Plan {
+        guard let wanted = ImageReference(fromImage: repository, tag: query.first("tag")) else { return local(head) }
+        let names = images.names.filter {
+            $0.familiarName == wanted.familiarName && (wanted.tag == nil || $0.tag == wanted.tag)
+        }
+        guard !names.isEmpty else { return local(head) }
+        return planReading(head, names.map(\.familiar))
+    }
+
     /// `GET /images/get?names=…`
     func planSave(_ head: RequestHead, _ query: Query) -> Plan {
         let wanted = query.all("names").filter(images.knows)
-        guard !wanted.isEmpty else { return local(head) }
-        return .ask { [self] in
+        return wanted.isEmpty ? local(head) : planReading(head, wanted)
+    }
+
+    private func planReading(_ head: RequestHead, _ wanted: [String]) -> Plan {
+        .ask { [self] in
             var away: [AwayImage] = []
             for name in wanted where await localImage(name) == nil {
                 if let image = images.find(name) { away.append(image) }

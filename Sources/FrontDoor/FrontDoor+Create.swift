@@ -119,6 +119,10 @@ extension FrontDoor {
             workKey: spec.workKey,
             platform: query.first("platform") ?? "", resources: spec.resources, policy: wish.policy,
             ties: sharing.ties(mounts.ties(of: spec)))
+        request.mountSize = mounts.size
+        if !mounts.mirrored.isEmpty, let book = self.mounts {
+            request.mirroredAt = book.holders(of: mounts.mirrored, among: control.snapshot.nodes.lazy.map(\.id))
+        }
         try sharing.draw(&request, wish.own)
         return Creation(
             head: head, query: query, name: name, wasNamed: !name.isEmpty, body: body, spec: spec, request: request,
@@ -126,7 +130,7 @@ extension FrontDoor {
     }
 
     /// The fleet, with this device as it is now rather than as the gateway saw it last.
-    private var freshSnapshot: FleetSnapshot {
+    var freshSnapshot: FleetSnapshot {
         var snapshot = control.snapshot
         var own = describeNode()
         if let index = snapshot.nodes.firstIndex(where: { $0.id == own.id }) {
@@ -246,6 +250,7 @@ extension FrontDoor {
         workload.decision = decision
         createdHere[id] = workload.createdAt
         settleHere(creation.spec.namedVolumes)
+        preload(creation.image)
         localWorkload(id, workload)
         do { try routes.journal.putLocal(id, workload) } catch {
             logger.error("the journal did not take a container of this device", metadata: ["error": "\(error)"])

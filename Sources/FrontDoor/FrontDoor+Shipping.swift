@@ -4,6 +4,7 @@ internal import Fleet
 internal import Images
 internal import Logging
 internal import NIOCore
+internal import Placement
 internal import Session
 
 /// From this device's engine to another node's: only the layers that are missing there.
@@ -18,6 +19,24 @@ extension FrontDoor {
                 } catch {
                     self.shipments.ended(shipment)
                     shipment.end(.failure(error))
+                }
+            }
+        }
+    }
+
+    /// Sends the image of a container that runs here to the nodes where its next ones may, while nobody waits for it.
+    func preload(_ image: LocalImage?) {
+        guard let image, configuration.preloadNodes > 0 else { return }
+        let holders = estimates.holders(of: image.id)
+        for node in likeliest.prefix(configuration.preloadNodes) where !holders.contains(node) {
+            start { [self] in
+                do {
+                    try await ship(image, to: node).wait()
+                    estimates.note(image: image.id, at: node)
+                } catch {
+                    logger.notice(
+                        "an image was not sent ahead",
+                        metadata: ["image": "\(image.id)", "node": "\(node)", "reason": "\(error)"])
                 }
             }
         }

@@ -25,7 +25,7 @@ extension FrontDoor {
     func keepLinksWarm() async {
         while !Task.isCancelled {
             if mayLeave {
-                for node in likeliest where control.existingLink(to: node) == nil && !Task.isCancelled {
+                for node in likeliest.prefix(4) where control.existingLink(to: node) == nil && !Task.isCancelled {
                     do {
                         _ = try await control.link(to: node)
                     } catch {
@@ -43,9 +43,10 @@ extension FrontDoor {
         return policy.kind != .local || policy.target.map { $0 != control.node } ?? false
     }
 
-    private var likeliest: [NodeID] {
+    /// The nodes to which work may go, least busy first; eight at most.
+    var likeliest: [NodeID] {
         control.snapshot.nodes.filter { $0.id != control.node && $0.state == .ready && $0.acceptsWork }
-            .sorted { $0.measures.cpu < $1.measures.cpu }.prefix(4).map(\.id)
+            .sorted { $0.measures.cpu < $1.measures.cpu }.prefix(8).map(\.id)
     }
 
     private func follow(_ node: NodeID) async {

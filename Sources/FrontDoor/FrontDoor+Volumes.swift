@@ -158,9 +158,8 @@ extension FrontDoor {
             let answer = try await locally(head)
             guard answer.status == 200, var report = try? JSON.parse(answer.body) else { return answer }
             let filters = try query.filters()
-            // Since 1.42 named volumes are pruned only when all are asked for.
             let asked = head.apiVersion.flatMap(APIVersion.init) ?? greeting.apiVersion
-            let takesNamed = asked < APIVersion("1.42")! || ["1", "true"].contains(filters.values("all").first)
+            let takesNamed = asked < .anonymousVolumePrune || ["1", "true"].contains(filters.values("all").first)
             guard takesNamed else { return answer }
             var gone = report["VolumesDeleted"]?.arrayValue ?? []
             for (name, node, shown) in volumes.away where filters.admit(labels: shown["Labels"]) {

@@ -214,6 +214,7 @@ package final class FrontDoor: Planning {
         case .volumeList, .volumeCreate, .volumePrune, .volume: planVolume(head, route, query)
         case .diskUsage where engine != nil && !(routes.isEmpty && volumes.hasNone):
             .handle(Job { _, _ in await self.diskUsage(head, query) })
+        case .build: planBuild(head, query)
         case .imageCreate: planImageCreate(head, query)
         case .imageList where !images.isEmpty: .handle(Job { _, _ in await self.listImages(head, query) })
         case .imageSave where !images.isEmpty: planSave(head, query)

@@ -14,8 +14,12 @@ package struct FrontDoorConfiguration: Sendable {
     package var version: String
     /// A missing image of at most this size is shipped within `create`; of a larger one the client sees pull progress.
     package var quietImageLimit: ByteCount
+    /// To how many of the likeliest nodes an image travels ahead of need, once a container of it has run here.
+    package var preloadNodes = 0
     /// How bind mounts leave the device; nil keeps containers with bind mounts here.
     package var mounts: MountSettings?
+    /// A folder for what a build needs twice; nil keeps builds here.
+    package var spool: String?
 
     package struct MountSettings: Sendable, Hashable {
         /// Where the state of each mount is remembered; a folder of its own, made when it is needed.
@@ -31,8 +35,9 @@ package struct FrontDoorConfiguration: Sendable {
 
     package init(
         socketPath: String, group: String? = nil, enginePath: String?, policy: PolicyOverrides = PolicyOverrides(),
-        version: String, quietImageLimit: ByteCount = .mebibytes(4), mounts: MountSettings? = nil
+        version: String, quietImageLimit: ByteCount = .mebibytes(4), mounts: MountSettings? = nil, spool: String? = nil
     ) {
+        self.spool = spool
         self.mounts = mounts
         self.socketPath = socketPath
         self.group = group

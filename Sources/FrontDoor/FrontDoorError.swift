@@ -7,6 +7,8 @@ package struct FrontDoorError: Error, CustomStringConvertible {
         case socket
         /// An engine or a node cannot be reached.
         case unreachable
+        /// What is kept on disk for a while cannot be.
+        case spool
     }
 
     package let code: Code

@@ -48,6 +48,8 @@ final class ImageBook {
         known.values.filter { $0.id == id }.map(\.reference).sorted { $0.canonical < $1.canonical }
     }
 
+    var names: [ImageReference] { known.values.map(\.reference) }
+
     /// One of each image, in no order.
     var images: [AwayImage] {
         let firsts = Dictionary(known.map { ($1.id, $0) }) { min($0, $1) }

@@ -107,11 +107,26 @@ final class MountBook {
         }
     }
 
+    /// Nodes tried by `holders(of:among:)`: each costs a look at the disk.
+    private static let triedNodes = 256
+
+    /// Those of the nodes that have had a mirror of each of the mounts.
+    func holders(of mounts: [MirroredMount], among nodes: some Sequence<NodeID>) -> Set<NodeID> {
+        Set(
+            nodes.prefix(Self.triedNodes).filter { node in
+                mounts.allSatisfy { access(file(of: $0, at: node), F_OK) == 0 }
+            })
+    }
+
+    private func file(of mount: MirroredMount, at target: NodeID) -> String {
+        "\(settings.folder)/\(PathName.standing(for: "\(target)\n\(mount.source)")).base"
+    }
+
     private func memory(of mount: MirroredMount, at target: NodeID) throws(FrontDoorError) -> String {
         guard mkdir(settings.folder, 0o700) == 0 || errno == EEXIST else {
             throw FrontDoorError(
                 .journal, "\(settings.folder) cannot be made: \(String(cString: strerror(errno)))")
         }
-        return "\(settings.folder)/\(PathName.standing(for: "\(target)\n\(mount.source)")).base"
+        return file(of: mount, at: target)
     }
 }

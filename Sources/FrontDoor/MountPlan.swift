@@ -7,6 +7,8 @@ internal import NIOPosix
 /// Which of a container's bind mounts can be mirrored, and why the others cannot.
 struct MountPlan: Sendable {
     var mirrored: [MirroredMount] = []
+    /// What they hold.
+    var size: ByteCount = .zero
     /// Ties of mounts that can be mirrored, and so are none.
     private var loosened: Set<String> = []
     /// What is wrong with the others, by tie. One bad use of a path is enough.
@@ -38,7 +40,7 @@ struct MountPlan: Sendable {
         _ mount: CreateRequest.BindMount, _ settings: FrontDoorConfiguration.MountSettings
     ) {
         var isFile = false
-        if let obstacle = Self.obstacle(to: mount, settings, &isFile) {
+        if let obstacle = Self.obstacle(to: mount, settings, &isFile, &size) {
             obstacles[mount.tie] = obstacle
         } else {
             loosened.insert(mount.tie)
@@ -48,7 +50,8 @@ struct MountPlan: Sendable {
 
     /// Why a path cannot be mirrored; nil when it can.
     private static func obstacle(
-        to mount: CreateRequest.BindMount, _ settings: FrontDoorConfiguration.MountSettings, _ isFile: inout Bool
+        to mount: CreateRequest.BindMount, _ settings: FrontDoorConfiguration.MountSettings, _ isFile: inout Bool,
+        _ total: inout ByteCount
     ) -> String? {
         let path = mount.source
         guard path.utf8.first == UInt8(ascii: "/"), !path.split(separator: "/").contains("..") else {
@@ -73,6 +76,7 @@ struct MountPlan: Sendable {
         }
         do throws(MountError) {
             let size = try MountTree.measure(path, stoppingAbove: settings.maximumBytes)
+            total = ByteCount(total.bytes + size.bytes.bytes)
             return size.isPartial ? "it holds more than mounts_max_bytes, \(settings.maximumBytes)" : nil
         } catch {
             return error.message

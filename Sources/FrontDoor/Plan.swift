@@ -10,6 +10,8 @@ indirect enum Plan: Sendable {
     case answer(Answer)
     /// Gather the body, then let a job answer.
     case handle(Job)
+    /// Let a job answer that reads the body as it comes.
+    case receive(Reception)
     /// Ask first, then plan; the body waits.
     case ask(@Sendable @NodeLoop () async -> Plan)
 }
@@ -53,6 +55,12 @@ struct Answer: Sendable {
         self.bytes = bytes
         self.closes = closes
     }
+}
+
+/// Work on a body that is too long to be gathered.
+struct Reception: Sendable {
+    /// What it leaves of the body costs the client its connection.
+    var run: @Sendable @NodeLoop (_ body: BodyFeed, _ client: ClientWriter) async -> Job.Outcome
 }
 
 /// Work that needs more than moving bytes.

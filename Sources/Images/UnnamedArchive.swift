@@ -136,7 +136,8 @@ package struct UnnamedArchive: Sendable {
         else { throw refusal }
         func value(_ name: String) -> [UInt8]? { members.first { $0.name == name }?.value }
         guard let configuration = value("Config"), let layers = value("Layers"),
-            ["\"\(id.hex).json\"", "\"blobs/sha256/\(id.hex)\""].contains(String(decoding: configuration, as: UTF8.self)),
+            ["\"\(id.hex).json\"", "\"blobs/sha256/\(id.hex)\""].contains(
+                String(decoding: configuration, as: UTF8.self)),
             layers.first == UInt8(ascii: "["), layers.last == UInt8(ascii: "]"),
             layers.dropFirst().dropLast().allSatisfy(Self.isOfPaths)
         else { throw refusal }

@@ -1,5 +1,5 @@
 /// Cuts bytes where their content says so, so that an insertion moves the cuts with it (FastCDC's normalised gear hash).
-struct Chunker: Sendable {
+package struct Chunker: Sendable {
     /// The usual mean; larger files get a larger one, so that the number of a file's chunks stays bounded.
     static let leastMean = 64 << 10
     static let greatestMean = 1 << 30
@@ -32,7 +32,7 @@ struct Chunker: Sendable {
     private var length = 0
 
     /// - Parameter mean: A power of two between the bounds.
-    init(mean: Int) {
+    package init(mean: Int) {
         self.mean = mean
         least = mean / 4
         greatest = mean * 4
@@ -44,7 +44,7 @@ struct Chunker: Sendable {
 
     /// Takes bytes of the current chunk.
     /// - Returns: How many of them belong to it, when it ends among them; nil when it took them all and goes on.
-    mutating func cut(_ bytes: UnsafeRawBufferPointer) -> Int? {
+    package mutating func cut(_ bytes: UnsafeRawBufferPointer) -> Int? {
         // Nothing is cut before the least length, so those bytes need no hash but for the last 64.
         var index = min(max(0, least - 64 - length), bytes.count)
         length += index

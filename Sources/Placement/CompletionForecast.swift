@@ -2,7 +2,7 @@ import Fleet
 
 /// When the result would be there, in seconds from now, if the workload ran on one node.
 ///
-/// `bytes missing / bandwidth + 3 x round trip + work / speed + what sharing the CPU adds`. A container is taken to use one core
+/// `bytes missing (image and bind mounts) / bandwidth + 3 x round trip + work / speed + what sharing the CPU adds`. A container is taken to use one core
 /// at a time, as most do; several cores only make its share certain.
 struct CompletionForecast: Sendable, Hashable {
     /// Round trips that a run pays beyond the same run on the target itself.
@@ -19,6 +19,7 @@ struct CompletionForecast: Sendable, Hashable {
     static let saturation = 0.95
 
     let missing: ByteCount
+    let mounts: ByteCount
     let bandwidth: Double
     let shipping: Double
     let roundTrip: Double
@@ -37,8 +38,9 @@ struct CompletionForecast: Sendable, Hashable {
         let isOrigin = question.isOrigin(node)
         let origin = question.origin.measures
         missing = question.missingBytes(on: node)
+        mounts = question.mountBytes(on: node)
         bandwidth = min(Self.bandwidth(origin), Self.bandwidth(node.measures))
-        shipping = Double(missing.bytes) / bandwidth
+        shipping = (Double(missing.bytes) + Double(mounts.bytes)) / bandwidth
         roundTrip = isOrigin ? 0 : Self.roundTrip(origin) + Self.roundTrip(node.measures)
         travel = Self.roundTrips * roundTrip
         work = question.work?.median ?? Self.presumedWork
@@ -51,6 +53,7 @@ struct CompletionForecast: Sendable, Hashable {
     func terms(known: WorkEstimates.Work?) -> [Decision.Term] {
         [
             Decision.Term("image missing", Double(missing.bytes), "bytes"),
+            Decision.Term("mounts missing", Double(mounts.bytes), "bytes"),
             Decision.Term("bandwidth", bandwidth, "bytes/s"),
             Decision.Term("shipping", shipping, "s"),
             Decision.Term("round trip", roundTrip, "s"),

@@ -34,4 +34,9 @@ final class Question: Sendable {
     func missingBytes(on node: Node) -> ByteCount {
         isOrigin(node) || request.imageID.isEmpty || holders.contains(node.id) ? .zero : request.imageSize
     }
+
+    /// Bytes of bind mounts that must travel before the container can start on `node`; differences with a mirror do not count.
+    func mountBytes(on node: Node) -> ByteCount {
+        isOrigin(node) || request.mirroredAt.contains(node.id) ? .zero : request.mountSize
+    }
 }

@@ -16,13 +16,15 @@ extension Lighter_V1_WorkloadRequestMessage {
         memory = request.resources.memory.bytes
         policy = Lighter_V1_PolicyMessage(request.policy)
         ties = request.ties
+        mountSize = request.mountSize.bytes
+        mirroredAt = request.mirroredAt.map(\.name).sorted()
         affinityNode = request.affinity?.node.name ?? ""
         affinityReason = request.affinity?.reason ?? ""
     }
 
     /// - Throws: `WireError.unknownWord` for a policy of a newer version, `.invalid` naming the field.
     package func domain() throws(WireError) -> WorkloadRequest {
-        WorkloadRequest(
+        var request = WorkloadRequest(
             id: try WireField.workload(id, "workload.id"),
             tenant: try WireField.tenant(tenant, "workload.tenant"),
             origin: try WireField.node(origin, "workload.origin"),
@@ -37,6 +39,9 @@ extension Lighter_V1_WorkloadRequestMessage {
             affinity: affinityNode.isEmpty
                 ? nil
                 : Affinity(node: try WireField.node(affinityNode, "workload.affinity_node"), reason: affinityReason))
+        request.mountSize = try WireField.bytes(mountSize, "workload.mount_size")
+        for name in mirroredAt { request.mirroredAt.insert(try WireField.node(name, "workload.mirrored_at")) }
+        return request
     }
 }
 

@@ -14,6 +14,9 @@ struct Installation {
         getuid() == 0 ? "/var/lib/lighter" : NSHomeDirectory() + "/.lighter"
     }
 
+    /// The caller's own first, then the machine's.
+    static var known: [Installation] { [Installation(), Installation(state: "/var/lib/lighter")] }
+
     var gatewayData: String { state + "/gateway" }
     var operatorCredentials: String { gatewayData + "/operator" }
     var nodeCredentials: String { state + "/credentials" }

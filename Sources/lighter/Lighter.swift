@@ -15,7 +15,7 @@ struct Lighter: AsyncParsableCommand {
         version: LighterVersion.text,
         subcommands: [
             Up.self, Down.self, GatewayCommand.self, Join.self, Token.self, Nodes.self, Ps.self, Explain.self,
-            VersionCommand.self,
+            ComposeCommand.self, VersionCommand.self,
         ]
     )
 }

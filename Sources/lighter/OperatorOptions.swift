@@ -35,7 +35,7 @@ struct OperatorOptions: ParsableArguments {
             guard HostPort(given) != nil else { throw ValidationError("--gateway \(given): write it as HOST:PORT") }
             return given
         }
-        for installation in Self.installations {
+        for installation in Installation.known {
             if let text = try? String(contentsOfFile: installation.gatewayAddressFile, encoding: .utf8) {
                 return text.trimmed
             }
@@ -46,7 +46,7 @@ struct OperatorOptions: ParsableArguments {
 
     func credentialsDirectory() throws -> String {
         if let given = credentials ?? environment["LIGHTER_CREDENTIALS"], !given.isEmpty { return given }
-        for installation in Self.installations
+        for installation in Installation.known
         where FileManager.default.isReadableFile(atPath: installation.operatorCredentials) {
             return installation.operatorCredentials
         }
@@ -61,10 +61,5 @@ struct OperatorOptions: ParsableArguments {
         if FileManager.default.fileExists(atPath: machine), !FileManager.default.isReadableFile(atPath: machine) {
             throw CommandFailure("this machine's gateway is root's: use sudo, or --gateway and --credentials")
         }
-    }
-
-    /// The caller's own first, then the machine's.
-    private static var installations: [Installation] {
-        [Installation(), Installation(state: "/var/lib/lighter")]
     }
 }

@@ -54,6 +54,10 @@ enum Programs {
     static func become(_ path: String, _ arguments: [String]) throws -> Never {
         var pointers: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) }
         pointers.append(nil)
+        // A pool's thread blocks signals, and what it becomes would never hear Ctrl-C.
+        var none = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, nil)
         execv(path, pointers)
         throw CommandFailure("cannot start \(path): \(String(cString: strerror(errno)))")
     }

@@ -48,19 +48,22 @@ struct Daemon {
         let desk = Guard(
             configuration: GuardConfiguration(
                 node: node, tenant: credentials.tenant, mirrors: "\(options.state)/mirrors",
-                images: "\(options.state)/images"),
+                images: "\(options.state)/images", contexts: "\(options.state)/contexts"),
             verifier: try TicketVerifier(publicKey: credentials.ticketPublicKey), dialer: dialer, inventory: inventory,
             logger: Logger(label: "guard"), free: { description.free }, now: { wallClock() })
         entrance.desk = desk
         let journal = try Journal(path: "\(options.state)/journal.db")
         for (id, workload) in try journal.localWorkloads() { inventory.remember(containerID: id, workload: workload) }
+        var front = FrontDoorConfiguration(
+            socketPath: options.socket, group: options.group, enginePath: options.engine, policy: options.policy,
+            version: Lighterd.version,
+            mounts: options.mountsMaximum == .zero
+                ? nil : .init(folder: "\(options.state)/mounts", maximumBytes: options.mountsMaximum),
+            spool: "\(options.state)/spool")
+        front.preloadNodes = options.preload
+        front.spool = "\(options.state)/spool"
         let door = try FrontDoor(
-            configuration: FrontDoorConfiguration(
-                socketPath: options.socket, group: options.group, enginePath: options.engine, policy: options.policy,
-                version: Lighterd.version,
-                mounts: options.mountsMaximum == .zero
-                    ? nil : .init(folder: "\(options.state)/mounts", maximumBytes: options.mountsMaximum)),
-            control: session, routes: try RouteBook(journal: journal),
+            configuration: front, control: session, routes: try RouteBook(journal: journal),
             logger: Logger(label: "front-door"), describeNode: { description.node },
             localWorkload: { id, workload in inventory.adopt(containerID: id, workload: workload) })
         learner.door = door
@@ -99,6 +102,7 @@ struct Daemon {
             if hasEngine {
                 group.addTask { await watch.run() }
                 group.addTask { await desk.keepMirrorsBounded() }
+                group.addTask { await desk.keepContextsBounded() }
             }
             // Whatever ends first ends the daemon: a signal, or a role that cannot go on.
             do { try await group.next() } catch {

@@ -33,6 +33,7 @@ struct DaemonOptions: Sendable {
     var acceptsWork = true
     var logLevel = Logger.Level.info
     /// The largest bind mount that may leave the device; none may when it is zero.
+    var preload = 0
     var mountsMaximum = ByteCount.gibibytes(1)
 
     enum Reading {
@@ -58,6 +59,7 @@ struct DaemonOptions: Sendable {
           --tags A,B=C         words that policies match
           --accept-work BOOL   run containers for other nodes (default true)
           --mounts-max-bytes SIZE  the largest bind mount that leaves the device: 500m, 2g; 0 for none (default 1g)
+          --preload N          send images that run here ahead of need to the N likeliest nodes (default 0, at most 8)
           --log-level LEVEL    trace, debug, info, notice, warning, error (default info)
           --help, --version
 
@@ -66,7 +68,7 @@ struct DaemonOptions: Sendable {
 
     private static let keys = [
         "state", "config", "engine", "socket", "group", "cgroup", "gateway", "policy", "cpu_threshold",
-        "memory_threshold", "listen", "advertise", "tags", "accept_work", "mounts_max_bytes", "log_level",
+        "memory_threshold", "listen", "advertise", "tags", "accept_work", "mounts_max_bytes", "preload", "log_level",
     ]
 
     /// - Throws: `OptionError` naming the option, where it stands and what it takes.
@@ -163,6 +165,11 @@ struct DaemonOptions: Sendable {
                 throw OptionError("\(place): '\(value)' is no size; write it as in 500m or 2g, or 0 for none")
             }
             mountsMaximum = size
+        case "preload":
+            guard let count = Int(value), (0...8).contains(count) else {
+                throw OptionError("\(place): '\(value)' is no number of nodes from 0 to 8")
+            }
+            preload = count
         case "log_level":
             guard let level = Logger.Level(rawValue: value) else {
                 throw OptionError(

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import http.client
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ import secrets
 import select
 import shlex
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -22,9 +24,17 @@ from types import SimpleNamespace
 REPO = Path(__file__).resolve().parents[2]
 TESTBED, FLEET = REPO / "Testbed" / "testbed", REPO / "Testbed" / "fleet"
 PLAIN = os.environ.get("LIGHTER_E2E_PLAIN") == "1"
+POLICY = os.environ.get("LIGHTER_E2E_POLICY", "remote")  # the fleet's: remote or local
+# What users' commands go to: the device, or with PLAIN an engine of this name on the test bed.
+DEVICE = os.environ.get("LIGHTER_E2E_NODE", "edge1") if PLAIN else "edge1"
 PATIENCE = float(os.environ.get("LIGHTER_E2E_PATIENCE", "60"))  # seconds that one docker command may take
 
 lighter_only = unittest.skipIf(PLAIN, "a plain engine has nothing of this")
+# Where a container goes that is free to go.
+AWAY = "cloud1" if POLICY == "remote" and not PLAIN else "edge1"
+# A difference that docs/compatibility.md tells of.
+not_elsewhere = unittest.skipIf(AWAY != "edge1", "documented: containers elsewhere differ in this")
+remote_only = unittest.skipIf(PLAIN or POLICY != "remote", "it is about containers that run elsewhere")
 
 
 def command_output(*command, timeout=300):
@@ -44,13 +54,13 @@ class World:
 
     def __init__(self):
         if PLAIN:
-            command_output(TESTBED, "up", "edge1")
-            command_output(TESTBED, "images", "edge1")
-            edge = exports(command_output(TESTBED, "env", "edge1"))
+            command_output(TESTBED, "up", DEVICE)
+            command_output(TESTBED, "images", DEVICE)
+            edge = exports(command_output(TESTBED, "env", DEVICE))
             self.engines = {"edge1": edge["DOCKER_HOST"], "cloud1": edge["DOCKER_HOST"]}
             self.front_doors = self.engines
             return
-        command_output(FLEET, "up", "--policy", "remote", timeout=600)
+        command_output(FLEET, "up", "--policy", POLICY, timeout=600)
         found = {n: exports(command_output(FLEET, "env", n)) for n in ("edge1", "cloud1")}
         self.engines = {n: e["ENGINE_HOST"] for n, e in found.items()}
         self.front_doors = {n: e["DOCKER_HOST"] for n, e in found.items()}
@@ -155,6 +165,60 @@ class Case(unittest.TestCase):
         self.docker("run", "-d", "--name", name, *args, "busybox", *command)
         return name
 
+    def shell(self, script, *args, expect=0):
+        """What a container that runs this shell script, and is removed then, prints and returns."""
+        return self.docker("run", "--rm", *args, "busybox", "sh", "-c", script, expect=expect)
+
+    def network(self, *args):
+        """A fresh user-defined network: its name."""
+        self.count += 1
+        name = f"{self.tag}-n{self.count}"
+        self.addCleanup(lambda: self.docker("network", "rm", name, expect=None))
+        self.docker("network", "create", *args, name)
+        return name
+
+    def volume(self, *args):
+        """A fresh named volume: its name."""
+        self.count += 1
+        name = f"{self.tag}-v{self.count}"
+        self.addCleanup(lambda: self.docker("volume", "rm", "-f", name, expect=None))
+        self.docker("volume", "create", *args, name)
+        return name
+
+    def image(self):
+        """A fresh image name; whatever bears it at the end is removed."""
+        self.count += 1
+        name = f"{self.tag}:{self.count}"
+        self.addCleanup(lambda: self.docker("rmi", "-f", name, expect=None))
+        return name
+
+    def folder(self):
+        """A folder of the device, gone at the test's end. A target has a /tmp of its own."""
+        folder = tempfile.TemporaryDirectory(prefix="e2e-", dir="/tmp", ignore_cleanup_errors=True)
+        self.addCleanup(folder.cleanup)
+        return Path(folder.name)
+
+    def connection(self):
+        """A connection to the Engine API, for what no client shows."""
+        connection = UnixConnection(self.world.front_doors["edge1"].removeprefix("unix://"))
+        self.addCleanup(connection.close)
+        return connection
+
+    def call(self, method, path, body=None):
+        """A request of the Engine API, without a client: the status, and the body or what it says of an error."""
+        connection = self.connection()
+        connection.request(method, f"/v1.41{path}", None if body is None else json.dumps(body),
+                           {"Content-Type": "application/json"} if body is not None else {})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        is_error = answer.status >= 400 and answer.getheader("Content-Type", "").startswith("application/json")
+        return answer.status, json.loads(text)["message"] if is_error else text
+
+    @staticmethod
+    def now():
+        """The time as `docker events` takes it."""
+        return f"{time.time():.9f}"
+
     def inspect(self, ref, template):
         return self.docker("inspect", "--format", template, ref).line
 
@@ -177,8 +241,9 @@ class Case(unittest.TestCase):
         return found
 
     def assert_at(self, node, name):
+        """The container is at this node and nowhere else; under the policy local, all are on the device."""
         if not PLAIN:
-            self.assertEqual(self.whereabouts(name), {node})
+            self.assertEqual(self.whereabouts(name), {AWAY if node == "cloud1" else node})
 
     # --------------------------------------------------------------- fleet
 
@@ -216,6 +281,19 @@ class Case(unittest.TestCase):
         self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
         self.assertNotIn("Fatal error", done.stderr)
         return done.stderr
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path):
+        super().__init__("docker", timeout=PATIENCE)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
 
 
 class Terminal:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from fixture import Case, environment, eventually, lighter_only
+from fixture import AWAY, Case, environment, eventually, lighter_only
 
 
 def free_address():
@@ -96,7 +96,7 @@ class Commands(Case):
         name = self.service()
         listed = self.fleet("cli", "ps").out.splitlines()
         self.assertRegex(listed[0], r"^CONTAINER ID +NAME +IMAGE +STATE +ORIGIN +TARGET")
-        self.assertEqual(len([x for x in listed if f" {name} " in x and " cloud1 " in x]), 1)
+        self.assertEqual(len([x for x in listed if f" {name} " in x and f" {AWAY} " in x]), 1)
         self.assertRegex(self.fleet("cli", "nodes").out, r"(?m)^edge1 +ready ")
 
     def test_a_container_that_has_ended_is_listed_only_with_all_of_them(self):

@@ -4,12 +4,12 @@ import json
 import subprocess
 import time
 
-from fixture import Case, eventually, lighter_only
+from fixture import Case, eventually, remote_only
 
 COUNTING = ("sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done")
 
 
-@lighter_only
+@remote_only
 class Faults(Case):
     def setUp(self):
         super().setUp()

@@ -4,18 +4,11 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
-from pathlib import Path
 
-from fixture import TESTBED, Case, command_output, eventually, lighter_only
+from fixture import TESTBED, Case, command_output, eventually, lighter_only, remote_only
 
 
 class Mounts(Case):
-    def folder(self):
-        folder = tempfile.TemporaryDirectory(prefix="e2e-", dir="/tmp", ignore_cleanup_errors=True)
-        self.addCleanup(folder.cleanup)
-        return Path(folder.name)
-
     def run_with(self, script, *mounts, expect=0, rm=True, image="busybox"):
         """Runs a shell script to its end in a container elsewhere."""
         name = self.name()
@@ -152,7 +145,7 @@ class Mounts(Case):
         eventually("the mount is still live", lambda: self.docker(
             "exec", two, "cat", "/data/late", expect=None).out == "late\n", 10)
 
-    @lighter_only
+    @remote_only
     def test_only_differences_travel(self):
         folder = self.folder()
         (folder / "big").write_bytes(os.urandom(8_000_000))
@@ -167,7 +160,7 @@ class Mounts(Case):
         self.assertLess(self.sent() - before, 1_000_000)
         self.assertEqual(found.out.split()[0], hashlib.md5((folder / "big").read_bytes()).hexdigest())
 
-    @lighter_only
+    @remote_only
     def test_what_is_the_devices_own_keeps_the_container_there(self):
         name = self.name()
         found = self.docker("run", "-d", "--name", name, "-v", "/var/run:/host-run", "busybox", "sleep", "60")
@@ -189,7 +182,7 @@ class Mounts(Case):
         for node in ("edge1", "cloud1"):
             eventually(f"what was written after {node}'s restart is here", lambda n=node: (folder / n).exists(), 20)
 
-    @lighter_only
+    @remote_only
     def test_outputs_made_while_the_link_was_cut_come_home(self):
         self.addCleanup(self.fleet, "up")
         folder = self.folder()

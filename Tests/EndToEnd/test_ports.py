@@ -4,7 +4,7 @@ import hashlib
 import json
 import subprocess
 
-from fixture import TESTBED, Case, eventually, lighter_only
+from fixture import DEVICE, TESTBED, Case, eventually, lighter_only
 
 # What a user of the device does, run in the device's network: argument 1 is the address, 2 the port.
 FETCH = "import sys,urllib.request as u; print(u.urlopen(f'http://{sys.argv[1]}:{sys.argv[2]}/', timeout=10).status)"
@@ -67,7 +67,7 @@ while True:
 class Ports(Case):
     def on_device(self, program, *args, expect=0):
         """Runs a Python program in the device's network."""
-        done = subprocess.run([TESTBED, "exec", "edge1", "/usr/bin/python3", "-c", program, *map(str, args)], text=True,
+        done = subprocess.run([TESTBED, "exec", DEVICE, "/usr/bin/python3", "-c", program, *map(str, args)], text=True,
                               capture_output=True, timeout=60)
         if expect is not None:
             self.assertEqual(done.returncode, expect, done.stderr)
@@ -126,9 +126,11 @@ class Ports(Case):
         self.assertEqual(self.inspect(name, "{{.HostConfig.PublishAllPorts}} {{.HostConfig.PortBindings}}"),
                          "true map[]")
 
-    def test_a_range_gives_the_first_that_is_free(self):
+    def test_a_range_gives_one_that_is_free(self):
         one, two = self.web("-p", "127.0.0.1:18100-18105:8080"), self.web("-p", "127.0.0.1:18100-18105:8080")
-        self.assertEqual({self.port(one), self.port(two)}, {18100, 18101})
+        # Which ones is not said: some engines go on after the last that they gave.
+        found = {self.port(one), self.port(two)}
+        self.assertEqual((len(found), found - set(range(18100, 18106))), (2, set()))
 
     def test_what_was_asked_for_is_shown_and_found(self):
         name = self.web("-p", "127.0.0.1:18081:8080", "-p", "127.0.0.1:18082:9999/udp")
@@ -155,7 +157,7 @@ class Ports(Case):
         self.assertEqual(self.on_device(FETCH, "127.0.0.1", 18083).stdout.strip(), "200")
 
     def test_a_port_that_another_program_has_is_refused_at_the_start(self):
-        holder = subprocess.Popen([TESTBED, "exec", "edge1", "/usr/bin/python3", "-c", HOLD, "127.0.0.1", "18084"],
+        holder = subprocess.Popen([TESTBED, "exec", DEVICE, "/usr/bin/python3", "-c", HOLD, "127.0.0.1", "18084"],
                                   stdout=subprocess.PIPE, text=True)
         self.addCleanup(self.reap, holder)
         self.assertEqual(holder.stdout.readline(), "held\n")

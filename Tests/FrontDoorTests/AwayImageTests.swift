@@ -132,6 +132,18 @@ struct AwayImageTests {
         }
     }
 
+    @Test(
+        "come home to be pushed, by the tag that is named beside the repository or by all", arguments: ["?tag=v1", ""])
+    func pushed(tag: String) async throws {
+        try await with { rig, scene in
+            _ = try await run(rig)
+            _ = try await rig.post("/images/reg:5000/team/app/push?tag=v3")
+            #expect(scene.state.withLock { $0.here.isEmpty })
+            _ = try await rig.post("/images/reg:5000/team/app/push\(tag)")
+            #expect(scene.state.withLock { $0.here } == [Self.id])
+        }
+    }
+
     @Test("come home for a container that runs here")
     func local() async throws {
         try await with { rig, scene in

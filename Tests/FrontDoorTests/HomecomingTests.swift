@@ -43,6 +43,14 @@ struct SavedImage: Sendable {
     }
 }
 
+/// The chunks that a node keeps.
+final class Shelf: ChunkStore, Sendable {
+    private let chunks = Mutex<[LayerDigest: ByteBuffer]>([:])
+    func load(_ digest: LayerDigest) -> ByteBuffer? { chunks.withLock { $0[digest] } }
+    func load(_ digest: JSON) -> ByteBuffer? { digest.stringValue.flatMap { LayerDigest($0) }.flatMap(load) }
+    func save(_ digest: LayerDigest, _ bytes: ByteBuffer) { chunks.withLock { $0[digest] = bytes } }
+}
+
 /// A device's engine and another node's guard, between which images move; the first has a base of the image.
 final class HomecomingScene: Sendable {
     struct State {
@@ -58,10 +66,21 @@ final class HomecomingScene: Sendable {
         /// Whether the node has the image, after a pull.
         var isThere = false
         var pullFails = false
+        /// What a build there was given, as the query and the files of its context.
+        var builds: [(query: Query, files: [String: String])] = []
+        var buildAnswer = BuildAnswer.image
+        /// Contexts of builds here.
+        var builtHere: [ByteBuffer] = []
+        /// What travelled of each context.
+        var contextBytes: [Int] = []
         /// Chain ids of the layers here.
         var base: Int = 1
     }
 
+    enum BuildAnswer { case image, error, refusal, silence }
+
+    let shelf = Shelf()
+    static let base = "sha256:" + "b".repeated(64)
     static let image = SavedImage()
     let state = Mutex(State())
 
@@ -70,6 +89,11 @@ final class HomecomingScene: Sendable {
         let image = Self.image
         switch request.line {
         case "GET /images/json": return .json([["Id": .string("sha256:" + "b".repeated(64))]])
+        case "GET /images/busybox/json", "GET /images/busybox:1/json":
+            return .json(["Id": .string(Self.base), "Size": 1000, "RepoDigests": []])
+        case "POST /build":
+            state.withLock { $0.builtHere.append(request.body) }
+            return .raw("HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"stream\":\"here\"}")
         case "GET /images/sha256:\("b".repeated(64))/json":
             let base = state.withLock { $0.base }
             return .json(["RootFS": ["Layers": .array(image.diffIDs.prefix(base).map { .string("\($0)") })]])
@@ -124,7 +148,8 @@ final class HomecomingScene: Sendable {
                     state.isThere = !state.pullFails
                     return state.pullFails
                 }
-                ? #"{"errorDetail":{"message":"no"},"error":"no"}"# : #"{"status":"Status: Downloaded newer image for x"}"#
+                ? #"{"errorDetail":{"message":"no"},"error":"no"}"#
+                : #"{"status":"Status: Downloaded newer image for x"}"#
             return .raw("HTTP/1.1 200 OK\r\nContent-Length: \(line.utf8.count)\r\n\r\n\(line)")
         case "GET /images/reg:5000/team/app:v1/json":
             var shown = image.inspection
@@ -135,14 +160,65 @@ final class HomecomingScene: Sendable {
             shown["Created"] = "2026-01-02T03:04:05Z"
             shown["Config"] = ["Labels": ["a": "b"]]
             return .json(shown)
-        case "GET /images/\(image.id)/history": return .json([["Id": .string("\(image.id)"), "Tags": ["other:latest"]]])
+        case "GET /images/\(image.id)/history":
+            return .json([["Id": .string("\(image.id)"), "Tags": ["other:latest"]]])
         case "POST /containers/create": return make(request, "1", has: state.withLock { $0.isThere })
+        case "GET /images/\(Self.base)/json": return .json([:])
+        case "POST /lighter/chunks":
+            let asked = (try? JSON.parse(request.body))?["Chunks"]?.arrayValue ?? []
+            return .json(["Missing": .array(asked.filter { shelf.load($0) == nil })])
+        case "POST /build": return build(request)
         case "POST /commit": return .json(["Id": .string("\(image.id)")], status: 201)
         case "DELETE /images/\(image.id)":
             state.withLock { $0.removed.append("\(image.id)") }
             return .json([])
         default: return .json(["message": "no"], status: 404)
         }
+    }
+
+    private func build(_ request: FakeEngine.Request) -> FakeEngine.Answer {
+        let query = DockerPath.parse(method: "POST", target: request.head.target).query
+        let files = (try? files(request)) ?? [:]
+        let answer = state.withLock { state in
+            state.builds.append((query, files))
+            return state.buildAnswer
+        }
+        let aux = #"{"aux":{"ID":"\#(Self.image.id)"}}"#
+        let lines =
+            switch answer {
+            case .image:
+                #"{"stream":"Step 0 : FROM \#(Self.base) AS a\n"}"# + "\r\n" + #"{"stream":"Step 1\n"}"# + "\r\n" + aux
+                    + "\r\n" + #"{"stream":"Successfully built x\n"}"#
+            case .error: #"{"errorDetail":{"message":"no"},"error":"no"}"#
+            default: ""
+            }
+        switch answer {
+        case .silence: return .drop
+        case .refusal: return .json(["message": "not admitted"], status: 403)
+        default: return .raw("HTTP/1.1 200 OK\r\nContent-Length: \(lines.utf8.count + 2)\r\n\r\n\(lines)\r\n")
+        }
+    }
+
+    private func files(_ request: FakeEngine.Request) throws -> [String: String] {
+        let isChunks = request.head.headers.first("X-Lighter-Context") == "chunks"
+        let decompressor: any StreamDecoder = isChunks ? try ContextDecoder(store: shelf) : try ZstdDecompressor()
+        decompressor.add(request.body)
+        state.withLock { $0.contextBytes.append(request.body.readableBytes) }
+        var archive = ByteBuffer()
+        while let piece = try decompressor.next() { archive.writeImmutableBuffer(piece) }
+        var scanner = TarScanner()
+        var files: [String: String] = [:]
+        var name = ""
+        while let event = try scanner.next(&archive) {
+            switch event {
+            case .entry(let entry, _):
+                name = entry.name
+                files[name] = ""
+            case .content(let bytes): files[name]? += String(buffer: bytes)
+            case .entryEnd, .end: break
+            }
+        }
+        return scanner.hasEnded ? files : [:]
     }
 
     private static func compressed(_ bytes: [UInt8]) -> ByteBuffer {

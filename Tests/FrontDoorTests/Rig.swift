@@ -26,16 +26,21 @@ final class Rig: Sendable {
     /// - Parameter journal: a file of its own by default.
     @NodeLoop
     static func with(
-        engine: Bool = true, journal: String? = nil, _ body: @escaping @Sendable (Rig) async throws -> Void
+        engine: Bool = true, journal: String? = nil, preload: Int = 0,
+        _ body: @escaping @Sendable (Rig) async throws -> Void
     ) async throws {
         let folder = try ScratchFolder()
         let plane = FakePlane(node: try NodeID("edge1"))
         let routes = try RouteBook(journal: Journal(path: journal ?? folder.file("journal.db")))
         let rig = Rig(folder, plane, routes)
+        var configuration = FrontDoorConfiguration(
+            socketPath: rig.socket, enginePath: engine ? rig.enginePath : nil, version: "test",
+            spool: folder.file("spool"))
+        configuration.preloadNodes = preload
+        configuration.spool = folder.file("spool")
         let door = try FrontDoor(
-            configuration: FrontDoorConfiguration(
-                socketPath: rig.socket, enginePath: engine ? rig.enginePath : nil, version: "test"),
-            control: plane, routes: routes, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            configuration: configuration, control: plane, routes: routes,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             describeNode: { Node(id: plane.node, capacity: Resources(cpus: 2, memory: .gibibytes(4))) },
             localWorkload: { _, _ in })
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -150,12 +150,12 @@ struct ShippingTests {
 
     /// A device with the images, and a target that has none of them yet.
     private func with(
-        _ manner: TestTarget.Manner = .knowing, damaged: Bool = false,
+        _ manner: TestTarget.Manner = .knowing, damaged: Bool = false, policy: Policy.Kind = .remote, preload: Int = 0,
         _ body: @escaping @Sendable (Rig, TestTarget) async throws -> Void
     ) async throws {
         let images = [Self.first, Self.second, Self.large]
         let target = TestTarget(images, manner: manner)
-        try await Rig.with { rig in
+        try await Rig.with(preload: preload) { rig in
             let here = FakeEngine(path: rig.enginePath) { request in
                 for image in images {
                     if request.line == "GET /images/\(image.name)/json" { return .json(image.inspection) }
@@ -168,7 +168,7 @@ struct ShippingTests {
             try await here.start()
             try await there.start()
             let node = try await rig.addNode(enginePath: there.path)
-            rig.plane.govern(.remote)
+            rig.plane.govern(policy)
             rig.plane.answerPlacements { request, _ throws(SessionError) in
                 Placed(
                     decision: Decision(
@@ -203,6 +203,19 @@ struct ShippingTests {
             #expect(target.state.withLock { $0.encodings } == [nil])
             try await expectAway(Self.second, rig)
             #expect(target.state.withLock { $0.loads.last } == [Self.second.diffIDs[2]])
+        }
+    }
+
+    @Test(
+        "The image of a container that stays here travels ahead of the next one, if that is asked for",
+        arguments: [0, 2])
+    func preload(nodes: Int) async throws {
+        try await with(policy: .completion, preload: nodes) { rig, target in
+            let answer = try await create(Self.first, rig)
+            #expect(answer.body.contains("eeee"), "\(answer)")
+            guard nodes > 0 else { return #expect(target.state.withLock { $0.loads.isEmpty }) }
+            while target.state.withLock({ $0.loads.isEmpty }) { try await Task.sleep(for: .milliseconds(5)) }
+            #expect(target.state.withLock { $0.loads } == [Set(Self.first.diffIDs)])
         }
     }
 

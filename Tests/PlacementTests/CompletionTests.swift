@@ -52,6 +52,21 @@ struct CompletionTests {
         #expect(fixture.decide().target == fixture.cloud2.id)
     }
 
+    @Test("A bind mount travels like an image, unless the node has a mirror of it")
+    func mounts() throws {
+        var fixture = try Fixture(.completion)
+        fixture.learn(10)
+        fixture.edge.measures.coreSpeed = 0.5
+        fixture.request.mountSize = .gibibytes(2)
+        let staying = fixture.decide()
+        #expect(staying.target == fixture.edge.id)
+        #expect(staying.term("mounts missing", of: "edge") == 0)
+        fixture.request.mirroredAt = [fixture.cloud2.id]
+        let leaving = fixture.decide()
+        #expect(leaving.target == fixture.cloud2.id)
+        #expect(leaving.term("mounts missing", of: "cloud1") == Double(ByteCount.gibibytes(2).bytes))
+    }
+
     @Test("Unknown work stays until the origin is busy")
     func unknown() throws {
         var fixture = try Fixture(.completion)

@@ -17,6 +17,9 @@ package enum Admission: Sendable, Hashable {
     case pull(Query)
     /// An image of a container of the ticket's workload; `ref` is as the caller wrote it.
     case commit(ref: String, Query)
+    case build(Query)
+    /// Which chunks of a build's context are missing here; the guard answers it itself.
+    case missingChunks
     case create(name: String?, Query)
     /// One container of the ticket's workload; `ref` is as the caller wrote it.
     case container(ref: String, action: ContainerAction, Query)
@@ -79,6 +82,10 @@ package enum Admission: Sendable, Hashable {
         case .image(let ref, "json") where isImageReference(ref): return .node(path: "/images/\(ref)/json", query)
         case .image(let id, let action) where ["history", ""].contains(action):
             return .ownImage(id: id, action: action, query)
+        case .build: return .build(try ticketed(query, scope, "build"))
+        case .missingChunks:
+            _ = try ticketed(query, scope, "build")
+            return .missingChunks
         case .commit:
             return .commit(ref: query.first("container") ?? "", try ticketed(query, scope, "commit"))
         case .containerCreate(let name): return .create(name: try checked(name), try ticketed(query, scope, "create"))

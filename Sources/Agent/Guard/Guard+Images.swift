@@ -32,6 +32,7 @@ extension Guard {
                     "lighter: the body must be Image, its id, and Missing, at most \(LayerBook.askLimit) digests, and nothing else"
             )
         }
+        await noting?.value
         guard rights.has(id, scope.origin), let image = try await inventory.client.ask("/images/\(id)/json") else {
             throw .noSuchImage("\(id)")
         }
@@ -62,7 +63,7 @@ extension Guard {
     /// Reads an image of the caller's own, or removes one that it made here, as long as nothing else has a use for it.
     func ownImage(
         _ head: RequestHead, _ admitted: Admitted, _ reference: String, _ action: String, _ query: Query
-    ) throws(DockerFailure) -> Passage {
+    ) async throws(DockerFailure) -> Passage {
         guard let id = LayerDigest(reference), let source = rights.source(of: id, admitted.scope.origin) else {
             throw .noSuchImage(reference)
         }
@@ -71,7 +72,11 @@ extension Guard {
                 throw DockerFailure(
                     status: 403, message: "lighter: \(id) was not made by node \(admitted.scope.origin) here")
             }
-            // Never by force: a name or a container shows that somebody uses it.
+            // Never by force: a name or a container shows that somebody uses it; an only name would go with it.
+            let names = try await inventory.client.ask("/images/\(id)/json")?["RepoTags"]?.arrayValue ?? []
+            guard names.isEmpty else {
+                throw DockerFailure(status: 409, message: "lighter: \(id) has a name on node \(configuration.node)")
+            }
             return Passage(
                 head: try Passage.head(head, version: admitted.apiVersion, path: "/images/\(id)", query: Query()))
         }
@@ -124,11 +129,19 @@ extension Guard {
             let name = query.first("fromImage"),
             let reference = ImageReference(fromImage: name, tag: query.first("tag"))?.familiar
         else { return }
-        // Unstructured: the answer that it follows does not wait for it. Ends with the engine's answer.
-        Task { @NodeLoop [rights, inventory] in
+        noteImage(reference, by: origin, .brought)
+    }
+
+    /// Grants the image that a reference means at this moment.
+    func noteImage(_ reference: String, by origin: NodeID, _ source: ImageRights.Source) {
+        // Unstructured: the answer that it follows does not wait for it. Ends with the engine's answer; who asks for an image
+        // waits for it.
+        let before = noting
+        noting = Task { @NodeLoop [rights, inventory] in
+            await before?.value
             let image = try? await inventory.client.ask("/images/\(reference)/json")
             if let id = image?["Id"]?.stringValue.flatMap({ LayerDigest($0) }) {
-                rights.grant(id, to: origin, .brought)
+                rights.grant(id, to: origin, source)
             }
         }
     }

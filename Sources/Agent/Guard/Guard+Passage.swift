@@ -28,9 +28,13 @@ extension Guard {
         case .sparseImage:
             .produced(try await sparseImage(body, admitted.scope))
         case .ownImage(let id, let action, let query):
-            .passage(try ownImage(head, admitted, id, action, query))
+            .passage(try await ownImage(head, admitted, id, action, query))
         case .pull(let query):
             .passage(try pull(head, admitted, query))
+        case .missingChunks:
+            .answer(try missingChunks(body, admitted.scope))
+        case .build(let query):
+            .passage(try build(head, admitted, query))
         case .commit(let ref, let query):
             .passage(try await commit(head, admitted, ref, query, body))
         case .create(let name, let query):
@@ -96,17 +100,26 @@ extension Guard {
         } else {
             try checkHeadroom()
         }
-        let passed = try Passage.head(
-            head, version: admitted.apiVersion, path: "/images/load", query: query, keepsBody: true)
         guard head.headers.all("Content-Encoding") == ["zstd"] else {
+            let passed = try Passage.head(
+                head, version: admitted.apiVersion, path: "/images/load", query: query, keepsBody: true)
             return Passage(head: passed, body: .streamed(limit: bound.bytes))
         }
-        // Not every engine knows zstd, and none knows how much it may make of it.
+        return try decompressed(head, admitted, path: "/images/load", query)
+    }
+
+    /// Not every engine knows zstd, and none knows how much it may make of it.
+    func decompressed(
+        _ head: RequestHead, _ admitted: Admitted, path: String, _ query: Query, without: [String] = [],
+        decoder: (any StreamDecoder)? = nil
+    ) throws(DockerFailure) -> Passage {
+        let passed = try Passage.head(head, version: admitted.apiVersion, path: path, query: query, keepsBody: true)
         do {
-            let plain = try ["Content-Encoding", "Content-Length", "Trailer"].reduce(passed) { try $0.removing($1) }
+            let dropped = ["Content-Encoding", "Content-Length", "Trailer"] + without
+            let plain = try dropped.reduce(passed) { try $0.removing($1) }
             return Passage(
                 head: try plain.withHeader("Transfer-Encoding", "chunked"),
-                body: .decompressed(try ZstdDecompressor(), limit: bound.bytes))
+                body: .decompressed(try decoder ?? ZstdDecompressor(), limit: configuration.policy.maximumImage.bytes))
         } catch {
             throw DockerFailure(status: 500, message: "lighter: \(error)")
         }

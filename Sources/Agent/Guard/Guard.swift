@@ -22,11 +22,14 @@ package struct GuardConfiguration: Sendable {
     package var mirrors: String?
     /// The file that remembers whose images are whose; nil where a restart may forget it.
     package var images: String?
+    /// Where chunks of other nodes' build contexts are kept; nil where they are not.
+    package var contexts: String?
 
     package init(
         node: NodeID, tenant: TenantID, policy: GuardPolicy = GuardPolicy(), headroom: Headroom = Headroom(),
-        mirrors: String? = nil, images: String? = nil
+        mirrors: String? = nil, images: String? = nil, contexts: String? = nil
     ) {
+        self.contexts = contexts
         self.images = images
         self.mirrors = mirrors
         self.node = node
@@ -46,6 +49,8 @@ package final class Guard {
     let inventory: Inventory
     let layers: LayerBook
     let rights: ImageRights
+    /// Rights that are being found out.
+    var noting: Task<Void, Never>?
     let logger: Logger
     private let free: @Sendable () -> Headroom.Free
     let now: @Sendable () -> Double
@@ -198,7 +203,7 @@ package final class Guard {
 
         var streamsBody: Bool {
             switch admission {
-            case .imageLoad: true
+            case .imageLoad, .build: true
             case .container(_, let action, _): action.hasStreamedBody
             default: false
             }
@@ -206,7 +211,7 @@ package final class Guard {
 
         var readsBody: Bool {
             switch admission {
-            case .create, .exec, .missingLayers, .objectCreate, .attachment, .sparseImage, .commit: true
+            case .create, .exec, .missingLayers, .missingChunks, .objectCreate, .attachment, .sparseImage, .commit: true
             case .container(_, let action, _): action.hasCheckedBody
             default: false
             }

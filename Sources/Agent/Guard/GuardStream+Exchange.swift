@@ -108,7 +108,7 @@ extension GuardStream: EngineExchangeOwner {
     private func start(_ passage: Passage, _ head: RequestHead) {
         var reader = BodyReader(BodyFraming.none)
         var limit: Int64 = 0
-        var decompressor: ZstdDecompressor?
+        var decompressor: (any StreamDecoder)?
         switch passage.body {
         case .none, .bytes: break
         case .streamed(let bound):

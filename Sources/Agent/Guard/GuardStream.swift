@@ -20,7 +20,7 @@ final class GuardStream: ChannelSide {
         /// The guard is making up its mind, or the engine is being dialled.
         case deciding
         /// A body is on its way to the engine, or is complete.
-        case exchanging(BodyReader, left: Int64, ZstdDecompressor?)
+        case exchanging(BodyReader, left: Int64, (any StreamDecoder)?)
         case raw
         /// A refused request's body is thrown away, so that the next request can be found.
         case draining(BodyReader, left: Int)
@@ -209,7 +209,7 @@ final class GuardStream: ChannelSide {
 
     /// Forwards what a compressed body holds, only as far as the engine takes it.
     private func unpack(
-        _ reader: BodyReader, _ left: Int64, _ decompressor: ZstdDecompressor
+        _ reader: BodyReader, _ left: Int64, _ decompressor: any StreamDecoder
     ) throws(HTTPError) -> Bool {
         var reader = reader
         var left = left

@@ -13,7 +13,7 @@ struct Passage {
         /// The caller's own bytes, at most so many.
         case streamed(limit: Int64)
         /// The caller's bytes decompressed, at most so many of them; sent chunked.
-        case decompressed(ZstdDecompressor, limit: Int64)
+        case decompressed(any StreamDecoder, limit: Int64)
     }
 
     var head: RequestHead

@@ -826,6 +826,17 @@ package nonisolated struct Lighter_V1_WorkloadRequestMessage: @unchecked Sendabl
     set {_uniqueStorage()._affinityReason = newValue}
   }
 
+  /// Bytes of its bind mounts, and the nodes that have mirrors of all of them.
+  package var mountSize: Int64 {
+    get {_storage._mountSize}
+    set {_uniqueStorage()._mountSize = newValue}
+  }
+
+  package var mirroredAt: [String] {
+    get {_storage._mirroredAt}
+    set {_uniqueStorage()._mirroredAt = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2766,7 +2777,7 @@ nonisolated extension Lighter_V1_StringList: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".WorkloadRequestMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}origin\0\u{1}name\0\u{1}image\0\u{3}image_id\0\u{3}image_size\0\u{3}work_key\0\u{1}platform\0\u{1}cpus\0\u{1}memory\0\u{1}policy\0\u{1}ties\0\u{3}affinity_node\0\u{3}affinity_reason\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}origin\0\u{1}name\0\u{1}image\0\u{3}image_id\0\u{3}image_size\0\u{3}work_key\0\u{1}platform\0\u{1}cpus\0\u{1}memory\0\u{1}policy\0\u{1}ties\0\u{3}affinity_node\0\u{3}affinity_reason\0\u{3}mount_size\0\u{3}mirrored_at\0")
 
   fileprivate class _StorageClass {
     var _id: String = String()
@@ -2784,6 +2795,8 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
     var _ties: [String] = []
     var _affinityNode: String = String()
     var _affinityReason: String = String()
+    var _mountSize: Int64 = 0
+    var _mirroredAt: [String] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2809,6 +2822,8 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
       _ties = source._ties
       _affinityNode = source._affinityNode
       _affinityReason = source._affinityReason
+      _mountSize = source._mountSize
+      _mirroredAt = source._mirroredAt
     }
   }
 
@@ -2842,6 +2857,8 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
         case 13: try { try decoder.decodeRepeatedStringField(value: &_storage._ties) }()
         case 14: try { try decoder.decodeSingularStringField(value: &_storage._affinityNode) }()
         case 15: try { try decoder.decodeSingularStringField(value: &_storage._affinityReason) }()
+        case 16: try { try decoder.decodeSingularInt64Field(value: &_storage._mountSize) }()
+        case 17: try { try decoder.decodeRepeatedStringField(value: &_storage._mirroredAt) }()
         default: break
         }
       }
@@ -2899,6 +2916,12 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
       if !_storage._affinityReason.isEmpty {
         try visitor.visitSingularStringField(value: _storage._affinityReason, fieldNumber: 15)
       }
+      if _storage._mountSize != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._mountSize, fieldNumber: 16)
+      }
+      if !_storage._mirroredAt.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._mirroredAt, fieldNumber: 17)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2923,6 +2946,8 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
         if _storage._ties != rhs_storage._ties {return false}
         if _storage._affinityNode != rhs_storage._affinityNode {return false}
         if _storage._affinityReason != rhs_storage._affinityReason {return false}
+        if _storage._mountSize != rhs_storage._mountSize {return false}
+        if _storage._mirroredAt != rhs_storage._mirroredAt {return false}
         return true
       }
       if !storagesAreEqual {return false}

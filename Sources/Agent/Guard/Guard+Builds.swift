@@ -1,0 +1,148 @@
+import DockerAPI
+import Engine
+import Fleet
+import Images
+import NIOCore
+import NIOPosix
+import Trust
+
+/// Builds of other nodes: the classic builder's, whose every parameter can be judged.
+extension Guard {
+    /// Admits a build without names, bounded as a container is; its context comes compressed.
+    func build(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
+        guard let ticket = admitted.scope.ticket else {
+            throw DockerFailure(status: 403, message: "lighter: a build needs the ticket of a workload")
+        }
+        let passed = try BuildAdmission(policy: configuration.policy, node: configuration.node).admit(query)
+        guard head.headers.all("Content-Encoding") == ["zstd"] else {
+            throw DockerFailure(status: 403, message: "lighter: a build's context comes as a zstd stream")
+        }
+        try checkHeadroom(asked: Resources(memory: ByteCount(passed.first("memory").flatMap { Int64($0) } ?? 0)))
+        var decoder: (any StreamDecoder)?
+        if head.headers.first("X-Lighter-Context") == "chunks", let store = contexts(of: admitted.scope) {
+            do throws(ImageError) {
+                decoder = try ContextDecoder(store: store)
+            } catch {
+                throw DockerFailure(status: 500, message: "lighter: \(error)")
+            }
+        }
+        var passage = try decompressed(
+            head, admitted, path: "/build", passed, without: ["X-Registry-Config", "X-Lighter-Context"],
+            decoder: decoder)
+        passage.answered = { [weak self] in self?.noteBuilt($0, by: ticket.origin) }
+        return passage
+    }
+
+    private func contexts(of scope: CallScope) -> ContextCache? {
+        configuration.contexts.map { ContextCache(folder: $0, origin: scope.origin) }
+    }
+
+    /// `{"Chunks": [digest, …]}` is answered with `{"Missing": […]}`; with all of them where none are kept.
+    func missingChunks(_ body: ByteBuffer, _ scope: CallScope) throws(DockerFailure) -> JSON {
+        let list = try parsed(body)["Chunks"]?.arrayValue ?? []
+        let known = list.compactMap { $0.stringValue.flatMap { LayerDigest($0) } }
+        guard (1...ContextCache.askLimit).contains(list.count), known.count == list.count else {
+            throw DockerFailure(
+                status: 400,
+                message: "lighter: the body must be Chunks, 1 to \(ContextCache.askLimit) digests")
+        }
+        guard let cache = contexts(of: scope) else { throw .noSuchImage("chunks") }
+        return ["Missing": .array(known.filter { !cache.has($0) }.map { .string("\($0)") })]
+    }
+
+    /// Gives back the room of contexts that have not been used for long; looks once in ten minutes until cancelled.
+    package func keepContextsBounded() async {
+        while !Task.isCancelled {
+            if let folder = configuration.contexts {
+                try? await NIOThreadPool.singleton.runIfActive { ContextCache.sweep(folder) }
+            }
+            do { try await Task.sleep(for: .seconds(600)) } catch { return }
+        }
+    }
+
+    /// The last that a builder says: `Successfully built ID`, or the id alone where it was to be quiet.
+    private func noteBuilt(_ last: JSON, by origin: NodeID) {
+        guard let said = last["stream"]?.stringValue?.split(separator: "\n").last else { return }
+        let mark = "Successfully built "
+        let reference = said.hasPrefix(mark) ? String(said.dropFirst(mark.count)) : String(said)
+        guard ImageReference.isID(reference) || reference.utf8.allSatisfy({ isHex($0) }) else { return }
+        // Not its to remove: a build without a step is its base image.
+        noteImage(reference, by: origin, .brought)
+    }
+
+    private func isHex(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) }
+}
+
+/// What of a build's parameters is let through.
+struct BuildAdmission {
+    let policy: GuardPolicy
+    let node: NodeID
+
+    private static let plain: Set<String> = [
+        "dockerfile", "q", "nocache", "rm", "forcerm", "buildargs", "labels", "target",
+    ]
+
+    /// - Throws: what is not admitted, and why.
+    func admit(_ query: Query) throws(DockerFailure) -> Query {
+        var passed = Query()
+        // Go takes the first of several; what is not passed on is not read.
+        var seen: Set<String> = []
+        for pair in query.pairs {
+            guard pair.name == "extrahosts" || seen.insert(pair.name).inserted else {
+                throw refusal(pair.name, "it is given twice")
+            }
+            switch pair.name {
+            case let name where Self.plain.contains(name): passed.append(name, pair.value)
+            case "memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "shmsize":
+                guard let number = Int64(pair.value) else { throw refusal(pair.name, "it is no number") }
+                passed.append(pair.name, "\(number)")
+            case "networkmode":
+                guard ["", "default", "bridge", "none"].contains(pair.value) else {
+                    throw refusal(pair.name, "containers of other nodes have no network but the default one")
+                }
+                passed.append(pair.name, pair.value)
+            case "extrahosts":
+                guard !pair.value.contains("host-gateway") else {
+                    throw refusal(pair.name, "host-gateway is this node's own address")
+                }
+                passed.append(pair.name, pair.value)
+            default: throw refusal(pair.name, "it is not offered to other nodes")
+            }
+        }
+        try bound(&passed)
+        // Always the classic builder: BuildKit's parameters are inside of its sessions.
+        passed.set("version", "1")
+        passed.set("rm", "1")
+        passed.set("forcerm", "1")
+        return passed
+    }
+
+    private func bound(_ query: inout Query) throws(DockerFailure) {
+        func number(_ name: String) -> Int64 { query.first(name).flatMap { Int64($0) } ?? 0 }
+        guard number("memory") >= 0, number("cpuquota") >= 0, number("cpuperiod") >= 0, number("shmsize") >= 0 else {
+            throw refusal("a limit", "it is below zero")
+        }
+        if let most = policy.maximumMemory {
+            guard number("memory") <= most.bytes else { throw refusal("memory", "at most \(most) are offered") }
+            if number("memory") == 0 { query.set("memory", "\(most.bytes)") }
+        }
+        // Without a bound on the swap, one on the memory bounds little.
+        if number("memory") > 0 { query.set("memswap", "\(number("memory"))") } else { query.remove("memswap") }
+        guard number("shmsize") <= policy.maximumShm.bytes else {
+            throw refusal("shmsize", "at most \(policy.maximumShm) are offered")
+        }
+        if let most = policy.maximumCPUs {
+            let period = number("cpuperiod") > 0 ? number("cpuperiod") : 100_000
+            let quota = Int64(most * Double(period))
+            guard number("cpuquota") <= quota else { throw refusal("cpuquota", "at most \(most) cores are offered") }
+            if number("cpuquota") == 0 {
+                query.set("cpuperiod", "\(period)")
+                query.set("cpuquota", "\(quota)")
+            }
+        }
+    }
+
+    private func refusal(_ name: String, _ why: String) -> DockerFailure {
+        DockerFailure(status: 403, message: "lighter: node \(node) does not admit a build's \(name): \(why)")
+    }
+}

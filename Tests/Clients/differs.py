@@ -1,0 +1,23 @@
+"""What differs from a local engine, as docs/compatibility.md says: test, under which policies, and why.
+
+A test that stands here is run all the same; it must fail through Lighter, and pass on a bare engine. When it passes
+through Lighter, the run fails until the line is gone.
+"""
+
+from clientcase import WORLD
+
+AWAY = {"remote"}
+DIFFERS = {
+    "test_docker_py_containers.Containers.test_labels_are_those_given":
+        (AWAY, "labels io.lighter.* say where a container runs"),
+    "test_docker_py_containers.Running.test_added_capabilities":
+        (AWAY, "another node refuses capabilities beyond Docker's default set"),
+    "test_docker_py_api.TheEngine.test_info_counts_containers":
+        (AWAY, "docker info counts the containers of the device's engine"),
+    "test_docker_py_details.Shown.test_a_plain_container_has_no_limit_on_processes":
+        (AWAY, "a container elsewhere gets a limit on processes, 4096"),
+}
+
+
+def differences():
+    return {} if WORLD.plain else {name: why for name, (policies, why) in DIFFERS.items() if WORLD.policy in policies}

@@ -1,0 +1,57 @@
+import DockerAPI
+import Testing
+
+@Suite("A Dockerfile's base images")
+struct DockerfileTests {
+    private func references(_ text: String, _ arguments: [String: String] = [:]) throws -> [String] {
+        try Dockerfile(text, arguments: arguments).references
+    }
+
+    @Test("are what its stages begin with, but for other stages and nothing")
+    func stages() throws {
+        let text = """
+            # syntax=docker/dockerfile:1
+            FROM busybox:1 AS build
+            RUN echo FROM nothing && \\
+                FROM=also
+            FROM build as second
+            COPY --from=build /a /b
+            COPY --from=0 /a /b
+            from scratch
+            FROM reg:5000/a/b@sha256:\(String(repeating: "a", count: 64))\r
+            FROM busybox:1
+            """
+        let expected = ["busybox:1", "reg:5000/a/b@sha256:" + String(repeating: "a", count: 64)]
+        #expect(try references(text) == expected)
+    }
+
+    @Test("are named by arguments, of the file or of the build")
+    func arguments() throws {
+        let text = "ARG VERSION=1.2\nARG NAME=\"busy\"\nARG TAIL\nFROM ${NAME}box:$VERSION$TAIL AS x\n"
+        #expect(try references(text, ["TAIL": "-a"]) == ["busybox:1.2-a"])
+        #expect(try references(text, ["TAIL": "", "VERSION": "3"]) == ["busybox:3"])
+        #expect(throws: Dockerfile.Doubt.self) { try references(text) }
+    }
+
+    @Test("are pinned by their ids, and all else stays as it was")
+    func pinned() throws {
+        let text = "# a\nFROM busybox AS one\nRUN x\\\n  y\n\nFROM one\nFROM other:2\n"
+        let file = try Dockerfile(text, arguments: [:])
+        let pinned = file.pinned(["busybox": "sha256:1", "other:2": "sha256:2"])
+        #expect(pinned == "# a\nFROM sha256:1 AS one\nRUN x\\\n  y\n\nFROM one\nFROM sha256:2\n")
+    }
+
+    @Test(
+        "are in doubt where that takes more than reading",
+        arguments: [
+            "", "RUN true\n", "# escape=`\nFROM busybox\n", "FROM --platform=linux/arm64 busybox\n",
+            "FROM busy\\\nbox\n",
+            "FROM $UNKNOWN\n", "ARG A=1\nFROM busybox:${A:-2}\n", "ARG A=$B\nFROM $A\n", "FROM UPPER/Case\n",
+            "FROM busybox\nCOPY --from=nginx /a /b\n", "FROM busybox\nCOPY --from=1 /a /b\n",
+            "FROM busybox AS a b\n", "FROM busybox\nCOPY \\\n  --from=nginx /a /b\n", "FROM \"busybox\"\n",
+            "FROM busybox\nONBUILD COPY --from=nginx a b\n", "ARG \\\nA=1\nFROM busybox\n",
+        ])
+    func doubt(text: String) {
+        #expect(throws: Dockerfile.Doubt.self) { try references(text) }
+    }
+}
