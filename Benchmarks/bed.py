@@ -77,6 +77,13 @@ class Place:
             raise Trouble(f"{self.node}: {answer['error']}")
         return answer
 
+    def run(self, *command, **environment):
+        """Seconds that any command takes from here; it must succeed."""
+        answer = self.ask("timed", command, environment)
+        if answer["status"]:
+            raise Trouble(f"{Path(command[0]).name}: status {answer['status']}: {answer['stderr'].strip()}")
+        return answer["seconds"]
+
     def docker(self, host, *arguments, **more):
         """Seconds that a docker command takes from here; it must succeed."""
         answer = self.ask("timed", ["docker", *arguments], {"DOCKER_HOST": host, **more})
@@ -125,20 +132,33 @@ def need(command, package):
 
 
 class HAProxy:
-    """haproxy in front of an engine's socket, on the engine's node: HTTP mode, connections to the server kept."""
+    """haproxy on a node, with one thread."""
 
-    def __init__(self, place):
-        self.path = SCRATCH / "haproxy.sock"
-        self.path.unlink(missing_ok=True)
+    def __init__(self, place, mode, address, server, ready, more=""):
         configuration = SCRATCH / "haproxy.cfg"
         configuration.write_text(
-            "global\n    nbthread 1\n"
-            "defaults\n    mode http\n    option http-keep-alive\n    http-reuse always\n    timeout connect 5s\n"
-            "    timeout client 60s\n    timeout server 60s\n"
-            f"frontend door\n    bind unix@{self.path} mode 600\n    default_backend engine\n"
-            f"backend engine\n    server engine unix@{socket_path(place.engine)}\n")
+            f"global\n    nbthread 1\n"
+            f"defaults\n    mode {mode}\n    timeout connect 5s\n    timeout client 60s\n    timeout server 60s\n{more}"
+            f"frontend door\n    bind {address}\n    default_backend there\n"
+            f"backend there\n    server there {server}\n")
         command = [need("haproxy", "haproxy"), "-db", "-f", str(configuration)]
-        self.process = program(place.node, command, "haproxy.log", self.path.exists)
+        self.process = program(place.node, command, "haproxy.log", ready)
+
+    @classmethod
+    def before_engine(cls, place):
+        """In front of an engine's socket, on the engine's node: HTTP mode, connections to the server kept."""
+        path = SCRATCH / "haproxy.sock"
+        path.unlink(missing_ok=True)
+        made = cls(place, "http", f"unix@{path} mode 600", f"unix@{socket_path(place.engine)}", path.exists,
+                   "    option http-keep-alive\n    http-reuse always\n")
+        made.path = path
+        return made
+
+    @classmethod
+    def before_port(cls, place, port, server):
+        """In front of a port of another node: TCP mode."""
+        return cls(place, "tcp", f"127.0.0.1:{port}", server,
+                   lambda: f"127.0.0.1:{port} " in testbed("exec", place.node, "ss", "-Htln"))
 
     def __enter__(self):
         return self
@@ -146,6 +166,32 @@ class HAProxy:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait(timeout=10)
+
+
+class Registry:
+    """An image registry on a node, which its engine alone reaches, without TLS as on any loopback."""
+
+    ADDRESS = "127.0.0.1:5000"
+
+    def __init__(self, place):
+        folder = SCRATCH / "registry"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        self.folder = folder
+        (folder / "config.json").write_text(json.dumps({
+            "version": 0.1, "log": {"level": "warn", "accesslog": {"disabled": True}},
+            "storage": {"filesystem": {"rootdirectory": str(folder / "data")}}, "http": {"addr": self.ADDRESS}}))
+        command = [need("docker-registry", "docker-registry"), "serve", str(folder / "config.json")]
+        self.process = program(place.node, command, "registry.log",
+                               lambda: f"{self.ADDRESS} " in testbed("exec", place.node, "ss", "-Htln"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(timeout=10)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class SSH:
@@ -185,6 +231,10 @@ class SSH:
 
     def path(self, kind):
         return f"{self.folder / kind}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+
+    def command(self):
+        """ssh, for a program that is told what to call; the host is `root@ADDRESS`."""
+        return f"{self.client} -F {self.folder}/plain/config -p {self.PORT}"
 
     def __enter__(self):
         return self

@@ -61,13 +61,13 @@ def paired(samples, ours, theirs):
     return median(a / b for a, b in zip(samples[ours], samples[theirs]))
 
 
-def ready(policy, *nodes):
+def ready(policy, *nodes, images=("busybox", "testbed/layers")):
     """A fleet made anew; the gateway is on the last node. The target has the images: shipping is another figure."""
     fleet("down")
     fleet("up", "--policy", policy, *nodes)
     if len(nodes) > 1:
         testbed("images", DEVICE)
-        testbed("images", TARGET, "busybox", "testbed/layers")
+        testbed("images", TARGET, *images)
 
 
 # ------------------------------------------------------------------- local
@@ -91,7 +91,7 @@ def ping(quick):
     need("gcc", "gcc")
     client = SCRATCH / "latency"
     subprocess.run(["gcc", "-O2", "-o", str(client), str(HERE / "latency.c")], check=True)
-    with Place(DEVICE) as place, HAProxy(place) as haproxy:
+    with Place(DEVICE) as place, HAProxy.before_engine(place) as haproxy:
         count = 1000 if quick else 10_000
         command = [str(client), "GET /_ping", str(count), "200", socket_path(place.door), str(haproxy.path),
                    socket_path(place.engine)]

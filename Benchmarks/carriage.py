@@ -1,0 +1,223 @@
+"""The figures of what travels for a container elsewhere: its image, its mounts, its ports."""
+
+import itertools
+import os
+import shutil
+
+from bed import HERE, SCRATCH, SSH, HAProxy, Place, Trouble, fleet, need, program
+from figures import DEVICE, RUN, TARGET, Figure, median, ms, paired, ready, turns
+from trees import grow
+
+LINK = "rtt=20ms,rate=50mbit"
+PYTHON = "testbed/python"
+# As text on the command line: the container has no file of it, the peer needs none.
+CONTAINED = ("python3", "-c", (HERE / "contained.py").read_text())
+
+
+def size(count):
+    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+# ------------------------------------------------------------------- update
+
+
+def update(quick):
+    """Bytes over the link for a new version of an image: Lighter, and `docker save | ssh docker load`."""
+    changed = 100_000
+    ready("remote", f"{DEVICE}:{LINK}", TARGET)
+    numbers, seconds = itertools.count(), {"lighter": [], "save | load": []}
+    with Place(DEVICE) as edge, Place(TARGET) as cloud, SSH(cloud) as ssh:
+        def carried(name, carry):
+            image = f"benchmark/app:{next(numbers)}"
+            version(edge, image, changed)
+            before = edge.ask("traffic", "eth0")["bytes"]
+            seconds[name].append(carry(image))
+            count = edge.ask("traffic", "eth0")["bytes"] - before
+            there = cloud.ask("timed", ["docker", "images", "-q", image], {"DOCKER_HOST": cloud.engine})
+            # Lighter brings it by its id, without a name.
+            if name != "lighter" and not there["stdout"].strip():
+                raise Trouble(f"{image} did not arrive")
+            return count
+
+        def ours(image):
+            return edge.docker(edge.door, "run", "--rm", image, "true")
+
+        def theirs(image):
+            pipe = f"set -o pipefail; docker save {image} | {ssh.command()} root@{cloud.address} docker load"
+            return edge.run("bash", "-c", pipe, DOCKER_HOST=edge.engine)
+
+        samples = turns(2 if quick else 7, {
+            "lighter": lambda: carried("lighter", ours),
+            "save | load": lambda: carried("save | load", theirs)}, warmup=1)
+    shown = {name: size(median(found)) for name, found in samples.items()}
+    times = {name: ms(median(found[1:])) for name, found in seconds.items()}
+    return [Figure(
+        f"bytes over the link for a version of a 41 MB image with {changed // 1000} kB of changes, run and all",
+        "`docker save \\| ssh docker load`",
+        f"{shown['lighter']} against {shown['save | load']}; in {times['lighter']} against {times['save | load']}",
+        paired(samples, "save | load", "lighter"), least=50, aim=200, higher=True,
+        samples={**samples, "seconds": seconds})]
+
+
+def version(place, image, changed):
+    """Makes an image on a node's engine that differs from all others in its last layer."""
+    content, name = SCRATCH / "program", "benchmark-version"
+    content.write_bytes(os.urandom(changed))
+    place.docker(place.engine, "create", "--name", name, "testbed/layers", "true")
+    try:
+        place.docker(place.engine, "cp", str(content), f"{name}:/program")
+        place.docker(place.engine, "commit", name, image)
+    finally:
+        place.docker(place.engine, "rm", name)
+
+
+# --------------------------------------------------------------------- sync
+
+
+def sync(quick):
+    """The first sync of a mounted tree until its container starts, against `rsync -az` over the same link."""
+    files, home, numbers = 4000 if quick else 20_000, SCRATCH / "trees", itertools.count()
+    rsync, totals = need("rsync", "rsync"), []
+    shutil.rmtree(home, ignore_errors=True)
+    ready("remote", f"{DEVICE}:{LINK}", TARGET)
+    with Place(DEVICE) as edge, Place(TARGET) as cloud, SSH(cloud) as ssh:
+        def tree():
+            folder = home / str(next(numbers))
+            folder.mkdir(parents=True)
+            totals.append(grow(folder, files, folder.name))
+            return folder
+
+        def begun(*options):
+            """Until the container's first word: its end, and what comes home then, is not in it."""
+            command = ["docker", "run", "--rm", *options, "busybox", "echo", "up"]
+            answer = edge.ask("output", command, {"DOCKER_HOST": edge.door})
+            if answer["status"] or not answer["bytes"]:
+                raise Trouble(f"docker run: status {answer['status']}: {answer['stderr'].strip()}")
+            return answer["until_first"]
+
+        def ours():
+            folder = tree()
+            plain = begun()
+            seconds = begun("-v", f"{folder}:/tree") - plain
+            shutil.rmtree(folder)
+            return seconds
+
+        def theirs():
+            folder, copy = tree(), home / "copy"
+            seconds = edge.run(rsync, "-az", "-e", ssh.command(), f"{folder}/", f"root@{cloud.address}:{copy}/")
+            shutil.rmtree(folder)
+            shutil.rmtree(copy)
+            return seconds
+
+        try:
+            samples = turns(2 if quick else 5, {"lighter": ours, "rsync": theirs}, warmup=1)
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
+    return [Figure(
+        f"first sync of a mounted tree, {files:,} files, {size(median(totals))}, 50 Mbit/s, 20 ms",
+        "`rsync -az` over ssh",
+        f"{ms(median(samples['lighter']))} against {ms(median(samples['rsync']))}",
+        paired(samples, "lighter", "rsync"), least=1.0, aim=0.6, samples=samples)]
+
+
+# --------------------------------------------------------------------- edit
+
+
+def edit(quick):
+    """From a line saved on the device until it is seen in a running container, and from there back."""
+    folder, name = SCRATCH / "edited", "benchmark-edit"
+    ready("remote", f"{DEVICE}:{LINK}", TARGET, images=("busybox", PYTHON))
+    shutil.rmtree(folder, ignore_errors=True)
+    grow(folder, 2000, "edit")
+    try:
+        with Place(DEVICE) as edge, Place(TARGET) as cloud:
+            edge.docker(
+                edge.door, "run", "-d", "--name", name, "-v", f"{folder}:/tree", PYTHON, *CONTAINED, "answer", "/tree")
+            try:
+                samples = edge.ask("edits", str(folder), 5 if quick else 30, 0.5)
+            finally:
+                edge.docker(edge.door, "rm", "-f", name)
+            rtt = median(edge.ask("connect_times", cloud.address, 2375, 15)["times"])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return [Figure(
+        f"a line saved {where}, 2,000 files mounted, 20 ms", "none: absolute",
+        f"{ms(median(samples[way]))}, of which the link {ms(rtt / 2)}; slowest {ms(max(samples[way]))}",
+        median(samples[way]) * 1e3, unit="ms", least=300, aim=rtt * 1e3 + 30, samples={**samples, "rtt": [rtt]})
+        for way, where in (
+            ("there", "on the device until a container sees it"), ("back", "by a container until the device sees it"))]
+
+
+# --------------------------------------------------------------------- port
+
+
+def port(quick):
+    """A published port of a container elsewhere: throughput against haproxy's, delay above the link's."""
+    return throughput(quick) + delay(quick)
+
+
+OURS, ENGINES, PROXYS, BARE = 7790, 7791, 7792, 7793
+
+
+class Server:
+    """A container that serves, started through a Docker socket and published there."""
+
+    def __init__(self, place, host, published):
+        self.place, self.host, self.name = place, host, f"benchmark-port-{published}"
+        place.docker(
+            host, "run", "-d", "--name", self.name, "-p", f"{published}:9000", PYTHON, *CONTAINED, "serve", "9000")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.place.docker(self.host, "rm", "-f", self.name)
+
+
+def throughput(quick):
+    """Nodes on one bridge, without a rate or a delay: what is measured is the forwarding."""
+    count = (100 if quick else 400) << 20
+    ready("remote", DEVICE, TARGET, images=("busybox", PYTHON))
+    with Place(DEVICE) as edge, Place(TARGET) as cloud, Server(edge, edge.door, OURS), \
+            Server(cloud, cloud.engine, ENGINES), HAProxy.before_port(edge, PROXYS, f"{cloud.address}:{ENGINES}"):
+        def rate(host, number):
+            return lambda: edge.ask("fetch", host, number, count)["rate"]
+
+        samples = turns(3 if quick else 9, {
+            "lighter": rate("127.0.0.1", OURS), "haproxy": rate("127.0.0.1", PROXYS),
+            "direct": rate(cloud.address, ENGINES)})
+    shown = {name: f"{median(found) / 1e6:,.0f} MB/s" for name, found in samples.items()}
+    return [Figure(
+        "throughput of a published port, without a limit of the link", "haproxy in TCP mode, without TLS",
+        f"{shown['lighter']} against {shown['haproxy']} (without a proxy {shown['direct']})",
+        paired(samples, "lighter", "haproxy"), least=0.6, aim=0.9, higher=True, samples=samples)]
+
+
+def delay(quick):
+    """A small request and its response on an open connection, above the same with an echo beside the container."""
+    ready("remote", f"{DEVICE}:{LINK}", TARGET, images=("busybox", PYTHON))
+    with Place(DEVICE) as edge, Place(TARGET) as cloud, Server(edge, edge.door, OURS):
+        echo = program(TARGET, [*CONTAINED, "serve", str(BARE)], "echo.log", lambda: listens(cloud, BARE))
+        try:
+            answer = edge.ask("exchanges", {"lighter": ["127.0.0.1", OURS], "bare": [cloud.address, BARE]},
+                              50 if quick else 400)
+        finally:
+            echo.terminate()
+            echo.wait(timeout=10)
+    samples = answer["times"]
+    extra = median(a - b for a, b in zip(samples["lighter"], samples["bare"]))
+    return [Figure(
+        "delay of a published port, a small request on an open connection", "a bare TCP echo at the target, 20 ms",
+        f"{median(samples['lighter']) * 1e3:.2f} ms against {median(samples['bare']) * 1e3:.2f} ms", extra * 1e3,
+        unit="ms", least=1, aim=0.3, samples=samples)]
+
+
+def listens(place, number):
+    try:
+        place.ask("connect_times", place.address, number, 1)
+        return True
+    except Trouble:
+        return False
+
+
+FIGURES = {"update": update, "sync": sync, "edit": edit, "port": port}
