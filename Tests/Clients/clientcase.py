@@ -1,6 +1,7 @@
 """What every test with a client library stands on: the front door, a docker-py client, names, clean-up, whereabouts."""
 
 import contextlib
+import http.client
 import io
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import docker
+from docker.transport.unixconn import UnixHTTPConnection
 
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(1, str(REPO / "Tests" / "EndToEnd"))
@@ -25,6 +27,25 @@ from fixture import PATIENCE, eventually  # noqa: E402,F401 (the tests take them
 WORLD = SimpleNamespace(**json.loads(os.environ.get("LIGHTER_CLIENTS_WORLD", "{}")))
 IMAGES = ("busybox:latest", "testbed/work:latest", "testbed/web:latest", "testbed/python:latest",
           "testbed/layers:latest", "testbed/layers:v2")
+
+
+class Response(http.client.HTTPResponse):
+    """Mends docker-py, which loses what comes together with the head of a stream's answer, from every engine: it reads
+    the head through a buffer, and the stream beside it."""
+
+    def __init__(self, sock, *args, **options):
+        super().__init__(sock, *args, **options)
+        self.fp.close()
+        self.fp = sock.makefile("rb", 0)
+        self.fp.raw = self.fp
+
+    def begin(self):
+        super().begin()
+        if self.fp and self.status != 101 and "raw-stream" not in self.getheader("Content-Type", ""):
+            self.fp = io.BufferedReader(self.fp)
+
+
+UnixHTTPConnection.response_class = Response
 
 
 class Case(unittest.TestCase):

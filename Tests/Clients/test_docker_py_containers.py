@@ -123,7 +123,7 @@ class Running(Case):
 
     def test_an_auto_removed_container_is_gone_after_its_end(self):
         container = self.client.containers.run("busybox", "sleep 1", detach=True, auto_remove=True, name=self.name())
-        eventually("its removal", lambda: not self.client.containers.list(all=True, filters={"name": container.name}))
+        eventually("its removal", lambda: not self.client.api.containers(all=True, filters={"name": container.name}))
         with self.assertRaises(docker.errors.NotFound):
             self.client.containers.get(container.id)
 

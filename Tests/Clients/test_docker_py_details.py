@@ -161,7 +161,7 @@ class Amounts(Case):
         for thread in threads:
             thread.join()
         self.assertEqual((found, failed), ({i: b"%d\n" % i for i in range(20)}, []))
-        eventually("their removal", lambda: not self.client.containers.list(all=True, filters={"name": self.tag}))
+        eventually("their removal", lambda: not self.client.api.containers(all=True, filters={"name": self.tag}))
 
     def test_one_client_in_many_threads(self):
         containers, failed = [self.start() for _ in range(3)], []

@@ -37,7 +37,7 @@ def setUpModule():
 def tearDownModule():
     Reaper.delete_instance()
     client = docker.from_env()
-    eventually("the end of Ryuk's containers", lambda: not client.containers.list(all=True, filters={"ancestor": RYUK}))
+    eventually("the end of Ryuk's containers", lambda: not client.api.containers(all=True, filters={"ancestor": RYUK}))
     client.images.remove(RYUK, force=True)
     client.close()
 
