@@ -159,7 +159,7 @@ private final class EventMerge {
     private func open(_ node: NodeID, since: String?) async throws -> DockerStream? {
         var query = query
         if let since { query.set("since", since) }
-        query.setFilters(remoteFilters(node))
+        query.setFilters(await remoteFilters(node))
         let target = door.versioned(query.target("/events"), head, at: node)
         let stream = try await DockerClient(dialer: door.nodeDialer(node, purpose: "events"), maximumIdle: 0).stream(
             "GET", target)
@@ -167,7 +167,7 @@ private final class EventMerge {
     }
 
     /// Containers are named here by their own names, there by others; the id is the same in both places.
-    private func remoteFilters(_ node: NodeID) -> DockerFilters {
+    private func remoteFilters(_ node: NodeID) async -> DockerFilters {
         var remote = filters
         for key in ["container", "image"] where filters.contains(key) {
             let values = filters.values(key)
@@ -183,6 +183,8 @@ private final class EventMerge {
                     where ImageReference(route.image)?.resolved == ImageReference(value)?.resolved {
                         remote.add(key, route.imageID)
                     }
+                    // Containers that are still to come are of the image that the name means now.
+                    if let id = await door.imageID(value) { remote.add(key, id) }
                     remote.add(key, value)
                 }
             }

@@ -20,6 +20,12 @@ extension FrontDoor {
         return try? JSON.parse(answer.body)
     }
 
+    /// The digest that a name of this device means, whoever has the image; nil for none.
+    func imageID(_ name: String) async -> String? {
+        if let image = await localImage(name) { return image.id }
+        return images.find(name).map { "\($0.id)" }
+    }
+
     /// A name that may stand in a path as it is.
     private static func pathSegment(_ name: String) -> String? {
         let allowed = name.utf8.allSatisfy {

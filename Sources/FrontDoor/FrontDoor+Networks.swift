@@ -225,12 +225,14 @@ extension FrontDoor {
                 id: id, name: shown["Name"]?.stringValue ?? reference, shown: shown, references: [])
             switch routes.resolve(name) {
             case .none, .ambiguous:
-                if action == "connect", await inspectLocal(name) != nil {
+                if action == "connect", network.name != "bridge", await inspectLocal(name) != nil {
                     try await checkCompany(of: network, of: name, at: control.node)
                 }
                 return try await locally(head, body)
             case .exact(let route), .prefix(let route):
-                if action == "connect" { try await checkCompany(of: network, of: route.name, at: route.target) }
+                if action == "connect", network.name != "bridge" {
+                    try await checkCompany(of: network, of: route.name, at: route.target)
+                }
                 return try await attach(route, network, action, asked)
             }
         }
@@ -253,12 +255,16 @@ extension FrontDoor {
     ) async throws -> DockerResponse {
         var body = asked
         body.set(.string(route.containerID), named: "Container")
-        if action == "connect" {
+        // Every engine has one of its own.
+        let isEverywhere = network.name == "bridge"
+        if action == "connect", !isEverywhere {
             let endpoint = body.value(named: "EndpointConfig") ?? [:]
             body.set((endpoint.isNull ? [:] : endpoint).withAlias(route.name), named: "EndpointConfig")
         }
         let twin: String
-        if action == "connect" {
+        if isEverywhere {
+            twin = network.name
+        } else if action == "connect" {
             guard network.shown["Driver"]?.stringValue == "bridge" else {
                 throw DockerFailure(
                     status: 409,
@@ -270,8 +276,8 @@ extension FrontDoor {
         } else if let known = networks.twins(of: network.id)[route.target] {
             twin = known
         } else {
-            // What every engine has: bridge. Another's is refused in the node's own words.
-            twin = network.name
+            throw DockerFailure(
+                status: 404, message: "container \(route.containerID) is not connected to network \(network.name)")
         }
         let client = DockerClient(dialer: dialer(to: route, purpose: action), maximumIdle: 0)
         let answer = try await client.request("POST", "/networks/\(twin)/\(action)", body: body.buffer)
@@ -280,6 +286,7 @@ extension FrontDoor {
             guard answer.status >= 400 else { return answer }
             throw DockerFailure(status: answer.status, message: presentation.message(Self.message(of: answer)))
         }
+        guard !isEverywhere else { return answer }
         changed.networks.removeAll { $0 == network.id }
         if action == "connect" { changed.networks.append(network.id) }
         keep(changed)

@@ -112,7 +112,7 @@ extension FrontDoor {
         guard let route = container["Id"]?.stringValue.flatMap({ routes[$0] }) else {
             return presentation.listed(container)
         }
-        let shown = presentation.listed(shared(container, at: route.target))
+        let shown = presentation.listed(inspectedMounts(shared(container, at: route.target), route))
         return presentation.listed(shown, publishing: ports.published(route.containerID))
     }
 

@@ -124,6 +124,8 @@ struct ListRequest: Sendable {
             filters.remove("ancestor")
             for id in ancestors { filters.add("ancestor", id) }
         }
+        // Paths of this device mean other paths there: entries are chosen by `selects` when they are shown as they are here.
+        if isAnsweredHere, filters.values("volume").contains(where: { $0.hasPrefix("/") }) { filters.remove("volume") }
         for kind in ["network", "volume"] {
             for value in filters.values(kind) {
                 for name in named(kind, value) { filters.add(kind, name) }

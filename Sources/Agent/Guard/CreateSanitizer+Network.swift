@@ -34,7 +34,7 @@ extension CreateSanitizer {
         }
     ])
 
-    private static let endpoint = FieldTable(
+    static let endpoint = FieldTable(
         [.refused("IPAMConfig", ownAddresses), .refused("MacAddress", ownAddresses)] + everyEndpoint)
 
     /// In a network of the caller's own, addresses are its own to give.

@@ -78,4 +78,8 @@ extension CreateSanitizer {
     static let attachment = FieldTable([
         .text("Container"), .flag("Force"), .structure("EndpointConfig", ownEndpoint),
     ])
+
+    static let plainAttachment = FieldTable([
+        .text("Container"), .flag("Force"), .structure("EndpointConfig", endpoint),
+    ])
 }

@@ -113,7 +113,9 @@ extension Guard {
         _ head: RequestHead, _ admitted: Admitted, _ network: String, _ action: String, _ body: JSON
     ) async throws(DockerFailure) -> Passage {
         let origin = admitted.scope.origin
-        let found = try await known(.network, network, origin)
+        // The engine's own network, in which containers are that ask for none.
+        let isPlain = network == "bridge"
+        let id = isPlain ? network : identity(.network, try await known(.network, network, origin))
         let reference = body.value(named: "Container")?.stringValue ?? ""
         guard let ticket = admitted.scope.ticket,
             let record = try await inventory.container(reference, of: ticket.workload, origin: origin)
@@ -127,10 +129,10 @@ extension Guard {
             profile.ownNames[name] = try await inventory.container(
                 name, origin: origin, tenant: configuration.tenant)?.name
         }
-        var fields = try CreateSanitizer.attachment.rebuild(body, at: "", in: profile)
+        var fields = try (isPlain ? CreateSanitizer.plainAttachment : CreateSanitizer.attachment).rebuild(body, at: "", in: profile)
         fields.removeAll { $0.0 == "Container" }
         fields.append(("Container", .string(record.id)))
-        let path = "/networks/\(identity(.network, found))/\(action)"
+        let path = "/networks/\(id)/\(action)"
         return try checked(head, admitted, path, Query(), .object(fields))
     }
 }

@@ -116,6 +116,10 @@ struct GuardObjectsTests {
             let made = try #require(engine.calls.last)
             #expect(made.head.target == "/networks/\(Self.twin)/connect")
             #expect(made.json == ["EndpointConfig": ["Aliases": ["w"]], "Container": .string(GuardCreateTests.id)])
+            #expect(try await client.call("POST", "/networks/bridge/disconnect", body: body)?.status == 200)
+            #expect(engine.calls.last?.head.target == "/networks/bridge/disconnect")
+            let address = #"{"Container":"web","EndpointConfig":{"IPAMConfig":{"IPv4Address":"172.17.0.9"}}}"#
+            #expect(try await client.call("POST", "/networks/bridge/connect", body: address)?.status == 403)
             let other = #"{"Container":"theirs"}"#
             #expect(try await client.call("POST", "/networks/app/connect", body: other)?.status == 404)
         }
