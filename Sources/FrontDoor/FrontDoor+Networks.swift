@@ -60,7 +60,7 @@ extension FrontDoor {
         guard [200, 201].contains(answer.status), let twin = (try? JSON.parse(answer.body))?["Id"]?.stringValue else {
             throw DockerFailure(status: answer.status, message: presentation.message(Self.message(of: answer)))
         }
-        try networks.put(twin: twin, of: network.id, at: node)
+        try networks.put(twin: twin, of: network.id, named: network.name, at: node)
         return twin
     }
 

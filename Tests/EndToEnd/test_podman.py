@@ -44,7 +44,7 @@ class Bed:
         self.programs = self.folders["moby"] / "programs"
         shutil.copytree(Path(os.environ.get("LIGHTER_BIN") or REPO / ".build" / "release"), self.programs,
                         ignore=lambda _, found: set(found) - {"lighterd", "lighter", "lighter-gateway"})
-        self.start("pod", PODMAN, "pod", outside=True)
+        self.podman = self.start("pod", PODMAN, "pod", outside=True)
         self.engines = {"moby": self.folders["moby"] / "docker.sock",
                         "pod": self.folders["pod"] / "podman" / "podman.sock"}
         eventually("Podman answers", lambda: answers(self.engines["pod"]))
@@ -93,8 +93,15 @@ class Bed:
     def start(self, node, *command, outside=False):
         where = [] if outside else [TESTBED, "exec", node]
         with open(self.folders[node] / "podman-test.log", "ab") as log:
-            self.processes.append(subprocess.Popen([str(c) for c in [*where, *command]], stdin=subprocess.DEVNULL,
-                                                   stdout=log, stderr=log, start_new_session=True))
+            process = subprocess.Popen([str(c) for c in [*where, *command]], stdin=subprocess.DEVNULL, stdout=log,
+                                       stderr=log, start_new_session=True)
+        self.processes.append(process)
+        return process
+
+    def restart_podman(self):
+        self.podman.terminate()
+        self.podman.wait()
+        self.podman = self.start("pod", PODMAN, "pod", outside=True)
 
     def listed(self, *args):
         done = subprocess.run([self.programs / "lighter", *args, "--format", "json"], env=self.operator, text=True,
@@ -294,6 +301,9 @@ class Placed(Case):
         eventually("the name resolves", lambda: "testbed web" in self.run_(*fetch, expect=None).out)
         shown = json.loads(self.docker("network", "inspect", network).out)[0]
         self.assertEqual([c["Name"] for c in shown["Containers"].values()], [server])
+        if self.target != self.device:
+            settings = json.loads(self.inspect(server, "{{json .NetworkSettings.Networks}}"))
+            self.assertEqual({name: s["NetworkID"] for name, s in settings.items()}, {network: shown["Id"]})
         self.docker("rm", "-f", server)
         self.docker("network", "rm", network)
         self.assertNotIn(network, self.docker("network", "ls", "--format", "{{.Name}}").out.split())
@@ -322,6 +332,13 @@ class PodmanAsTarget(Placed):
         self.assertIn("does not admit HostConfig.CapAdd", refused.err)
         limit = "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null"
         self.assertEqual(self.run_("--rm", "busybox", "sh", "-c", f"{limit} || true").line, "4096")
+
+    def test_a_container_outlives_the_restart_of_podman_s_service(self):
+        name = self.service(command=("sh", "-c", "until [ -e /go ]; do sleep 0.1; done; exit 9"))
+        waiting = self.start("wait", name, text=True)
+        bed.restart_podman()
+        eventually("it is reached again", lambda: self.docker("exec", name, "touch", "/go", expect=None).code == 0)
+        self.assertEqual(waiting.communicate(timeout=30)[0].strip(), "9")
 
 
 class PodmanAsDevice(Placed):
