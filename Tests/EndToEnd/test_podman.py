@@ -31,11 +31,21 @@ def answers(path):
             return False
 
 
+def listens(host, port):
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
 class Bed:
     """A fleet of its own: two nodes, a daemon on each, a gateway beside the first."""
 
     def __init__(self):
         self.processes = []
+        # What an earlier run left behind when it was interrupted.
+        subprocess.run([TESTBED, "down", *ENGINES], capture_output=True)
         names = [f"{name}:cpus=1,files=own" for name in ENGINES]
         command_output(TESTBED, "up", *names)
         self.nodes = {name: exports(command_output(TESTBED, "env", name)) for name in ENGINES}
@@ -64,28 +74,24 @@ class Bed:
         self.run("moby", "lighter-gateway", "init", "--data", data, "--fleet", "podman")
         self.start("moby", self.programs / "lighter-gateway", "--data", data, "--listen", gateway, "--advertise",
                    gateway, "--policy", "remote")
+        eventually("the gateway listens", lambda: listens(self.nodes["moby"]["ADDR"], GATEWAY_PORT))
         self.operator = {**os.environ, "LIGHTER_GATEWAY": gateway, "LIGHTER_CREDENTIALS": str(data / "operator")}
         self.front_doors = {}
         for name, env in self.nodes.items():
             state, listen = self.folders[name] / "lighter", f"{env['ADDR']}:{NODE_PORT}"
             token = self.run("moby", "lighter-gateway", "token", "--data", data).strip()
-            eventually("the gateway listens", lambda: self.joined(name, gateway, token, state, listen))
+            self.run(name, "lighter", "join", gateway, "--token", token, "--name", name, "--state", state, "--listen",
+                     listen, "--advertise", listen, "--no-start")
             self.start(name, self.programs / "lighterd", "--state", state, "--engine", f"unix://{self.engines[name]}",
                        "--socket", state / "docker.sock", "--group", "root", "--cgroup", env["CGROUP"],
                        "--listen", listen, "--advertise", listen)
             self.front_doors[name] = state / "docker.sock"
-        eventually("both nodes are ready", lambda: [n["state"] for n in self.listed("nodes")] == ["ready", "ready"])
+        self.wait_until_ready()
         for door in self.front_doors.values():
             eventually("a front door answers", lambda door=door: answers(door))
 
-    def joined(self, name, gateway, token, state, listen):
-        try:
-            return self.run(name, "lighter", "join", gateway, "--token", token, "--name", name, "--state", state,
-                            "--listen", listen, "--advertise", listen, "--no-start")
-        except RuntimeError as e:
-            if "cannot be reached" in str(e):
-                return None
-            raise
+    def wait_until_ready(self):
+        eventually("both nodes are ready", lambda: [n["state"] for n in self.listed("nodes")] == ["ready", "ready"])
 
     def run(self, node, program, *args):
         return command_output(TESTBED, "exec", node, self.programs / program, *args)
@@ -335,10 +341,18 @@ class PodmanAsTarget(Placed):
 
     def test_a_container_outlives_the_restart_of_podman_s_service(self):
         name = self.service(command=("sh", "-c", "until [ -e /go ]; do sleep 0.1; done; exit 9"))
-        waiting = self.start("wait", name, text=True)
-        bed.restart_podman()
-        eventually("it is reached again", lambda: self.docker("exec", name, "touch", "/go", expect=None).code == 0)
-        self.assertEqual(waiting.communicate(timeout=30)[0].strip(), "9")
+        with socket.socket(socket.AF_UNIX) as waiting:
+            waiting.settimeout(PATIENCE)
+            waiting.connect(str(bed.front_doors[self.device]))
+            waiting.sendall(f"POST /v1.41/containers/{name}/wait HTTP/1.1\r\nHost: d\r\n\r\n".encode())
+            answer = waiting.recv(4096)
+            self.assertIn(b" 200 ", answer)
+            bed.restart_podman()
+            eventually("it is reached again", lambda: self.docker("exec", name, "touch", "/go", expect=None).code == 0)
+            while not answer.endswith(b"0\r\n\r\n"):
+                answer += waiting.recv(4096)
+        self.assertIn(b'"StatusCode":9', answer)
+        bed.wait_until_ready()
 
 
 class PodmanAsDevice(Placed):

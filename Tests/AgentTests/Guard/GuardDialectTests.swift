@@ -106,7 +106,9 @@ struct GuardDialectTests {
         }
     }
 
-    @Test("A pulled image is the caller's when the last line has its id, and not after that of a layer", arguments: [0, 1])
+    @Test(
+        "A pulled image is the caller's when the last line has its id, and not after that of a layer",
+        arguments: [0, 1])
     func pull(line: Int) async throws {
         let lines = ["a1", "b2"].map {
             #"{"status":"Download complete","progressDetail":{},"id":"\#(String(repeating: $0, count: 6))"}"#
