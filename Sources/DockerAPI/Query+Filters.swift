@@ -56,6 +56,16 @@ package struct DockerFilters: Sendable, Hashable {
         return JSON.object(JSONObject(members)).text
     }
 
+    /// Docker's `label` and `label!` filters: all of the former hold, and none of the latter.
+    package func admit(labels: JSON?) -> Bool {
+        let holds = { (term: String) in
+            let parts = term.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard let value = labels?[parts[0]]?.stringValue else { return false }
+            return parts.count == 1 || parts[1] == value
+        }
+        return values("label").allSatisfy(holds) && !values("label!").contains(where: holds)
+    }
+
     package static func == (a: Self, b: Self) -> Bool {
         a.terms.elementsEqual(b.terms) { $0.name == $1.name && $0.values == $1.values }
     }

@@ -5,7 +5,7 @@ package import NIOCore
 package struct EngineEvent: Sendable, Hashable {
     /// `container`, `image`, `network`, `volume`, `daemon`…
     package var type: String
-    /// `create`, `start`, `die`, `destroy`, `exec_start: sh`…
+    /// `create`, `start`, `die`, `destroy`, `exec_start: sh`…, in Docker's words whatever the engine's are.
     package var action: String
     /// The id of what it happened to; for volumes the name.
     package var actorID: String
@@ -21,7 +21,7 @@ package struct EngineEvent: Sendable, Hashable {
         guard case .object = json else { throw JSONError(offset: 0, message: "an event is an object") }
         let actor = json["Actor"]
         type = json["Type"]?.stringValue ?? ""
-        action = json["Action"]?.stringValue ?? json["status"]?.stringValue ?? ""
+        action = EventAction.canonical(json["Action"]?.stringValue ?? json["status"]?.stringValue ?? "", of: type)
         actorID = actor?["ID"]?.stringValue ?? json["id"]?.stringValue ?? ""
         attributes = [:]
         for member in actor?["Attributes"]?.objectValue?.members ?? [] {

@@ -44,7 +44,8 @@ extension FrontDoor {
             return unreachable(route, error)
         }
         if answer.status == 404 { start { await self.verify(route) } }
-        guard answer.status == 201, let id = try? answer.json()["Id"]?.stringValue.flatMap({ LayerDigest($0) }) else {
+        guard answer.status == 201, let id = try? answer.json()["Id"]?.stringValue.flatMap(LayerDigest.init(imageID:))
+        else {
             return .answer(Answer(answer.bytes))
         }
         do {

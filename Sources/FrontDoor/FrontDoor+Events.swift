@@ -17,6 +17,8 @@ extension FrontDoor {
         var local: DockerStream?
         if let engineClient {
             do {
+                var query = query
+                query.setFilters(filters.forEveryEngine)
                 let target = query.target(head.apiVersion.map { "/v\($0)/events" } ?? "/events")
                 let stream = try await engineClient.stream("GET", target)
                 guard stream.status == 200 else {
@@ -112,7 +114,8 @@ private final class EventMerge {
     private func passLocal(_ stream: DockerStream) async {
         do {
             // In whole lines: other nodes' events come in between.
-            for try await var line in Lines(stream.body) {
+            for try await line in Lines(stream.body) {
+                var line = (try? JSON.parse(line)).flatMap { EventAction.canonical($0)?.buffer } ?? line
                 line.writeString("\n")
                 try await client.write(line)
             }
@@ -227,7 +230,7 @@ private final class EventMerge {
         var found: [JSON] = []
         do {
             for try await line in Lines(stream.body) {
-                if let event = try? JSON.parse(line) { found.append(event) }
+                if let event = try? JSON.parse(line) { found.append(EventAction.canonical(event) ?? event) }
             }
         } catch {
             door.logger.debug("the history of a node broke off", metadata: ["error": "\(error)"])

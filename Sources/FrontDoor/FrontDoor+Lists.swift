@@ -107,7 +107,8 @@ extension FrontDoor {
                 let digest = route.imageID.dropFirst("sha256:".count)
                 return route.imageID.hasPrefix(wanted) || digest.hasPrefix(wanted)
             }
-            return Set(ids.map(\.imageID)).union([wanted])
+            // Docker knows an image by its id in either form, Podman by the digits only.
+            return Set(ids.flatMap { [$0.imageID, String($0.imageID.dropFirst("sha256:".count))] }).union([wanted])
         }
     }
 

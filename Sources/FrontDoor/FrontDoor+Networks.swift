@@ -52,14 +52,15 @@ extension FrontDoor {
         let client = DockerClient(dialer: nodeDialer(node, purpose: "network"), maximumIdle: 0)
         let body = network.shown.asNetworkCreate(addresses: networks.addresses(of: network.id)).buffer
         var answer = try await client.request("POST", "/networks/create", body: body)
-        if answer.status == 409 {
-            // Made earlier, and forgotten here.
-            answer = try await client.request("GET", "/networks/\(PercentCoding.encode(network.name))")
+        if answer.status == 409 || answer.status == 500 {
+            // Made earlier, and forgotten here: Docker says 409, Podman 500 as to anything else that is wrong.
+            let known = try await client.request("GET", "/networks/\(PercentCoding.encode(network.name))")
+            if known.status == 200 { answer = known }
         }
         guard [200, 201].contains(answer.status), let twin = (try? JSON.parse(answer.body))?["Id"]?.stringValue else {
             throw DockerFailure(status: answer.status, message: presentation.message(Self.message(of: answer)))
         }
-        try networks.put(twin: twin, of: network.id, at: node)
+        try networks.put(twin: twin, of: network.id, named: network.name, at: node)
         return twin
     }
 

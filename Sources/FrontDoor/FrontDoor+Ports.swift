@@ -117,7 +117,9 @@ extension FrontDoor {
     }
 
     private func shared(_ container: JSON, at node: NodeID) -> JSON {
-        presentation.sharing(container) { networks.network(ofTwin: $0, at: node) }
+        presentation.sharing(container) {
+            networks.network(ofTwin: $0, named: presentation.name($0), at: node)
+        }
     }
 
     /// Brings the ports in line with what the container does, as its node tells.

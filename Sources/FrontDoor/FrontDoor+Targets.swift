@@ -152,7 +152,9 @@ extension FrontDoor {
     /// Takes in what became of a container of this device's own engine: how long it ran, or that it is gone.
     package func note(local workload: Workload) {
         switch workload.state {
-        case .exited: estimates.learn(workload, coreSpeed: describeNode().measures.coreSpeed)
+        case .exited:
+            exitCodes[workload.containerID] = workload.exitCode.map(Int64.init)
+            estimates.learn(workload, coreSpeed: describeNode().measures.coreSpeed)
         case .removed:
             do { try routes.journal.removeLocal(workload.containerID) } catch {
                 logger.error("the journal did not take a removal", metadata: ["error": "\(error)"])

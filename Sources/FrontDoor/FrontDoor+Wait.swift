@@ -70,7 +70,14 @@ private final class Waiter {
         let node = DockerClient(dialer: door.dialer(to: current, purpose: "wait"), maximumIdle: 0)
         let path = door.versioned(query.target("/containers/\(route.containerID)/wait"), head, at: route.target)
         let answer = try await node.stream("POST", path, sent: { if self.isEarly { self.begin() } })
-        guard answer.status == 200 else { return refused(try await answer.collect()) }
+        guard answer.status == 200 else {
+            let refusal = try await answer.collect()
+            // An engine that is away has ended nothing: Podman's containers outlive its service, Docker's may outlive dockerd.
+            if hasBegun, refusal.headers.first("X-Lighter-Refused") == "engine" {
+                throw FrontDoorError(.unreachable, FrontDoor.message(of: refusal))
+            }
+            return refused(refusal)
+        }
         begin()
         let body = try await answer.collect().body
         let code = (try? JSON.parse(body))?["StatusCode"]?.intValue

@@ -11,6 +11,8 @@ final class NetworkBook {
     private let journal: Journal
     /// Twins' ids by network and node.
     private var twins: [String: [NodeID: String]] = [:]
+    /// Their own names on the device.
+    private var names: [String: String] = [:]
     /// The addresses that the user asked for, where it did: what an engine draws itself is no wish.
     private var wishes: [String: JSON] = [:]
 
@@ -18,6 +20,7 @@ final class NetworkBook {
         self.journal = journal
         for (id, record) in try journal.networks() {
             wishes[id] = record["addresses"]
+            names[id] = record["name"]?.stringValue
             for member in record["twins"]?.objectValue?.members ?? [] {
                 guard let node = try? NodeID(member.key), let twin = member.value.stringValue else { continue }
                 twins[id, default: [:]][node] = twin
@@ -32,10 +35,14 @@ final class NetworkBook {
     func addresses(of id: String) -> JSON? { wishes[id] }
 
     /// The device's id of a twin.
-    func network(ofTwin twin: String, at node: NodeID) -> String? { twins.first { $0.value[node] == twin }?.key }
+    /// - Parameter name: what it is called on the device: where a container shows a network's id, Podman gives its name.
+    func network(ofTwin twin: String, named name: String, at node: NodeID) -> String? {
+        twins.first { $0.value[node] == twin || names[$0.key] == name && $0.value[node] != nil }?.key
+    }
 
-    func put(twin: String?, of id: String, at node: NodeID) throws(FrontDoorError) {
+    func put(twin: String?, of id: String, named name: String? = nil, at node: NodeID) throws(FrontDoorError) {
         twins[id, default: [:]][node] = twin
+        if let name { names[id] = name }
         try keep(id)
     }
 
@@ -47,12 +54,14 @@ final class NetworkBook {
     func forget(_ id: String) throws(FrontDoorError) {
         twins[id] = nil
         wishes[id] = nil
+        names[id] = nil
         try journal.put(network: id, nil)
     }
 
     private func keep(_ id: String) throws(FrontDoorError) {
         var record: JSON = [:]
         if let wish = wishes[id] { record["addresses"] = wish }
+        if let name = names[id] { record["name"] = .string(name) }
         var listed: JSON = [:]
         for (node, twin) in twins[id] ?? [:] { listed[node.name] = .string(twin) }
         record["twins"] = listed

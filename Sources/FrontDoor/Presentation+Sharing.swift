@@ -11,7 +11,9 @@ extension Presentation {
             let shown = endpoints.map { member in
                 var value = member.value
                 if let id = value["NetworkID"]?.stringValue.flatMap(network) { value["NetworkID"] = .string(id) }
-                return JSONObject.Member(key: name(member.key), value: value)
+                // Podman lists its own first network as `bridge`, as Docker does, but a container's as `podman`.
+                let key = member.key == "podman" ? "bridge" : name(member.key)
+                return JSONObject.Member(key: key, value: value)
             }
             container.update(named: "NetworkSettings") { $0["Networks"] = .object(JSONObject(shown)) }
         }

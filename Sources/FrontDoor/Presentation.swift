@@ -64,7 +64,10 @@ struct Presentation: Sendable {
     /// One document of `GET /containers/ID/stats`.
     func stats(_ document: JSON) -> JSON {
         var document = document
-        if let name = document["name"]?.stringValue { document["name"] = .string(self.name(name)) }
+        if let name = document["name"]?.stringValue {
+            // Podman leaves out the slash, which clients drop without looking.
+            document["name"] = .string(self.name(name.hasPrefix("/") ? name : "/\(name)"))
+        }
         return document
     }
 

@@ -52,15 +52,3 @@ struct PruneRequest: Sendable {
         return filters.admit(labels: network["Labels"])
     }
 }
-
-extension DockerFilters {
-    /// Docker's `label` and `label!` filters: all of the former hold, and none of the latter.
-    func admit(labels: JSON?) -> Bool {
-        let holds = { (term: String) in
-            let parts = term.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-            guard let value = labels?[parts[0]]?.stringValue else { return false }
-            return parts.count == 1 || parts[1] == value
-        }
-        return values("label").allSatisfy(holds) && !values("label!").contains(where: holds)
-    }
-}

@@ -11,6 +11,11 @@ package struct LayerDigest: Sendable, Hashable, CustomStringConvertible {
         self.init(hex: text.dropFirst("sha256:".count))
     }
 
+    /// Reads the id of an image, which some of Podman's answers give without `sha256:`.
+    package init?(imageID text: String) {
+        self.init(hex: text.utf8.starts(with: "sha256:".utf8) ? text.dropFirst("sha256:".count) : text[...])
+    }
+
     init?(hex: some StringProtocol) {
         guard hex.utf8.count == 64,
             hex.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })

@@ -44,6 +44,12 @@ struct PresentationTests {
         #expect(shown["from"]?.stringValue == "nginx")
     }
 
+    @Test("Statistics name the container with the slash that clients take off, which Podman leaves out")
+    func stats() {
+        #expect(presentation.stats(["name": "web.edge1"])["name"] == "/web")
+        #expect(presentation.stats(["name": "/web.edge1"])["name"] == "/web")
+    }
+
     @Test("A name of another device keeps its suffix", arguments: ["web.edge2", "web", "web.edge10", ".edge11"])
     func foreign(name: String) {
         #expect(presentation.name(name) == name)

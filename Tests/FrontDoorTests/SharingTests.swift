@@ -56,6 +56,13 @@ struct SharingTests {
         #expect(own["NetworkSettings"]?["Networks"] == ["app": ["NetworkID": "n1"], "bridge": ["NetworkID": "b"]])
     }
 
+    @Test("Podman's first network is shown by the name that Docker has for its own")
+    func firstNetwork() throws {
+        let shown: JSON = ["NetworkSettings": ["Networks": ["podman": ["NetworkID": "podman"]]]]
+        let own = Presentation(origin: try NodeID("edge1")).sharing(shown) { _ in nil }
+        #expect(own["NetworkSettings"]?["Networks"] == ["bridge": ["NetworkID": "podman"]])
+    }
+
     static func request(target: String? = nil, ties: [String] = []) throws -> WorkloadRequest {
         var request = WorkloadRequest(id: .random(), tenant: .main, origin: try NodeID("edge1"), image: "x", ties: ties)
         request.policy.target = try target.map { try NodeID($0) }
@@ -120,7 +127,7 @@ struct SharingTests {
         do {
             let journal = try Journal(path: path)
             let networks = try NetworkBook(journal: journal)
-            try networks.put(twin: "t1", of: "n1", at: cloud)
+            try networks.put(twin: "t1", of: "n1", named: "app", at: cloud)
             try networks.put(addresses: ["Config": [["Subnet": "10.9.0.0/16"]]], of: "n1")
             try networks.put(twin: "t2", of: "n2", at: cloud)
             try networks.forget("n2")
@@ -134,7 +141,9 @@ struct SharingTests {
         let networks = try NetworkBook(journal: journal)
         #expect(networks.ids == ["n1"])
         #expect(networks.twins(of: "n1") == [cloud: "t1"])
-        #expect(networks.network(ofTwin: "t1", at: cloud) == "n1")
+        #expect(networks.network(ofTwin: "t1", named: "t1", at: cloud) == "n1")
+        #expect(networks.network(ofTwin: "app.edge1", named: "app", at: cloud) == "n1")
+        #expect(networks.network(ofTwin: "app.edge1", named: "app", at: try NodeID("cloud2")) == nil)
         #expect(networks.addresses(of: "n1") == ["Config": [["Subnet": "10.9.0.0/16"]]])
         let volumes = try VolumeBook(journal: journal)
         #expect(volumes["data"] == .away(cloud, ["Name": "data"]))

@@ -24,4 +24,13 @@ struct LayerDigestTests {
         #expect(LayerDigest.chain(of: diffs).map(\.description) == DockerArchive.chainIDs)
         #expect(LayerDigest.chain(of: []) == [])
     }
+
+    @Test("The id of an image is read with and without the algorithm's name, a layer's only with it")
+    func imageID() {
+        let hex = String(repeating: "0f", count: 32)
+        #expect(LayerDigest(imageID: hex)?.description == "sha256:\(hex)")
+        #expect(LayerDigest(imageID: "sha256:\(hex)")?.description == "sha256:\(hex)")
+        #expect(LayerDigest(hex) == nil)
+        #expect(LayerDigest(imageID: "busybox") == nil)
+    }
 }

@@ -5,8 +5,11 @@ package import Fleet
 package enum Admission: Sendable, Hashable {
     /// About the node itself or its images; goes on as it is, with this query.
     case node(path: String, Query)
-    /// A list or an event stream, with the caller's own label filters in the query.
+    /// A list, with the caller's own label filters in the query.
     case ownList(path: String, Query)
+    /// The events, and the volumes, with the same; what comes is looked at again, as not every engine takes labels together.
+    case ownEvents(Query)
+    case ownVolumes(Query)
     case imageLoad(Query)
     /// Which layers of an image are missing here; the guard answers it itself.
     case missingLayers
@@ -72,7 +75,7 @@ package enum Admission: Sendable, Hashable {
         case .version: return .node(path: "/version", query)
         case .info: return .node(path: "/info", query)
         case .containerList: return .ownList(path: "/containers/json", try own(query, scope))
-        case .events: return .ownList(path: "/events", try own(query, scope))
+        case .events: return .ownEvents(try own(query, scope))
         case .imageLoad: return .imageLoad(query)
         case .missingLayers: return .missingLayers
         case .sparseImage: return .sparseImage
@@ -99,7 +102,7 @@ package enum Admission: Sendable, Hashable {
         case .exec(let id, let action):
             return .exec(id: id, action: action, try ticketed(query, scope, "exec \(action)"))
         case .networkList: return .ownList(path: "/networks", try own(query, scope))
-        case .volumeList: return .ownList(path: "/volumes", try own(query, scope))
+        case .volumeList: return .ownVolumes(try own(query, scope))
         case .diskUsage: return .volumeUsage
         case .networkCreate: return .objectCreate(.network)
         case .volumeCreate: return .objectCreate(.volume)

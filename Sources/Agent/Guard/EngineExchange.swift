@@ -30,7 +30,12 @@ final class EngineExchange: ChannelSide {
         case dialling, head, body(BodyReader, ResponseHead), raw, over
     }
 
+    /// How the caller sees the end of a rewritten body.
+    private enum Rewriting { case none, chunked, untilClose }
+
     private static let tapLimit = 64 << 10
+    /// The most bytes that one document of a rewritten answer may have.
+    private static let documentLimit = 1 << 20
 
     private let passage: Passage
     private let method: String
@@ -41,6 +46,9 @@ final class EngineExchange: ChannelSide {
     private var parser = HeadParser<ResponseHead>()
     private var inbound = ByteBuffer()
     private var tapped = ByteBuffer()
+    private var rewriting = Rewriting.none
+    /// Text of a rewritten answer that does not make a whole document yet.
+    private var line = ByteBuffer()
     private var isInputClosed = false
     private var hasClosedOutput = false
     /// Whether any byte of the engine's answer went to the client.
@@ -161,8 +169,12 @@ final class EngineExchange: ChannelSide {
         case .body(var reader, let head):
             guard let part = try reader.next(&inbound) else { return false }
             state = .body(reader, head)
-            client.write(part.raw, promise: nil)
-            if passage.isTapped, let payload = part.payload { tap(payload) }
+            if let rewrite = passage.rewrite, rewriting != .none {
+                try pass(part, last: reader.isComplete, rewrite)
+            } else {
+                client.write(part.raw, promise: nil)
+            }
+            if passage.answered != nil, let payload = part.payload { tap(payload) }
             if reader.isComplete { finish(head, reusable: true) }
             return true
         case .raw:
@@ -179,7 +191,7 @@ final class EngineExchange: ChannelSide {
         if framing == .upgraded, !passage.hijacks {
             throw HTTPError(status: 502, message: "the engine switched protocols without having been asked")
         }
-        client.write(head.raw, promise: nil)
+        client.write(try rewritten(head, framing), promise: nil)
         if framing == .interim {
             parser = HeadParser()
             owner?.exchangeContinued()
@@ -195,6 +207,42 @@ final class EngineExchange: ChannelSide {
         let reader = BodyReader(framing, decoding: passage.isTapped)
         state = .body(reader, head)
         if reader.isComplete { finish(head, reusable: true) }
+    }
+
+    private func pass(
+        _ part: BodyPart, last: Bool, _ rewrite: (ByteBuffer) -> ByteBuffer?
+    ) throws(HTTPError) {
+        if let payload = part.payload { line.writeImmutableBuffer(payload) }
+        var out = ByteBuffer()
+        while let end = line.readableBytesView.firstIndex(of: UInt8(ascii: "\n")) {
+            guard let document = line.readSlice(length: end - line.readerIndex + 1) else { break }
+            if let rewritten = rewrite(document) { out.writeImmutableBuffer(rewritten) }
+        }
+        if last, line.readableBytes > 0, let rewritten = rewrite(line) { out.writeImmutableBuffer(rewritten) }
+        guard line.readableBytes <= Self.documentLimit else {
+            throw HTTPError(status: 502, message: "the engine sent a document of over \(Self.documentLimit) bytes")
+        }
+        line.discardReadBytes()
+        let isChunked = rewriting == .chunked
+        if out.readableBytes > 0 { client.write(isChunked ? ChunkedEncoding.chunk(out) : out, promise: nil) }
+        if last, isChunked { client.write(ChunkedEncoding.end, promise: nil) }
+    }
+
+    /// The head of an answer whose body is rewritten, which has no length that is known.
+    private func rewritten(_ head: ResponseHead, _ framing: ResponseFraming) throws(HTTPError) -> ByteBuffer {
+        guard passage.rewrite != nil, head.status == 200 else { return head.raw }
+        switch framing {
+        case .chunked:
+            rewriting = .chunked
+            return head.raw
+        case .length:
+            rewriting = .chunked
+            return try head.removing("Content-Length").withHeader("Transfer-Encoding", "chunked").raw
+        case .untilClose:
+            rewriting = .untilClose
+            return head.raw
+        case .none, .interim, .upgraded: return head.raw
+        }
     }
 
     private func finish(_ head: ResponseHead, reusable: Bool) {

@@ -107,42 +107,47 @@ extension Guard {
         }
         var passage = try checked(head, admitted, "/commit", passed, config)
         passage.answered = { [rights] json in
-            if let id = json["Id"]?.stringValue.flatMap({ LayerDigest($0) }) {
+            if let id = json["Id"]?.stringValue.flatMap(LayerDigest.init(imageID:)) {
                 rights.grant(id, to: ticket.origin, .made)
             }
         }
         return passage
     }
 
-    /// What an engine says last of an image that came: `Loaded image ID: sha256:…`.
+    /// What an engine says last of an image that came without a name: `Loaded image ID: sha256:…`, or Podman's `Loaded image: `.
     func noteLoaded(_ last: JSON, by origin: NodeID) {
         guard let said = last["stream"]?.stringValue else { return }
-        let mark = "Loaded image ID: "
-        for line in said.split(separator: "\n") where line.hasPrefix(mark) {
+        for line in said.split(separator: "\n") {
+            guard let mark = ["Loaded image ID: ", "Loaded image: "].first(where: line.hasPrefix) else { continue }
             if let id = LayerDigest(String(line.dropFirst(mark.count))) { rights.grant(id, to: origin, .brought) }
         }
     }
 
-    /// What a pull has brought belongs to whom it was pulled for, once the engine has said that it is there.
+    /// What a pull has brought belongs to whom it was pulled for, once the engine has said that it is there: Docker with a
+    /// line about the whole, Podman with the image's own id.
     func notePulled(_ last: JSON, _ query: Query, by origin: NodeID) {
-        guard last["status"]?.stringValue?.hasPrefix("Status: ") == true,
-            let name = query.first("fromImage"),
+        let status = last["status"]?.stringValue ?? ""
+        let short = status == "Download complete" ? last["id"]?.stringValue ?? "" : ""
+        guard status.hasPrefix("Status: ") || short.utf8.count == 12, let name = query.first("fromImage"),
             let reference = ImageReference(fromImage: name, tag: query.first("tag"))?.familiar
         else { return }
-        noteImage(reference, by: origin, .brought)
+        noteImage(reference, by: origin, .brought, ifItIs: short)
     }
 
     /// Grants the image that a reference means at this moment.
-    func noteImage(_ reference: String, by origin: NodeID, _ source: ImageRights.Source) {
+    /// - Parameter short: the beginning of the id that it has to be of; empty for any.
+    func noteImage(
+        _ reference: String, by origin: NodeID, _ source: ImageRights.Source, ifItIs short: String = ""
+    ) {
         // Unstructured: the answer that it follows does not wait for it. Ends with the engine's answer; who asks for an image
         // waits for it.
         let before = noting
         noting = Task { @NodeLoop [rights, inventory] in
             await before?.value
             let image = try? await inventory.client.ask("/images/\(reference)/json")
-            if let id = image?["Id"]?.stringValue.flatMap({ LayerDigest($0) }) {
-                rights.grant(id, to: origin, source)
-            }
+            guard let id = image?["Id"]?.stringValue.flatMap({ LayerDigest($0) }), short.isEmpty || id.short == short
+            else { return }
+            rights.grant(id, to: origin, source)
         }
     }
 }

@@ -129,7 +129,8 @@ extension Guard {
             profile.ownNames[name] = try await inventory.container(
                 name, origin: origin, tenant: configuration.tenant)?.name
         }
-        var fields = try (isPlain ? CreateSanitizer.plainAttachment : CreateSanitizer.attachment).rebuild(body, at: "", in: profile)
+        let table = isPlain ? CreateSanitizer.plainAttachment : CreateSanitizer.attachment
+        var fields = try table.rebuild(body, at: "", in: profile)
         fields.removeAll { $0.0 == "Container" }
         fields.append(("Container", .string(record.id)))
         let path = "/networks/\(id)/\(action)"

@@ -21,6 +21,10 @@ extension Guard {
         case .node(let path, let query), .ownList(let path, let query):
             .passage(
                 Passage(head: try Passage.head(head, version: admitted.apiVersion, path: path, query: query)))
+        case .ownEvents(let query):
+            .passage(try ownEvents(head, admitted, query))
+        case .ownVolumes(let query):
+            .answer(try await ownVolumes(admitted, query))
         case .imageLoad(let query):
             .passage(try imageLoad(head, admitted, query))
         case .missingLayers:
@@ -148,6 +152,14 @@ extension Guard {
             var passage = try checked(head, admitted, path, query, try rebuilt(body, CreateSanitizer.exec))
             passage.answered = { [inventory] json in
                 if let id = json["Id"]?.stringValue { inventory.noteExec(id, of: record.id) }
+            }
+            return passage
+        case .wait:
+            var passage = Passage(head: try Passage.head(head, version: admitted.apiVersion, path: path, query: query))
+            if query.first("condition") == "removed" {
+                passage.rewrite = { [inventory] in
+                    WaitAnswer.correct($0, exitCode: inventory.exitCode(of: record.id).map(Int64.init))
+                }
             }
             return passage
         default:

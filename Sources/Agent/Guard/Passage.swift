@@ -22,11 +22,13 @@ struct Passage {
     var hijacks = false
     /// Called with the last line of a successful answer; all but streams of progress are one line.
     var answered: (@NodeLoop (JSON) -> Void)?
+    /// Turns each JSON document of a streamed answer into what the caller sees of it; nil for nothing.
+    var rewrite: (@NodeLoop (ByteBuffer) -> ByteBuffer?)?
     /// Called once when the exchange is over, whatever became of it.
     var ended: (@NodeLoop () -> Void)?
 
     /// Whether the guard has to look into the answer.
-    var isTapped: Bool { answered != nil }
+    var isTapped: Bool { answered != nil || rewrite != nil }
 }
 
 extension Passage {

@@ -24,6 +24,9 @@ package final class Inventory {
     private let report: @Sendable (Workload) -> Void
     private var tokens: [String: ExitWatch.Token] = [:]
     private var reportedCapacity = Resources.none
+    /// How containers ended that are gone.
+    private var lastWords: [String: Int32] = [:]
+    private static let lastWordsLimit = 1024
     /// Containers of an earlier run of this daemon, of which the engine has said nothing yet.
     private var remembered: Set<String> = []
 
@@ -88,6 +91,9 @@ package final class Inventory {
         keep(record)
         report(record.workload)
     }
+
+    /// The exit code of a container that has ended, also when it is gone since; nil where the engine has not told.
+    func exitCode(of id: String) -> Int32? { index[id]?.workload.exitCode ?? lastWords[id] }
 
     // MARK: - What the engine tells
 
@@ -187,6 +193,8 @@ package final class Inventory {
         forgetExit(id)
         remembered.remove(id)
         guard let record = index.remove(id) else { return }
+        if lastWords.count >= Self.lastWordsLimit { lastWords = [:] }
+        lastWords[id] = record.workload.exitCode
         var workload = record.workload
         workload.state = .removed
         noteCapacity()

@@ -1,0 +1,34 @@
+import DockerAPI
+import NIOCore
+
+/// Lists of which not every engine keeps to what was asked: Podman shows events and volumes that have any of the labels.
+extension Guard {
+    /// The events of the caller's own containers, in Docker's words.
+    func ownEvents(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
+        let filters = try query.filters()
+        var query = query
+        query.setFilters(filters.forEveryEngine)
+        var passage = Passage(
+            head: try Passage.head(head, version: admitted.apiVersion, path: "/events", query: query))
+        passage.rewrite = { document in
+            guard let event = try? JSON.parse(document), filters.admit(labels: event["Actor"]?["Attributes"]) else {
+                return nil
+            }
+            guard var canonical = EventAction.canonical(event)?.buffer else { return document }
+            canonical.writeString("\n")
+            return canonical
+        }
+        return passage
+    }
+
+    func ownVolumes(_ admitted: Admitted, _ query: Query) async throws(DockerFailure) -> JSON {
+        let filters = try query.filters()
+        let path = (admitted.apiVersion.map { "/v\($0)" } ?? "") + "/volumes"
+        guard var report = try await inventory.client.ask(query.target(path)) else {
+            throw DockerFailure(status: 400, message: "lighter: the engine does not list volumes so")
+        }
+        let listed = report["Volumes"]?.arrayValue ?? []
+        report["Volumes"] = .array(listed.filter { filters.admit(labels: $0["Labels"]) })
+        return report
+    }
+}
