@@ -14,8 +14,6 @@ DIFFERS = {
         (AWAY, "another node refuses capabilities beyond Docker's default set"),
     "test_docker_py_api.TheEngine.test_info_counts_containers":
         (AWAY, "docker info counts the containers of the device's engine"),
-    "test_docker_py_details.Shown.test_a_plain_container_has_no_limit_on_processes":
-        (AWAY, "a container elsewhere gets a limit on processes, 4096"),
 }
 
 
