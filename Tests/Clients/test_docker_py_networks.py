@@ -138,6 +138,16 @@ class Networks(Case):
         client = self.client_(links={server.name: "db"})
         self.assertEqual(self.asks(client, "db"), "from server")
 
+    def test_links_and_aliases_are_shown_as_they_were_given(self):
+        network = self.network()
+        server, client = self.start(network=network.name), self.create(network=network.name)
+        network.disconnect(client)
+        network.connect(client, aliases=["other"], links=[(server.name, "db")])
+        client.start()
+        client.reload()
+        found = client.attrs["NetworkSettings"]["Networks"][network.name]
+        self.assertEqual((found["Links"], set(found["Aliases"]) - {client.short_id}), ([f"{server.name}:db"], {"other"}))
+
     def test_no_network_and_the_hosts(self):
         self.assertEqual(self.start(network_mode="none").exec_run("ls /sys/class/net").output, b"lo\n")
         self.assertIn(b"docker0", self.start(network_mode="host").exec_run("ls /sys/class/net").output)
