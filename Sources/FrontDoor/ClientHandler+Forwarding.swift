@@ -200,6 +200,7 @@ extension ClientHandler {
     }
 
     private func answered(_ exchange: Exchange, keepAlive: Bool) {
+        exchange.forward.ended?()
         exchange.answering = .done(keepAlive: keepAlive)
         let backend = exchange.backend
         // An answer before the body's end: the engine wants no more of it, and the client cannot know where it ends.
@@ -227,6 +228,7 @@ extension ClientHandler {
             return
         }
         if exchange.isRaw {
+            exchange.forward.ended?()
             // Each side closes by itself once both its directions have ended; what is under way to the engine still gets there.
             closeOutput()
         } else {
@@ -258,6 +260,7 @@ extension ClientHandler {
     }
 
     private func finishRaw(_ exchange: Exchange) {
+        exchange.forward.ended?()
         exchange.backend.abandon()
         close()
     }

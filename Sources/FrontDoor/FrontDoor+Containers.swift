@@ -113,6 +113,8 @@ extension FrontDoor {
         forward.answered = { [weak self] status in
             NodeLoop.assumeIsolated { self?.answered(status, to: head.method, action, on: route) }
         }
+        // The end of an output is often the container's: whoever asks next must hear of it, however late the event.
+        if ["logs", "attach", "attach/ws"].contains(action) { forward.ended = touching(route) }
         return .forward(forward)
     }
 
@@ -341,7 +343,13 @@ extension FrontDoor {
 
     func planExec(_ head: RequestHead, _ id: String, _ action: String) -> Plan {
         guard let container = execs[id], let route = routes[container] else { return local(head) }
-        return .forward(forwarding(head, route, queryKept(head, "/exec/\(id)/\(action)"), purpose: "exec"))
+        var forward = forwarding(head, route, queryKept(head, "/exec/\(id)/\(action)"), purpose: "exec")
+        if action == "start" { forward.ended = touching(route) }
+        return .forward(forward)
+    }
+
+    private func touching(_ route: Route) -> @Sendable () -> Void {
+        { [weak self] in NodeLoop.assumeIsolated { self?.touch(route) } }
     }
 
     private func queryKept(_ head: RequestHead, _ path: String) -> String {

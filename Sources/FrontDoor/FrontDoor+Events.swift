@@ -146,6 +146,10 @@ private final class EventMerge {
                     guard let event = try? JSON.parse(line), isNew(event, after: last) else { continue }
                     last = Self.moment(event) ?? last
                     if isLate, isOld(event) { continue }
+                    // This stream may be ahead of the one that keeps the view: who hears of it here may ask at once.
+                    if let route = (event["Actor"]?["ID"]?.stringValue).flatMap({ door.routes[$0] }) {
+                        door.touch(route)
+                    }
                     try await client.write(ByteBuffer(string: door.presentation.event(event).text + "\n"))
                 }
                 if hasEnd { return }

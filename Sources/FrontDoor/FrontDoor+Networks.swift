@@ -47,6 +47,10 @@ extension FrontDoor {
     /// Makes a network's twin at a node, or finds it.
     /// - Throws: `DockerFailure` in the node's words where it does not take it.
     func twin(of network: SharingPlan.Network, at node: NodeID) async throws -> String {
+        // One at a time: engines make two of one name when they are asked twice at once.
+        let key = "/twin/\(network.id)/\(node)"
+        await routes.hold(key)
+        defer { routes.unreserve(key) }
         let isInUse = routes.routes(to: node).contains { $0.networks.contains(network.id) }
         if isInUse, let known = networks.twins(of: network.id)[node] { return known }
         let client = DockerClient(dialer: nodeDialer(node, purpose: "network"), maximumIdle: 0)

@@ -31,6 +31,8 @@ struct Forward: Sendable {
     var rewrite: (@Sendable (ByteBuffer) -> ByteBuffer)?
     /// Told the final status before it reaches the client.
     var answered: (@Sendable (_ status: Int) -> Void)?
+    /// Told that the engine has said its last, before the client hears so.
+    var ended: (@Sendable () -> Void)?
 
     init(dialer: any DockerDialer, reuseKey: String? = nil, head: ByteBuffer, body: ByteBuffer? = nil) {
         self.dialer = dialer

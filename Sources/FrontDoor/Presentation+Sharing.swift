@@ -11,6 +11,7 @@ extension Presentation {
             let shown = endpoints.map { member in
                 var value = member.value
                 if let id = value["NetworkID"]?.stringValue.flatMap(network) { value["NetworkID"] = .string(id) }
+                if let links = value["Links"]?.arrayValue { value["Links"] = .array(links.map(link)) }
                 // Podman lists its own first network as `bridge`, as Docker does, but a container's as `podman`.
                 let key = member.key == "podman" ? "bridge" : name(member.key)
                 return JSONObject.Member(key: key, value: value)
@@ -25,6 +26,15 @@ extension Presentation {
         return container
     }
 
+    /// `db.edge1:store`, or `/db.edge1:/web.edge1/store` of the engine's own bridge.
+    private func link(_ link: JSON) -> JSON {
+        guard let text = link.stringValue else { return link }
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false).map { part in
+            part.split(separator: "/", omittingEmptySubsequences: false).map { name(String($0)) }.joined(separator: "/")
+        }
+        return .string(parts.joined(separator: ":"))
+    }
+
     private func mount(_ mount: JSON) -> JSON {
         guard mount["Type"]?.stringValue == "volume", let name = mount["Name"]?.stringValue else { return mount }
         var mount = mount
@@ -35,6 +45,7 @@ extension Presentation {
     private func hostOptions(_ host: JSON) -> JSON {
         var host = host
         if let mode = host["NetworkMode"]?.stringValue { host["NetworkMode"] = .string(name(mode)) }
+        if let links = host["Links"]?.arrayValue { host["Links"] = .array(links.map(link)) }
         if let binds = host["Binds"]?.arrayValue {
             host["Binds"] = .array(
                 binds.map { bind in
