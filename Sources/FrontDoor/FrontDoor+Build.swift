@@ -15,6 +15,13 @@ extension FrontDoor {
     /// A context larger than this is built here: it is kept on disk until the build has ended.
     private static let contextLimit: Int64 = 1 << 30
 
+    /// Seconds for which a node that does not build for others is not asked again.
+    private static let refusalLifetime = 600.0
+
+    private var refusingBuilds: [NodeID: String] {
+        buildRefusals.filter { $0.value.until > now() }.mapValues(\.reason)
+    }
+
     /// A build whose context has come.
     private struct Build: Sendable {
         var head: RequestHead
@@ -134,13 +141,13 @@ extension FrontDoor {
             workKey: "build \(build.request.tags.first?.familiarName ?? build.request.dockerfile)",
             resources: build.request.resources, policy: policy)
         let expected = Placement.decide(
-            request, snapshot: freshSnapshot, now: now(), fleetReachable: control.isConnected, refused: [:],
+            request, snapshot: freshSnapshot, now: now(), fleetReachable: control.isConnected, refused: refusingBuilds,
             estimates: estimates, memory: &thresholds, policySource: "the build's labels or the configuration")
         guard let likely = expected.target else { throw Stay(expected.reason, refusal: expected.reason) }
         guard likely != control.node else { throw Stay(expected.reason) }
         let placed: Placed
         do {
-            placed = try await control.place(request, refused: [:])
+            placed = try await control.place(request, refused: refusingBuilds)
         } catch {
             throw Stay("the fleet cannot be asked: \(error)")
         }
@@ -161,14 +168,15 @@ extension FrontDoor {
         do {
             let ids = errand.bases.mapValues(\.id)
             let (dockerfile, ending) = try build.context.ending(dockerfile: errand.file.pinned(ids))
-            for image in errand.bases.values { try await ship(image, to: errand.target).wait() }
             let ticket = NodeDialer.Ticketing(ticket: errand.lease.ticket, renew: nil)
             let dialer = NodeDialer(control: control, node: errand.target, purpose: "build", ticket: ticket)
             let there = DockerClient(dialer: dialer, maximumIdle: 0)
             let query = build.request.away(dockerfile: dockerfile)
             let plan = try await ContextPlan.make(build.spool, build.context.length) { digests in
-                await self.missingChunks(digests, there)
+                await self.missingChunks(digests, there, errand.target)
             }
+            if let refusal = refusingBuilds[errand.target] { throw Stay(refusal) }
+            for image in errand.bases.values { try await ship(image, to: errand.target).wait() }
             let body = plan.body(ending: ending)
             let answer = try await there.stream(
                 "POST", versioned(query.target("/build"), build.head, at: errand.target),
@@ -188,11 +196,16 @@ extension FrontDoor {
         }
     }
 
-    /// Nil where the node keeps none.
-    private func missingChunks(_ digests: [LayerDigest], _ client: DockerClient) async -> Set<LayerDigest>? {
+    /// Nil where the node keeps none, or does not build at all.
+    private func missingChunks(
+        _ digests: [LayerDigest], _ client: DockerClient, _ node: NodeID
+    ) async -> Set<LayerDigest>? {
         let question: JSON = ["Chunks": .array(digests.map { .string("\($0)") })]
-        guard let answer = try? await client.request("POST", "/lighter/chunks", body: question.buffer),
-            answer.status == 200, let missing = try? answer.json()["Missing"]?.arrayValue
+        guard let answer = try? await client.request("POST", "/lighter/chunks", body: question.buffer) else {
+            return nil
+        }
+        if answer.status == 403 { buildRefusals[node] = (Self.message(of: answer), now() + Self.refusalLifetime) }
+        guard answer.status == 200, let missing = try? answer.json()["Missing"]?.arrayValue
         else { return nil }
         return Set(missing.compactMap { $0.stringValue.flatMap { LayerDigest($0) } })
     }

@@ -62,6 +62,8 @@ package final class FrontDoor: Planning {
     var createdHere = Recent<Double>()
     /// Nodes whose events are followed to keep the routes true.
     var followed: Set<NodeID> = []
+    /// Nodes that do not build for others, with what they said, and until when they are not asked again.
+    var buildRefusals: [NodeID: (reason: String, until: Double)] = [:]
     /// What they have told, by node.
     var views: [NodeID: TargetView] = [:]
     /// Remote containers' work, for what can be learned when they exit.

@@ -45,9 +45,11 @@ struct Daemon {
             learner.note(workload)
         }
         description.watch(inventory)
+        var policy = GuardPolicy()
+        policy.acceptsBuilds = options.acceptsBuilds
         let desk = Guard(
             configuration: GuardConfiguration(
-                node: node, tenant: credentials.tenant, mirrors: "\(options.state)/mirrors",
+                node: node, tenant: credentials.tenant, policy: policy, mirrors: "\(options.state)/mirrors",
                 images: "\(options.state)/images", contexts: "\(options.state)/contexts"),
             verifier: try TicketVerifier(publicKey: credentials.ticketPublicKey), dialer: dialer, inventory: inventory,
             logger: Logger(label: "guard"), free: { description.free }, now: { wallClock() })

@@ -31,6 +31,7 @@ struct DaemonOptions: Sendable {
     var tags: [String] = []
     /// Whether this node runs work for others.
     var acceptsWork = true
+    var acceptsBuilds = false
     var logLevel = Logger.Level.info
     /// The largest bind mount that may leave the device; none may when it is zero.
     var preload = 0
@@ -58,6 +59,7 @@ struct DaemonOptions: Sendable {
           --advertise HOST:PORT  the address they dial, where it differs
           --tags A,B=C         words that policies match
           --accept-work BOOL   run containers for other nodes (default true)
+          --accept-builds BOOL build images for other nodes, on this machine's network (default false)
           --mounts-max-bytes SIZE  the largest bind mount that leaves the device: 500m, 2g; 0 for none (default 1g)
           --preload N          send images that run here ahead of need to the N likeliest nodes (default 0, at most 8)
           --log-level LEVEL    trace, debug, info, notice, warning, error (default info)
@@ -68,7 +70,8 @@ struct DaemonOptions: Sendable {
 
     private static let keys = [
         "state", "config", "engine", "socket", "group", "cgroup", "gateway", "policy", "cpu_threshold",
-        "memory_threshold", "listen", "advertise", "tags", "accept_work", "mounts_max_bytes", "preload", "log_level",
+        "memory_threshold", "listen", "advertise", "tags", "accept_work", "accept_builds", "mounts_max_bytes",
+        "preload", "log_level",
     ]
 
     /// - Throws: `OptionError` naming the option, where it stands and what it takes.
@@ -155,11 +158,8 @@ struct DaemonOptions: Sendable {
         case "listen": listen = value
         case "advertise": advertise = value.split(separator: ",").map { String($0.trimmed) }
         case "tags": tags = value.split(separator: ",").map { String($0.trimmed) }.filter { !$0.isEmpty }
-        case "accept_work":
-            guard let flag = ["true": true, "yes": true, "false": false, "no": false][value] else {
-                throw OptionError("\(place): '\(value)' is not true or false")
-            }
-            acceptsWork = flag
+        case "accept_work": acceptsWork = try Self.flag(value, place)
+        case "accept_builds": acceptsBuilds = try Self.flag(value, place)
         case "mounts_max_bytes":
             guard let size = Self.size(value) else {
                 throw OptionError("\(place): '\(value)' is no size; write it as in 500m or 2g, or 0 for none")
@@ -184,6 +184,13 @@ struct DaemonOptions: Sendable {
     }
 
     /// `4096`, `16k`, `500m`, `2g`.
+    private static func flag(_ text: String, _ place: String) throws(OptionError) -> Bool {
+        guard let flag = ["true": true, "yes": true, "false": false, "no": false][text] else {
+            throw OptionError("\(place): '\(text)' is not true or false")
+        }
+        return flag
+    }
+
     private static func size(_ text: String) -> ByteCount? {
         let shifts: [Character: Int64] = ["k": 10, "m": 20, "g": 30, "t": 40]
         let shift = text.lowercased().last.flatMap { shifts[$0] }

@@ -13,6 +13,7 @@ extension Guard {
         guard let ticket = admitted.scope.ticket else {
             throw DockerFailure(status: 403, message: "lighter: a build needs the ticket of a workload")
         }
+        try checkBuilds()
         let passed = try BuildAdmission(policy: configuration.policy, node: configuration.node).admit(query)
         guard head.headers.all("Content-Encoding") == ["zstd"] else {
             throw DockerFailure(status: 403, message: "lighter: a build's context comes as a zstd stream")
@@ -33,12 +34,22 @@ extension Guard {
         return passage
     }
 
+    private func checkBuilds() throws(DockerFailure) {
+        guard configuration.policy.acceptsBuilds else {
+            throw DockerFailure(
+                status: 403,
+                message: "lighter: node \(configuration.node) does not build for others: what a Dockerfile adds by its "
+                    + "address would be fetched on the node's own network; its owner may set accept_builds")
+        }
+    }
+
     private func contexts(of scope: CallScope) -> ContextCache? {
         configuration.contexts.map { ContextCache(folder: $0, origin: scope.origin) }
     }
 
     /// `{"Chunks": [digest, …]}` is answered with `{"Missing": […]}`; with all of them where none are kept.
     func missingChunks(_ body: ByteBuffer, _ scope: CallScope) throws(DockerFailure) -> JSON {
+        try checkBuilds()
         let list = try parsed(body)["Chunks"]?.arrayValue ?? []
         let known = list.compactMap { $0.stringValue.flatMap { LayerDigest($0) } }
         guard (1...ContextCache.askLimit).contains(list.count), known.count == list.count else {

@@ -4,6 +4,9 @@ package import Fleet
 package struct GuardPolicy: Sendable, Hashable {
     /// `allow_privileged`: containers that own this machine. Leave it off.
     package var allowsPrivileged = false
+    /// `accept_builds`: builds of images. What their `ADD` names, and triggers of the images that they begin with, is fetched by
+    /// the engine itself, on this machine's own network.
+    package var acceptsBuilds = false
     /// `host_paths`: folders and files that may be bind-mounted, each exactly as written.
     ///
     /// Paths below an entry are not admitted: whoever can write there could leave a symbolic link to `/`.

@@ -11,6 +11,26 @@ import Testing
 @Suite("Builds of other nodes")
 @NodeLoop
 struct GuardBuildsTests {
+    /// Of a node whose owner lets others build there.
+    private static var building: GuardPolicy {
+        var policy = GuardPolicy()
+        policy.acceptsBuilds = true
+        return policy
+    }
+
+    @Test("are nobody's but the node's own, unless its owner says otherwise")
+    func closed() async throws {
+        try await withGuard { rig, engine in
+            let client = try await rig.connect(ticket: rig.ticket())
+            for target in ["/build?dockerfile=a", "/lighter/chunks"] {
+                let refusal = try await client.call("POST", target, body: "{}")
+                #expect(refusal?.status == 403)
+                #expect(refusal?.message.contains("accept_builds") == true)
+            }
+            #expect(engine.calls.isEmpty)
+        }
+    }
+
     private static func admit(_ query: String, _ policy: GuardPolicy = GuardPolicy()) throws -> Query {
         try BuildAdmission(policy: policy, node: try NodeID("cloud1")).admit(Query(query))
     }
@@ -54,7 +74,7 @@ struct GuardBuildsTests {
     @Test(
         "reach the engine with a ticket only, unpacked, without the caller's passwords; the image is the caller's then")
     func exchange() async throws {
-        try await withGuard { rig, engine in
+        try await withGuard(policy: Self.building) { rig, engine in
             let image = GuardLayersTests.text("a")
             engine.answer = { call in
                 switch call.head.routePath {
@@ -113,7 +133,7 @@ struct GuardBuildsTests {
 
     @Test("are told what is missing with a ticket only, and by a question that is one")
     func question() async throws {
-        try await withGuard { rig, engine in
+        try await withGuard(policy: Self.building) { rig, engine in
             let body = #"{"Chunks":["\#(GuardLayersTests.text("a"))"]}"#
             let stranger = try await rig.connect()
             #expect(try await stranger.call("POST", "/lighter/chunks", body: body)?.status == 403)
