@@ -70,6 +70,10 @@ extension FrontDoor {
 
     /// Removes the twins of networks that the device's engine does not have any more.
     func sweepNetworks() async {
+        guard !networks.ids.isEmpty else { return }
+        while !control.isConnected {
+            do { try await Task.sleep(for: .milliseconds(500)) } catch { return }
+        }
         for id in networks.ids {
             guard let answer = try? await engineClient?.request("GET", "/networks/\(id)"), answer.status == 404 else {
                 continue
@@ -79,6 +83,7 @@ extension FrontDoor {
     }
 
     private func removeTwins(of id: String) async throws {
+        var isDone = true
         for (node, twin) in networks.twins(of: id) {
             let client = DockerClient(dialer: nodeDialer(node, purpose: "network"), maximumIdle: 0)
             let isUsed = routes.routes(to: node).contains { $0.networks.contains(id) }
@@ -94,12 +99,13 @@ extension FrontDoor {
                     status: 503,
                     message: "lighter: node \(node), where the network is used, cannot be reached: \(error)")
             } catch {
-                // Nothing of this device's uses it there; it is swept when the node is back.
+                // Nothing of this device's uses it there; the next run of this daemon tries again.
+                isDone = false
                 continue
             }
             try networks.put(twin: nil, of: id, at: node)
         }
-        try networks.forget(id)
+        if isDone { try networks.forget(id) }
     }
 
     // MARK: Calls

@@ -42,6 +42,8 @@ extension FrontDoor {
             plan.keys.insert("/volume/\(name)")
             if case .away(let node, _)? = volumes[name] {
                 plan.needs.append((node, "volume \(name) is there"))
+            } else if let user = routes.all.first(where: { $0.volumes.contains(name) }) {
+                plan.needs.append((user.target, "volume \(name) is there"))
             } else {
                 guard !driven.contains(name), await mayLeave(volume: name) else { continue }
             }
@@ -51,7 +53,7 @@ extension FrontDoor {
     }
 
     /// Whether a volume that is not elsewhere may be made elsewhere: it does not exist, or nothing has ever used it.
-    private func mayLeave(volume name: String) async -> Bool {
+    func mayLeave(volume name: String) async -> Bool {
         guard let engineClient else { return true }
         guard let answer = try? await engineClient.request("GET", Self.volumePath(name)) else { return false }
         if answer.status == 404 { return true }

@@ -55,13 +55,20 @@ extension FrontDoor {
                 let client = DockerClient(dialer: nodeDialer(node, purpose: "volume"), maximumIdle: 0)
                 let answer = try await client.request("GET", Self.volumePath(name))
                 guard answer.status == 200, let found = try? JSON.parse(answer.body) else { continue }
-                let isNoted = volumes[name] != nil
+                let isEmptyHere = await mayLeave(volume: name) && volumes[name] != nil
                 try volumes.put(.away(node, presentation.volume(found, at: node)), for: name)
                 // The empty one that was made here: a volume is in one place.
-                if isNoted { _ = try await engineClient?.request("DELETE", Self.volumePath(name)) }
+                if isEmptyHere { _ = try await engineClient?.request("DELETE", Self.volumePath(name)) }
             } catch {
                 logger.error("a volume's place was not kept", metadata: ["volume": "\(name)", "error": "\(error)"])
             }
+        }
+    }
+
+    /// Takes note of volumes whose containers were recorded just before an earlier run of this daemon ended.
+    func settleRemembered() async {
+        for route in routes.all where route.volumes.contains(where: { volumes[$0]?.node == nil }) {
+            await settle(route.volumes, at: route.target)
         }
     }
 

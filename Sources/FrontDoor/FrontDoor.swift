@@ -113,6 +113,7 @@ package final class FrontDoor: Planning {
                 group.addTask { await self.keepLinksWarm() }
                 group.addTask { await self.sweep(forgotten) }
                 group.addTask { await self.sweepNetworks() }
+                group.addTask { await self.settleRemembered() }
                 for await job in jobs { group.addTask { await job() } }
                 group.cancelAll()
             }
