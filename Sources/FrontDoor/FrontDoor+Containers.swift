@@ -169,6 +169,11 @@ extension FrontDoor {
         switch (method, action, status) {
         case ("DELETE", "", 204): drop(route)
         case (_, "archive", _): break
+        case ("POST", "update", 200):
+            // What was not asked for at first may have been now.
+            guard var current = routes[route.containerID], current.asked["PidsLimit"] != nil else { break }
+            current.asked["PidsLimit"] = nil
+            keep(current)
         case ("POST", "stop", 204), ("POST", "stop", 304): ports.close(route.containerID)
         case (_, _, 404): start { await self.verify(route) }
         default: break

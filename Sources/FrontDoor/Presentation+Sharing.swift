@@ -85,7 +85,9 @@ extension CreateRequest {
     /// HostConfig's options that a guard bounds, each as JSON, for `Presentation.asked(_:of:)`.
     var limitsOfOtherNodes: [String: String] {
         let host = json.value(named: "HostConfig")
-        var asked = ["PidsLimit": (host?.value(named: "PidsLimit") ?? .null).text]
+        var asked: [String: String] = [:]
+        let pids = host?.value(named: "PidsLimit") ?? .null
+        if [.null, .number("0")].contains(pids) { asked["PidsLimit"] = pids.text }
         if let tmpfs = host?.value(named: "Tmpfs"), tmpfs.objectValue?.isEmpty == false { asked["Tmpfs"] = tmpfs.text }
         return asked
     }

@@ -76,6 +76,20 @@ struct SharingTests {
         #expect(own["NetworkSettings"]?["Networks"] == ["bridge": ["NetworkID": "podman"]])
     }
 
+    @Test("Bounds that a guard sets are not shown where none were asked for")
+    func bounds() throws {
+        let asked = try CreateRequest(json: ["HostConfig": ["PidsLimit": 0, "Tmpfs": ["/t": ""]]]).limitsOfOtherNodes
+        #expect(asked == ["PidsLimit": "0", "Tmpfs": #"{"/t":""}"#])
+        #expect(try CreateRequest(json: ["HostConfig": ["PidsLimit": 50]]).limitsOfOtherNodes.isEmpty)
+        var route = Route(
+            containerID: "c", name: "n", workload: .random(), epoch: 1, target: try NodeID("cloud1"), ticket: [],
+            ticketRenewal: 0, image: "", imageID: "", hasTerminal: false, removesItself: false, createdAt: 0)
+        route.asked = asked
+        let shown: JSON = ["HostConfig": ["PidsLimit": 4096, "Tmpfs": ["/t": "size=1"], "Memory": 7]]
+        let own = Presentation(origin: try NodeID("edge1")).asked(shown, of: route)
+        #expect(own["HostConfig"] == ["PidsLimit": 0, "Tmpfs": ["/t": ""], "Memory": 7])
+    }
+
     static func request(target: String? = nil, ties: [String] = []) throws -> WorkloadRequest {
         var request = WorkloadRequest(id: .random(), tenant: .main, origin: try NodeID("edge1"), image: "x", ties: ties)
         request.policy.target = try target.map { try NodeID($0) }
