@@ -81,8 +81,25 @@ struct Presentation: Sendable {
         }
     }
 
-    /// A message of the target's engine in the user's words.
+    /// A message of the target's engine in the user's words: `web.edge1` is `web`, `web.edge10` is not.
     func message(_ text: String) -> String {
-        text.split(separator: ".\(origin)\"", omittingEmptySubsequences: false).joined(separator: "\"")
+        let suffix = Array(".\(origin)".utf8)
+        var rest = Array(text.utf8)[...]
+        var result: [UInt8] = []
+        while !rest.isEmpty {
+            if rest.starts(with: suffix), !Self.goesOn(rest.dropFirst(suffix.count).first) {
+                rest = rest.dropFirst(suffix.count)
+            } else {
+                result.append(rest.removeFirst())
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    /// Whether a byte may be part of a name.
+    private static func goesOn(_ byte: UInt8?) -> Bool {
+        guard let byte else { return false }
+        return (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+            || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
     }
 }

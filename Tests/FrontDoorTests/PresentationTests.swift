@@ -68,5 +68,14 @@ struct PresentationTests {
         #expect(
             presentation.message(#"The container name "/web.edge1" is already in use"#)
                 == #"The container name "/web" is already in use"#)
+        for (said, meant) in [
+            (
+                "endpoint with name web.edge1 already exists in network app.edge1",
+                "endpoint with name web already exists in network app"
+            ),
+            ("no web.edge10 and no web.edge1-a", "no web.edge10 and no web.edge1-a"), ("web.edge1.", "web."), ("", ""),
+        ] {
+            #expect(presentation.message(said) == meant)
+        }
     }
 }
