@@ -24,9 +24,8 @@ package final class Inventory {
     private let report: @Sendable (Workload) -> Void
     private var tokens: [String: ExitWatch.Token] = [:]
     private var reportedCapacity = Resources.none
-    /// How containers ended that are gone.
-    private var lastWords: [String: Int32] = [:]
-    private static let lastWordsLimit = 1024
+    /// How containers ended, those that are gone too.
+    let exitCodes = ExitCodes()
     /// Containers of an earlier run of this daemon, of which the engine has said nothing yet.
     private var remembered: Set<String> = []
 
@@ -92,9 +91,6 @@ package final class Inventory {
         report(record.workload)
     }
 
-    /// The exit code of a container that has ended, also when it is gone since; nil where the engine has not told.
-    func exitCode(of id: String) -> Int32? { index[id]?.workload.exitCode ?? lastWords[id] }
-
     // MARK: - What the engine tells
 
     /// Brings everything in line with the engine's full list.
@@ -125,8 +121,14 @@ package final class Inventory {
         if record.workload.state == .removed { return gone(id) }
         keep(record)
         report(record.workload)
-        if event.action == "die" { forgetExit(id) }
-        if event.action == "start" { await watchExit(of: id) }
+        if event.action == "die" {
+            forgetExit(id)
+            exitCodes.put(record.workload.exitCode.map(Int64.init), of: id)
+        }
+        if event.action == "start" {
+            exitCodes.forget(id)
+            await watchExit(of: id)
+        }
         if isNew { await refresh(id) }
     }
 
@@ -193,8 +195,7 @@ package final class Inventory {
         forgetExit(id)
         remembered.remove(id)
         guard let record = index.remove(id) else { return }
-        if lastWords.count >= Self.lastWordsLimit { lastWords = [:] }
-        lastWords[id] = record.workload.exitCode
+        exitCodes.put(record.workload.exitCode.map(Int64.init), of: id)
         var workload = record.workload
         workload.state = .removed
         noteCapacity()
