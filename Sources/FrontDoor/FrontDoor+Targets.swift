@@ -101,7 +101,8 @@ extension FrontDoor {
             if let id = container["Id"]?.stringValue, let route = routes[id] {
                 lastStates[id] = container["State"]?.stringValue
                 let isRunning = ["running", "paused"].contains(container["State"]?.stringValue)
-                followPorts(of: route, isRunning: isRunning)
+                // It may have been started since it was listed: then its ports are open already.
+                if container["State"]?.stringValue != "created" { followPorts(of: route, isRunning: isRunning) }
                 // What ended while nobody listened may have outputs that are not here yet.
                 if isRunning {
                     followMounts(of: route)

@@ -199,11 +199,17 @@ class Placed(Device):
     def test_a_terminal_follows_its_window(self):
         terminal = self.terminal("run", "-it", "--rm", "--label", f"lighter.target={self.target}", "busybox", "sh")
         terminal.read_until("# ")
-        terminal.resize(31, 81)
-        terminal.send("until stty size | grep '31 81'; do sleep 0.1; done\n")
-        terminal.read_until("\n31 81")
+        rows = iter(range(31, 1000))
+        # docker may not listen to its window yet when the prompt is there.
+        eventually("the size is the window's", lambda: self.follows(terminal, next(rows)))
         terminal.send("exit 6\n")
         self.assertEqual(terminal.wait(), 6)
+
+    @staticmethod
+    def follows(terminal, rows):
+        terminal.resize(rows, 81)
+        terminal.send("stty size; echo done\n")
+        return f"\n{rows} 81" in terminal.read_until(r"\ndone\r")
 
     def test_exec(self):
         name = self.service()
