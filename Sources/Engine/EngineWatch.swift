@@ -10,6 +10,8 @@ import NIOCore
 package final class EngineWatch {
     /// What a watch tells; all on the loop, in order.
     package struct Handlers: Sendable {
+        /// The engine is about to be asked for its list: what becomes known from now on may be missing there.
+        package var listing: @NodeLoop @Sendable () -> Void
         /// The engine answers: what it is, and every container that it has (`GET /containers/json?all=1`). Events that follow
         /// may concern what the list already shows.
         package var up: @NodeLoop @Sendable (EngineIdentity, [JSON]) async -> Void
@@ -18,10 +20,12 @@ package final class EngineWatch {
         package var event: @NodeLoop @Sendable (EngineEvent) async -> Void
 
         package init(
+            listing: @escaping @NodeLoop @Sendable () -> Void = {},
             up: @escaping @NodeLoop @Sendable (EngineIdentity, [JSON]) async -> Void = { _, _ in },
             down: @escaping @NodeLoop @Sendable (EngineError) -> Void = { _ in },
             event: @escaping @NodeLoop @Sendable (EngineEvent) async -> Void = { _ in }
         ) {
+            self.listing = listing
             self.up = up
             self.down = down
             self.event = event
@@ -116,6 +120,7 @@ package final class EngineWatch {
 
     /// Takes the full list and tells it.
     private func begin(_ identity: EngineIdentity) async throws {
+        handlers.listing()
         let listed = try await client.request("GET", "/containers/json?all=1", timeout: .seconds(60)).checked().json()
         guard case .array(let containers) = listed else {
             throw EngineError(.malformed, "the engine's list of containers is not a list")

@@ -152,12 +152,8 @@ extension FrontDoor {
     /// Takes in what became of a container of this device's own engine: how long it ran, or that it is gone.
     package func note(local workload: Workload) {
         switch workload.state {
-        case .running: exitCodesHere.forget(workload.containerID)
-        case .exited:
-            exitCodesHere.put(workload.exitCode.map(Int64.init), of: workload.containerID)
-            estimates.learn(workload, coreSpeed: describeNode().measures.coreSpeed)
+        case .exited: estimates.learn(workload, coreSpeed: describeNode().measures.coreSpeed)
         case .removed:
-            exitCodesHere.put(nil, of: workload.containerID)
             do { try routes.journal.removeLocal(workload.containerID) } catch {
                 logger.error("the journal did not take a removal", metadata: ["error": "\(error)"])
             }

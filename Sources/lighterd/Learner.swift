@@ -14,8 +14,7 @@ final class Learner: Sendable {
     }
 
     func note(_ workload: Workload) {
-        guard [.running, .exited, .removed].contains(workload.state), workload.origin == workload.target, let door
-        else { return }
+        guard [.exited, .removed].contains(workload.state), workload.origin == workload.target, let door else { return }
         NodeLoop.shared.loop.execute { NodeLoop.assumeIsolated { door.note(local: workload) } }
     }
 }

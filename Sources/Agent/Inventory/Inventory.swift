@@ -25,9 +25,11 @@ package final class Inventory {
     private var tokens: [String: ExitWatch.Token] = [:]
     private var reportedCapacity = Resources.none
     /// How containers ended, those that are gone too.
-    let exitCodes = ExitCodes()
+    package let exitCodes = ExitCodes()
     /// Containers of an earlier run of this daemon, of which the engine has said nothing yet.
     private var remembered: Set<String> = []
+    /// What was known before the engine was last asked for its list.
+    private var beforeList: Set<String>?
 
     /// - Parameters:
     ///   - report: takes a workload's new state: `ControlPlane.report`. Never blocks.
@@ -45,6 +47,7 @@ package final class Inventory {
     /// What an `EngineWatch` of this engine has to tell.
     package nonisolated var handlers: EngineWatch.Handlers {
         EngineWatch.Handlers(
+            listing: { [weak self] in if let self { self.beforeList = Set(self.index.records.keys) } },
             up: { [weak self] identity, list in await self?.engineUp(identity, list) },
             down: { [weak self] _ in self?.isEngineUp = false },
             event: { [weak self] event in await self?.apply(event) })
@@ -98,7 +101,9 @@ package final class Inventory {
         engine = identity
         isEngineUp = true
         let listed = Set(list.compactMap { $0["Id"]?.stringValue })
-        for id in index.records.keys where !listed.contains(id) { gone(id) }
+        // What was made while the engine was asked need not be in its list.
+        for id in beforeList ?? Set(index.records.keys) where !listed.contains(id) { gone(id) }
+        beforeList = nil
         for container in list {
             guard let id = container["Id"]?.stringValue else { continue }
             let isOurs = container["Labels"]?[WorkloadLabels.workload] != nil
@@ -110,6 +115,7 @@ package final class Inventory {
     func apply(_ event: EngineEvent) async {
         guard event.type == "container", !event.action.hasPrefix("exec_") else { return }
         let id = event.actorID
+        noteExitCode(event)
         guard var record = index[id] ?? EngineReading.record(id: id, attributes: event.attributes) else { return }
         let isNew = index[id] == nil
         // A container that a list had shown and that is gone since must not come back by an event that came late.
@@ -121,15 +127,19 @@ package final class Inventory {
         if record.workload.state == .removed { return gone(id) }
         keep(record)
         report(record.workload)
-        if event.action == "die" {
-            forgetExit(id)
-            exitCodes.put(record.workload.exitCode.map(Int64.init), of: id)
-        }
-        if event.action == "start" {
-            exitCodes.forget(id)
-            await watchExit(of: id)
-        }
+        if event.action == "die" { forgetExit(id) }
+        if event.action == "start" { await watchExit(of: id) }
         if isNew { await refresh(id) }
+    }
+
+    /// Of any container: whoever waits for it may do so before it is known here.
+    private func noteExitCode(_ event: EngineEvent) {
+        switch event.action {
+        case "start": exitCodes.forget(event.actorID)
+        case "die": exitCodes.put(event.attributes["exitCode"].flatMap { Int64($0) }, of: event.actorID)
+        case "destroy": exitCodes.put(nil, of: event.actorID)
+        default: break
+        }
     }
 
     /// Asks the engine for all of a container's state; nothing changes when it cannot be asked.
@@ -195,7 +205,6 @@ package final class Inventory {
         forgetExit(id)
         remembered.remove(id)
         guard let record = index.remove(id) else { return }
-        exitCodes.put(record.workload.exitCode.map(Int64.init), of: id)
         var workload = record.workload
         workload.state = .removed
         noteCapacity()
