@@ -10,6 +10,8 @@ import NIOCore
 package final class EngineWatch {
     /// What a watch tells; all on the loop, in order.
     package struct Handlers: Sendable {
+        /// The engine is about to be asked for its list: what becomes known from now on may be missing there.
+        package var listing: @NodeLoop @Sendable () -> Void
         /// The engine answers: what it is, and every container that it has (`GET /containers/json?all=1`). Events that follow
         /// may concern what the list already shows.
         package var up: @NodeLoop @Sendable (EngineIdentity, [JSON]) async -> Void
@@ -18,10 +20,12 @@ package final class EngineWatch {
         package var event: @NodeLoop @Sendable (EngineEvent) async -> Void
 
         package init(
+            listing: @escaping @NodeLoop @Sendable () -> Void = {},
             up: @escaping @NodeLoop @Sendable (EngineIdentity, [JSON]) async -> Void = { _, _ in },
             down: @escaping @NodeLoop @Sendable (EngineError) -> Void = { _ in },
             event: @escaping @NodeLoop @Sendable (EngineEvent) async -> Void = { _ in }
         ) {
+            self.listing = listing
             self.up = up
             self.down = down
             self.event = event
@@ -34,6 +38,8 @@ package final class EngineWatch {
 
     /// Longer lines are no events.
     private static let lineLimit = 1 << 20
+    /// How long the engine may take to agree before its list is taken all the same.
+    private static let openingPatience = TimeAmount.milliseconds(500)
 
     package private(set) var state = State.unknown
     package private(set) var identity: EngineIdentity?
@@ -84,14 +90,37 @@ package final class EngineWatch {
     }
 
     private func follow() async throws(EngineError) {
-        let identity = try await EngineIdentity.read(client, timeout: .seconds(30))
-        // The stream is opened before the list is taken: what happens between the two is in both, and never in none.
-        let events = try await client.stream("GET", eventsTarget)
-        defer { events.cancel() }
-        guard events.status == 200 else {
-            try await events.collect(limit: 1 << 20).checked()
-            throw EngineError(.malformed, "the engine answered /events with status \(events.status)")
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                let opened = NodeLoop.shared.loop.makePromise(of: Void.self)
+                let told = NodeLoop.shared.loop.makePromise(of: Void.self)
+                defer {
+                    group.cancelAll()
+                    opened.succeed()
+                    told.succeed()
+                }
+                let identity = try await EngineIdentity.read(client, timeout: .seconds(30))
+                group.addTask { try await self.listen(opened, told) }
+                // The stream is opened before the list is taken: what happens between the two is in both, and never in none.
+                // Podman answers with its first event only; what it had since it was asked comes with that.
+                let patience = NodeLoop.shared.loop.scheduleTask(in: Self.openingPatience) { opened.succeed() }
+                defer { patience.cancel() }
+                try await opened.futureResult.get()
+                try await begin(identity)
+                told.succeed()
+                group.addTask { try await self.ping() }
+                try await group.next()
+            }
+        } catch let error as JSONError {
+            throw EngineError(.malformed, "the engine sent an event that is not JSON", cause: error)
+        } catch {
+            throw .wrapping(error)
         }
+    }
+
+    /// Takes the full list and tells it.
+    private func begin(_ identity: EngineIdentity) async throws {
+        handlers.listing()
         let listed = try await client.request("GET", "/containers/json?all=1", timeout: .seconds(60)).checked().json()
         guard case .array(let containers) = listed else {
             throw EngineError(.malformed, "the engine's list of containers is not a list")
@@ -101,17 +130,26 @@ package final class EngineWatch {
         delay.reset()
         logger.info("engine up", metadata: ["version": "\(identity.version)", "containers": "\(containers.count)"])
         await handlers.up(identity, containers)
+    }
+
+    /// - Parameters:
+    ///   - opened: is fulfilled when the engine has agreed.
+    ///   - told: events are held until then.
+    private func listen(_ opened: EventLoopPromise<Void>, _ told: EventLoopPromise<Void>) async throws {
         do {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await self.tellAll(events.body) }
-                group.addTask { try await self.ping() }
-                defer { group.cancelAll() }
-                try await group.next()
+            let events = try await client.stream("GET", eventsTarget)
+            defer { events.cancel() }
+            guard events.status == 200 else {
+                try await events.collect(limit: 1 << 20).checked()
+                throw EngineError(.malformed, "the engine answered /events with status \(events.status)")
             }
-        } catch let error as JSONError {
-            throw EngineError(.malformed, "the engine sent an event that is not JSON", cause: error)
+            opened.succeed()
+            try await told.futureResult.get()
+            try Task.checkCancellation()
+            try await tellAll(events.body)
         } catch {
-            throw .wrapping(error)
+            opened.fail(error)
+            throw error
         }
     }
 

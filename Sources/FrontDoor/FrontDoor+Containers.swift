@@ -10,21 +10,15 @@ extension FrontDoor {
     func planContainer(_ head: RequestHead, _ reference: String, _ action: String, _ query: Query) -> Plan {
         switch routes.resolve(reference) {
         case .none where action == "rename": .handle(Job { _, _ in await self.renameLocal(head, query) })
-        case .none where action == "wait" && query.first("condition") == "removed": waitLocal(head, reference)
+        case .none
+        where action == "wait" && query.first("condition") == "removed" && reference.utf8.count == 64
+            && greeting.forgetsExitCodes:
+            .handle(Job { _, client in await self.waitHere(head, reference, client) })
         case .none: local(head)
         case .exact(let route): remote(head, route, action, query)
         case .prefix(let route): planPrefix(head, reference, route, action, query)
         case .ambiguous: .ask { [self] in await isNamedHere(reference) ? local(head) : ambiguous(reference) }
         }
-    }
-
-    /// Waits at the engine here for a container to be removed, by its id as `docker run --rm` does.
-    private func waitLocal(_ head: RequestHead, _ id: String) -> Plan {
-        guard case .forward(var forward) = local(head) else { return local(head) }
-        forward.rewrite = { document in
-            NodeLoop.assumeIsolated { WaitAnswer.correct(document, exitCode: self.exitCodes[id]) }
-        }
-        return .forward(forward)
     }
 
     private func ambiguous(_ reference: String) -> Plan {

@@ -14,23 +14,30 @@ extension FrontDoor {
         } catch {
             return .answer(Answer(error.response(version: greeting.apiVersion.description)))
         }
-        var local: DockerStream?
+        let merge = EventMerge(door: self, head: head, query: query, filters: filters, client: client, since: now())
+        var local: EventMerge.Local?
         if let engineClient {
             do {
                 var query = query
                 query.setFilters(filters.forEveryEngine)
                 let target = query.target(head.apiVersion.map { "/v\($0)/events" } ?? "/events")
+                // Podman answers with its first event only, and other nodes' do not wait for that.
+                if greeting.answersEventsLate, !merge.isHistory {
+                    client.begin(greeting.chunked())
+                    await merge.run { try? await engineClient.stream("GET", target) }
+                    client.end()
+                    return .streamed
+                }
                 let stream = try await engineClient.stream("GET", target)
                 guard stream.status == 200 else {
                     return .answer(Answer(try await stream.collect().bytes))
                 }
-                local = stream
+                local = { stream }
             } catch {
                 return failure(503, "lighter: \(error)")
             }
         }
         client.begin(greeting.chunked())
-        let merge = EventMerge(door: self, head: head, query: query, filters: filters, client: client, since: now())
         await merge.run(local)
         client.end()
         return .streamed
@@ -72,12 +79,15 @@ private final class EventMerge {
     }
 
     /// A finite question (`until` in the past) is answered in order; otherwise events are passed on as they come.
-    private var isHistory: Bool {
+    var isHistory: Bool {
         guard let until = query.first("until").flatMap(Double.init) else { return false }
         return until <= since
     }
 
-    func run(_ local: DockerStream?) async {
+    /// The events of the engine here, once they come; nil where there is none.
+    typealias Local = @Sendable @NodeLoop () async -> DockerStream?
+
+    func run(_ local: Local?) async {
         let (targets, found) = AsyncStream<NodeID>.makeStream()
         let watcher = door.watchTargets { found.yield($0) }
         defer { door.targetWatchers[watcher] = nil }
@@ -92,7 +102,7 @@ private final class EventMerge {
         }
     }
 
-    private func passAll(_ local: DockerStream?, _ known: Set<NodeID>, _ new: AsyncStream<NodeID>) async {
+    private func passAll(_ local: Local?, _ known: Set<NodeID>, _ new: AsyncStream<NodeID>) async {
         let start = query.first("since")
         await withTaskGroup(of: Void.self) { sources in
             for node in known { sources.addTask { await self.follow(node, from: start) } }
@@ -111,7 +121,8 @@ private final class EventMerge {
 
     private var hasEnd: Bool { query.first("until") != nil }
 
-    private func passLocal(_ stream: DockerStream) async {
+    private func passLocal(_ local: Local) async {
+        guard let stream = await local(), stream.status == 200 else { return }
         do {
             // In whole lines: other nodes' events come in between.
             for try await line in Lines(stream.body) {
@@ -219,9 +230,9 @@ private final class EventMerge {
 
     // MARK: History
 
-    private func history(_ local: DockerStream?, _ nodes: Set<NodeID>) async {
+    private func history(_ local: Local?, _ nodes: Set<NodeID>) async {
         var events: [JSON] = []
-        if let local { events += await documents(local) }
+        if let stream = await local?() { events += await documents(stream) }
         for node in nodes {
             guard let stream = try? await open(node, since: nil) else { continue }
             events += await documents(stream).map(door.presentation.event)

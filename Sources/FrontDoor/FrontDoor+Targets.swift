@@ -102,7 +102,8 @@ extension FrontDoor {
             if let id = container["Id"]?.stringValue, let route = routes[id] {
                 lastStates[id] = container["State"]?.stringValue
                 let isRunning = ["running", "paused"].contains(container["State"]?.stringValue)
-                followPorts(of: route, isRunning: isRunning)
+                // It may have been started since it was listed: then its ports are open already.
+                if container["State"]?.stringValue != "created" { followPorts(of: route, isRunning: isRunning) }
                 // What ended while nobody listened may have outputs that are not here yet.
                 if isRunning {
                     followMounts(of: route)
@@ -152,9 +153,7 @@ extension FrontDoor {
     /// Takes in what became of a container of this device's own engine: how long it ran, or that it is gone.
     package func note(local workload: Workload) {
         switch workload.state {
-        case .exited:
-            exitCodes[workload.containerID] = workload.exitCode.map(Int64.init)
-            estimates.learn(workload, coreSpeed: describeNode().measures.coreSpeed)
+        case .exited: estimates.learn(workload, coreSpeed: describeNode().measures.coreSpeed)
         case .removed:
             do { try routes.journal.removeLocal(workload.containerID) } catch {
                 logger.error("the journal did not take a removal", metadata: ["error": "\(error)"])

@@ -26,6 +26,39 @@ extension FrontDoor {
     }
 }
 
+extension FrontDoor {
+    /// Waits at the engine here for a container to be removed, by its id as `docker run --rm` does.
+    func waitHere(_ head: RequestHead, _ id: String, _ client: ClientWriter) async -> Job.Outcome {
+        await withTaskGroup(of: Job.Outcome?.self) { group in
+            group.addTask { await self.waitHere(head, id, answering: client) }
+            group.addTask {
+                for await _ in client.gone {}
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first ?? .streamed
+        }
+    }
+
+    private func waitHere(_ head: RequestHead, _ id: String, answering client: ClientWriter) async -> Job.Outcome {
+        guard let engineClient else { return failure(501, "lighter: this device has no engine of its own for that") }
+        var hasBegun = false
+        do {
+            let answer = try await engineClient.stream("POST", head.target)
+            guard answer.status == 200 else { return .answer(Answer(try await answer.collect().bytes)) }
+            hasBegun = true
+            client.begin(greeting.chunked())
+            let body = try await answer.collect().body
+            client.finish(with: WaitAnswer.correct(body, exitCode: await exitCodesHere.code(of: id)))
+        } catch {
+            guard hasBegun else { return failure(503, "lighter: \(error)") }
+            client.finish(with: Waiter.ended(125, error: "lighter: \(error)"))
+        }
+        return .streamed
+    }
+}
+
 /// One client that waits for one container.
 @NodeLoop
 private final class Waiter {
@@ -121,7 +154,7 @@ private final class Waiter {
     }
 
     /// Docker's answer to a wait; with its own field for one that failed.
-    private static func ended(_ code: Int64, error: String?) -> ByteBuffer {
+    static func ended(_ code: Int64, error: String?) -> ByteBuffer {
         let json: JSON = ["Error": error.map { ["Message": .string($0)] } ?? .null, "StatusCode": .int(code)]
         return ByteBuffer(string: json.text + "\n")
     }

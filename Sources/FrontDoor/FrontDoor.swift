@@ -57,6 +57,8 @@ package final class FrontDoor: Planning {
     var ended = Recent<EventLoopFuture<Void>>()
     /// How containers elsewhere have ended lately, for those who asked over a link that broke.
     var exitCodes = Recent<Int64>()
+    /// How containers of this device's own engine ended; whoever follows its events fills it.
+    package var exitCodesHere = ExitCodes()
 
     /// When containers of this device's own engine were created, finer than the engine lists it.
     var createdHere = Recent<Double>()

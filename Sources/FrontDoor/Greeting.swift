@@ -9,6 +9,11 @@ struct Greeting: Sendable {
     /// Whether an engine has been heard.
     var isKnown: Bool { learned != nil }
     private(set) var apiVersion = APIVersion.fallback
+    /// Whether the engine knows the exit code of a container no more once it is removed, as Podman does.
+    var forgetsExitCodes: Bool { isPodman }
+    /// Whether the engine answers for its events with the first of them only.
+    var answersEventsLate: Bool { isPodman }
+    private var isPodman: Bool { learned?.contains { $0.0.lowercased() == "libpod-api-version" } ?? false }
 
     /// Takes over what an engine's `GET /_ping` answered.
     mutating func learn(_ headers: HTTPHeaders) {

@@ -67,6 +67,7 @@ struct Daemon {
             configuration: front, control: session, routes: try RouteBook(journal: journal),
             logger: Logger(label: "front-door"), describeNode: { description.node },
             localWorkload: { id, workload in inventory.adopt(containerID: id, workload: workload) })
+        door.exitCodesHere = inventory.exitCodes
         learner.door = door
         try await serve(session, inventory, door, desk, description, signals)
     }

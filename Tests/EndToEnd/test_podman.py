@@ -141,15 +141,13 @@ def tearDownModule():
         bed.end()
 
 
-class Placed(Case):
-    """What a user does on `device`, with containers that run at `target`."""
+class Device(Case):
+    """Docker commands on `device`, with containers that run at `target`."""
 
     device = target = None
 
     @classmethod
     def setUpClass(cls):
-        if cls.device is None:
-            raise unittest.SkipTest("the body of the classes below")
         hosts = [{name: f"unix://{path}" for name, path in paths.items()} for paths in (bed.front_doors, bed.engines)]
         doors, engines = hosts
         # The fixture's device is `edge1`.
@@ -170,7 +168,9 @@ class Placed(Case):
     def workload(self, name):
         return next((w for w in bed.listed("ps", "--all") if w["name"] == name), None)
 
-    # ------------------------------------------------------------ containers
+
+class Placed(Device):
+    """What a user does; run by each of the classes below."""
 
     def test_runs_where_it_was_asked_to(self):
         name = self.service()
@@ -196,14 +196,20 @@ class Placed(Case):
         done = self.run_("-i", "--rm", "busybox", "sh", "-c", "cat; exit 5", input=text, expect=5)
         self.assertEqual(done.out, text)
 
-    def test_a_terminal(self):
-        terminal = self.terminal("run", "-it", "--rm", "--label", f"lighter.target={self.target}", "busybox", "sh",
-                                 rows=30)
+    def test_a_terminal_follows_its_window(self):
+        terminal = self.terminal("run", "-it", "--rm", "--label", f"lighter.target={self.target}", "busybox", "sh")
         terminal.read_until("# ")
-        terminal.send("stty size\n")
-        terminal.read_until("30 80")
+        rows = iter(range(31, 1000))
+        # docker may not listen to its window yet when the prompt is there.
+        eventually("the size is the window's", lambda: self.follows(terminal, next(rows)))
         terminal.send("exit 6\n")
         self.assertEqual(terminal.wait(), 6)
+
+    @staticmethod
+    def follows(terminal, rows):
+        terminal.resize(rows, 81)
+        terminal.send("stty size; echo done\n")
+        return f"\n{rows} 81" in terminal.read_until(r"\ndone\r")
 
     def test_exec(self):
         name = self.service()
@@ -268,8 +274,6 @@ class Placed(Case):
         name = self.name()
         self.run_("--name", name, "--rm", "--label", f"of={self.tag}", "busybox", "sh", "-c", "exit 2", expect=2)
         self.assertEqual([events.stdout.readline().strip() for _ in actions], [f"{a} {name}" for a in actions])
-
-    # -------------------------------------------------------------- together
 
     def test_a_published_port(self):
         name = self.service("-p", "127.0.0.1:18080:8080", image="testbed/web", command=())
@@ -339,6 +343,22 @@ class PodmanAsTarget(Placed):
         limit = "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null"
         self.assertEqual(self.run_("--rm", "busybox", "sh", "-c", f"{limit} || true").line, "4096")
 
+
+class PodmanAsDevice(Placed):
+    device, target = "pod", "moby"
+
+
+class PodmanAlone(Placed):
+    device = target = "pod"
+    # Podman 4.3 refuses docker's request, which has no body.
+    test_a_commit_comes_home = None
+
+
+class PodmanRestarts(Device):
+    """Last: Podman is not ready again as soon as the test ends."""
+
+    device, target = "moby", "pod"
+
     def test_a_container_outlives_the_restart_of_podman_s_service(self):
         name = self.service(command=("sh", "-c", "until [ -e /go ]; do sleep 0.1; done; exit 9"))
         with socket.socket(socket.AF_UNIX) as waiting:
@@ -355,14 +375,4 @@ class PodmanAsTarget(Placed):
         bed.wait_until_ready()
 
 
-class PodmanAsDevice(Placed):
-    device, target = "pod", "moby"
-
-
-class PodmanAlone(Placed):
-    device = target = "pod"
-    # Podman 4.3 refuses docker's request, which has no body.
-    test_a_commit_comes_home = None
-
-
-del Placed  # the classes above run what is in it
+del Placed  # no test case of its own

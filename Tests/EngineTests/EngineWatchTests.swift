@@ -31,6 +31,24 @@ struct EngineWatchTests {
         }
     }
 
+    @Test("An engine that answers for its events with the first of them only, as Podman does, is up before that")
+    func lateHead() async throws {
+        let fixture = try await EngineFixture { $0.line == "GET /events" ? .silence : Self.script($0) }
+        let (told, tell) = AsyncStream<Told>.makeStream()
+        let watch = EngineWatch(
+            client: fixture.client, logger: Logger(label: "test"),
+            handlers: .init(up: { tell.yield(.up($0.platform, $1.count)) }, down: { tell.yield(.down($0.code)) }),
+            delay: ReconnectDelay(first: .milliseconds(1), longest: .milliseconds(5)))
+        let running = Task { await watch.run() }
+        var iterator = told.makeAsyncIterator()
+        #expect(await iterator.next() == .up("linux/amd64", 1))
+        await fixture.engine.stop()
+        #expect(await iterator.next() == .down(.unreachable))
+        running.cancel()
+        await running.value
+        await fixture.end()
+    }
+
     @Test("After a cut the watch asks from the last event on, and tells each event once")
     func reconnect() async throws {
         let fixture = try await EngineFixture(start: false, Self.script)

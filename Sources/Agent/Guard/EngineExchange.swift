@@ -47,6 +47,9 @@ final class EngineExchange: ChannelSide {
     private var inbound = ByteBuffer()
     private var tapped = ByteBuffer()
     private var rewriting = Rewriting.none
+    /// Whether the body waits for something else.
+    private var isWaiting = false
+    private var hasWaited = false
     /// Text of a rewritten answer that does not make a whole document yet.
     private var line = ByteBuffer()
     private var isInputClosed = false
@@ -142,6 +145,10 @@ final class EngineExchange: ChannelSide {
     func inputClosed() {
         guard !isInputClosed else { return }
         isInputClosed = true
+        if !isWaiting { inputEnded() }
+    }
+
+    private func inputEnded() {
         switch state {
         case .raw: owner?.exchangeInputClosed()
         case .body(_, let head) where head.framing(forMethod: method) == .untilClose: finish(head, reusable: false)
@@ -167,6 +174,7 @@ final class EngineExchange: ChannelSide {
             try begin(head)
             return true
         case .body(var reader, let head):
+            if rewriting != .none, mustWait() { return false }
             guard let part = try reader.next(&inbound) else { return false }
             state = .body(reader, head)
             if let rewrite = passage.rewrite, rewriting != .none {
@@ -207,6 +215,22 @@ final class EngineExchange: ChannelSide {
         let reader = BodyReader(framing, decoding: passage.isTapped)
         state = .body(reader, head)
         if reader.isComplete { finish(head, reusable: true) }
+    }
+
+    private func mustWait() -> Bool {
+        guard let wait = passage.beforeRewriting, !hasWaited else { return false }
+        guard !isWaiting, inbound.readableBytes > 0 else { return true }
+        isWaiting = true
+        // Unstructured: a channel's callback cannot wait. What it waits for is bounded.
+        Task { @NodeLoop in
+            await wait()
+            isWaiting = false
+            hasWaited = true
+            received(ByteBuffer())
+            readComplete()
+            if isInputClosed { inputEnded() }
+        }
+        return true
     }
 
     private func pass(

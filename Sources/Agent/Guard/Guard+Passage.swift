@@ -157,9 +157,9 @@ extension Guard {
         case .wait:
             var passage = Passage(head: try Passage.head(head, version: admitted.apiVersion, path: path, query: query))
             if query.first("condition") == "removed" {
-                passage.rewrite = { [inventory] in
-                    WaitAnswer.correct($0, exitCode: inventory.exitCode(of: record.id).map(Int64.init))
-                }
+                let exitCodes = inventory.exitCodes
+                passage.beforeRewriting = { _ = await exitCodes.code(of: record.id) }
+                passage.rewrite = { WaitAnswer.correct($0, exitCode: exitCodes.known(record.id)) }
             }
             return passage
         default:

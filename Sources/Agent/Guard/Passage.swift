@@ -24,6 +24,8 @@ struct Passage {
     var answered: (@NodeLoop (JSON) -> Void)?
     /// Turns each JSON document of a streamed answer into what the caller sees of it; nil for nothing.
     var rewrite: (@NodeLoop (ByteBuffer) -> ByteBuffer?)?
+    /// What has to be waited for once the body begins.
+    var beforeRewriting: (@NodeLoop @Sendable () async -> Void)?
     /// Called once when the exchange is over, whatever became of it.
     var ended: (@NodeLoop () -> Void)?
 

@@ -24,11 +24,12 @@ package final class Inventory {
     private let report: @Sendable (Workload) -> Void
     private var tokens: [String: ExitWatch.Token] = [:]
     private var reportedCapacity = Resources.none
-    /// How containers ended that are gone.
-    private var lastWords: [String: Int32] = [:]
-    private static let lastWordsLimit = 1024
+    /// How containers ended, those that are gone too.
+    package let exitCodes = ExitCodes()
     /// Containers of an earlier run of this daemon, of which the engine has said nothing yet.
     private var remembered: Set<String> = []
+    /// What was known before the engine was last asked for its list.
+    private var beforeList: Set<String>?
 
     /// - Parameters:
     ///   - report: takes a workload's new state: `ControlPlane.report`. Never blocks.
@@ -46,6 +47,7 @@ package final class Inventory {
     /// What an `EngineWatch` of this engine has to tell.
     package nonisolated var handlers: EngineWatch.Handlers {
         EngineWatch.Handlers(
+            listing: { [weak self] in if let self { self.beforeList = Set(self.index.records.keys) } },
             up: { [weak self] identity, list in await self?.engineUp(identity, list) },
             down: { [weak self] _ in self?.isEngineUp = false },
             event: { [weak self] event in await self?.apply(event) })
@@ -92,9 +94,6 @@ package final class Inventory {
         report(record.workload)
     }
 
-    /// The exit code of a container that has ended, also when it is gone since; nil where the engine has not told.
-    func exitCode(of id: String) -> Int32? { index[id]?.workload.exitCode ?? lastWords[id] }
-
     // MARK: - What the engine tells
 
     /// Brings everything in line with the engine's full list.
@@ -102,7 +101,9 @@ package final class Inventory {
         engine = identity
         isEngineUp = true
         let listed = Set(list.compactMap { $0["Id"]?.stringValue })
-        for id in index.records.keys where !listed.contains(id) { gone(id) }
+        // What was made while the engine was asked need not be in its list.
+        for id in beforeList ?? Set(index.records.keys) where !listed.contains(id) { gone(id) }
+        beforeList = nil
         for container in list {
             guard let id = container["Id"]?.stringValue else { continue }
             let isOurs = container["Labels"]?[WorkloadLabels.workload] != nil
@@ -114,6 +115,7 @@ package final class Inventory {
     func apply(_ event: EngineEvent) async {
         guard event.type == "container", !event.action.hasPrefix("exec_") else { return }
         let id = event.actorID
+        noteExitCode(event)
         guard var record = index[id] ?? EngineReading.record(id: id, attributes: event.attributes) else { return }
         let isNew = index[id] == nil
         // A container that a list had shown and that is gone since must not come back by an event that came late.
@@ -128,6 +130,16 @@ package final class Inventory {
         if event.action == "die" { forgetExit(id) }
         if event.action == "start" { await watchExit(of: id) }
         if isNew { await refresh(id) }
+    }
+
+    /// Of any container: whoever waits for it may do so before it is known here.
+    private func noteExitCode(_ event: EngineEvent) {
+        switch event.action {
+        case "start": exitCodes.forget(event.actorID)
+        case "die": exitCodes.put(event.attributes["exitCode"].flatMap { Int64($0) }, of: event.actorID)
+        case "destroy": exitCodes.put(nil, of: event.actorID)
+        default: break
+        }
     }
 
     /// Asks the engine for all of a container's state; nothing changes when it cannot be asked.
@@ -193,8 +205,6 @@ package final class Inventory {
         forgetExit(id)
         remembered.remove(id)
         guard let record = index.remove(id) else { return }
-        if lastWords.count >= Self.lastWordsLimit { lastWords = [:] }
-        lastWords[id] = record.workload.exitCode
         var workload = record.workload
         workload.state = .removed
         noteCapacity()

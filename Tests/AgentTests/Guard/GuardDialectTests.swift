@@ -94,6 +94,22 @@ struct GuardDialectTests {
         }
     }
 
+    @Test("The answer to such a wait waits for an event that comes behind it")
+    func lateEvent() async throws {
+        try await withGuard { rig, engine in
+            rig.know(Self.id)
+            engine.answer = { _ in .later }
+            let client = try await rig.connect(ticket: rig.ticket())
+            client.send("POST /containers/web/wait?condition=removed HTTP/1.1\r\nHost: d\r\n\r\n")
+            await engine.waitForCalls(1)
+            engine.reply(to: "/wait", Self.chunked([#"{"StatusCode":0,"Error":null}"#]))
+            await client.wait(for: "\r\n\r\n")
+            #expect(!client.text.contains("StatusCode"), "the head is there, so that the client goes on")
+            await rig.inventory.apply(try InventoryTests.event("die", at: 5_000_000_000, ["exitCode": "3"]))
+            #expect(try await client.response(method: "POST")?.json?["StatusCode"] == 3)
+        }
+    }
+
     @Test("A wait for anything but the removal is the engine's own answer")
     func otherWait() async throws {
         try await withGuard { rig, engine in

@@ -55,6 +55,20 @@ struct InventoryTests {
         }
     }
 
+    @Test("a container that is made while the engine's list is on its way is not gone for not being in it")
+    func madeMeanwhile() async throws {
+        try await withGuard { rig, engine in
+            engine.answer = { _ in .json(["message": "no"], status: 404) }
+            rig.know(Self.id)
+            rig.inventory.handlers.listing()
+            let other = String(repeating: "b2", count: 32)
+            rig.know(other)
+            await rig.inventory.engineUp(Self.identity, [])
+            #expect(rig.inventory.index[Self.id] == nil)
+            #expect(rig.inventory.index[other] != nil)
+        }
+    }
+
     @Test("is rebuilt from the engine's list, and says removed only of what a full list lacks")
     func rebuild() async throws {
         try await withGuard { rig, engine in
