@@ -1,4 +1,5 @@
 package import DockerAPI
+import Glibc
 package import Logging
 import NIOCore
 
@@ -50,6 +51,8 @@ package final class EngineWatch {
     private let pingTimeout: Duration
     private var delay: ReconnectDelay
     private var lastNano: Int64 = 0
+    /// Seconds since 1970.
+    private let startedAt = time(nil)
     /// The events at `lastNano`: asking for what came since answers with these again.
     private var lastRaw: Set<ByteBuffer> = []
 
@@ -170,7 +173,8 @@ package final class EngineWatch {
     }
 
     private var eventsTarget: String {
-        guard lastNano > 0 else { return "/events" }
+        // What happened before the engine could be asked may be gone from its list already.
+        guard lastNano > 0 else { return "/events?since=\(startedAt)" }
         let nanos = String(lastNano % 1_000_000_000)
         let padded = String(repeating: "0", count: 9 - nanos.utf8.count) + nanos
         return "/events?since=\(lastNano / 1_000_000_000).\(padded)"

@@ -66,6 +66,8 @@ struct EngineWatchTests {
         #expect(await iterator.next() == .up("linux/amd64", 1))
         #expect(watch.state == .up)
         #expect(watch.identity?.cpus == 2)
+        let first = fixture.engine.requests.first { $0.line == "GET /events" }?.head.query ?? ""
+        #expect(first.hasPrefix("since=") && !first.contains("."), "what was before the watch could ask is told, too")
         try await fixture.engine.emit(Self.event("start", 1_000_000_005))
         try await fixture.engine.emit(Self.event("die", 1_000_000_005))
         #expect(await iterator.next() == .event("start"))
