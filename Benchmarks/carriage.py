@@ -1,5 +1,6 @@
 """The figures of what travels for a container elsewhere: its image, its mounts, its ports."""
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -81,11 +82,17 @@ def sync(quick):
     shutil.rmtree(home, ignore_errors=True)
     ready("remote", f"{DEVICE}:{LINK}", TARGET)
     with Place(DEVICE) as edge, Place(TARGET) as cloud, SSH(cloud) as ssh:
+        @contextlib.contextmanager
         def tree():
-            folder = home / str(next(numbers))
-            folder.mkdir(parents=True)
-            totals.append(grow(folder, files, folder.name))
-            return folder
+            """One that nobody has seen, for both of a round."""
+            turn = next(numbers)
+            folder = home / str(turn // 2)
+            if turn % 2 == 0:
+                folder.mkdir(parents=True)
+                totals.append(grow(folder, files, folder.name))
+            yield folder
+            if turn % 2 == 1:
+                shutil.rmtree(folder)
 
         def begun(*options):
             """Until the container's first word: its end, and what comes home then, is not in it."""
@@ -96,18 +103,16 @@ def sync(quick):
             return answer["until_first"]
 
         def ours():
-            folder = tree()
-            plain = begun()
-            seconds = begun("-v", f"{folder}:/tree") - plain
-            shutil.rmtree(folder)
-            return seconds
+            with tree() as folder:
+                plain = begun()
+                return begun("-v", f"{folder}:/tree") - plain
 
         def theirs():
-            folder, copy = tree(), home / "copy"
-            seconds = edge.run(rsync, "-az", "-e", ssh.command(), f"{folder}/", f"root@{cloud.address}:{copy}/")
-            shutil.rmtree(folder)
-            shutil.rmtree(copy)
-            return seconds
+            copy = home / "copy"
+            with tree() as folder:
+                seconds = edge.run(rsync, "-az", "-e", ssh.command(), f"{folder}/", f"root@{cloud.address}:{copy}/")
+                shutil.rmtree(copy)
+                return seconds
 
         try:
             samples = turns(2 if quick else 5, {"lighter": ours, "rsync": theirs}, warmup=1)
