@@ -87,6 +87,8 @@ struct BuildTests {
                 #expect(pinned == "FROM \(HomecomingScene.base) AS a\nRUN true\nFROM \(HomecomingScene.base)\n")
                 #expect(files["x"] == "y" && files["Dockerfile"] == Self.dockerfile)
             }
+            // The lease goes back behind the answer.
+            while rig.plane.abandoned.isEmpty { try await Task.sleep(for: .milliseconds(2)) }
             #expect(rig.plane.abandoned.count == 1, "its lease is given back")
         }
     }
@@ -94,7 +96,7 @@ struct BuildTests {
     @Test("Of a context that was built before, only what differs travels")
     func differences() async throws {
         try await with { rig, scene in
-            var random = SystemRandomNumberGenerator()
+            var random = SeededGenerator(seed: 7)
             let noise = (0..<600_000).map { _ in "0123456789abcdef".randomElement(using: &random) ?? "0" }
             var text = String(noise)
             for _ in 0..<2 {
