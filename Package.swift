@@ -68,26 +68,29 @@ let package = Package(
         // Docker.
         room("DockerAPI", ["Fleet", nioCore]),
         .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
-        room("Images", ["CZstd", crypto, nioCore]),
+        room("Compression", ["CZstd", nioCore]),
+        room("Images", ["Compression", crypto, nioCore]),
         room("Engine", ["Fleet", "DockerAPI", "Images", nioCore, nioPosix, logging]),
         // A node's side of the control plane.
         room("Session", ["Fleet", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),
         // Bind mounts between machines.
         .systemLibrary(name: "CFileAttributes"),
-        room("Mounts", ["Fleet", "CFileAttributes", crypto, nioCore, nioPosix]),
+        room("Mounts", ["Fleet", "Compression", "CFileAttributes", crypto, nioCore, nioPosix]),
         // The node daemon.
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         room(
             "FrontDoor",
             [
-                "Fleet", "Placement", "DockerAPI", "Engine", "Images", "Link", "Mounts", "Wire", "Session", "CSQLite",
+                "Fleet", "Placement", "Compression", "DockerAPI", "Engine", "Images", "Link", "Mounts", "Wire",
+                "Session",
+                "CSQLite",
                 nioCore, nioPosix, logging, protobuf,
             ]),
         room(
             "Agent",
             [
-                "Fleet", "DockerAPI", "Engine", "Images", "Link", "Mounts", "Trust", "Wire", "Session", nioCore,
-                nioPosix, logging,
+                "Fleet", "Compression", "DockerAPI", "Engine", "Images", "Link", "Mounts", "Trust", "Wire", "Session",
+                nioCore, nioPosix, logging,
             ]),
         // The control plane.
         room("Authority", ["Fleet", "Trust", crypto, x509, asn1]),
@@ -127,16 +130,19 @@ let package = Package(
         tests(of: "Authority", ["Trust", crypto, x509, nioCore, nioEmbedded, nioSSL]),
         tests(of: "Link", ["Trust", "Authority", nioCore, nioPosix, nioEmbedded, nioSSL, logging]),
         tests(of: "DockerAPI", [nioCore]),
-        tests(of: "Images", [nioCore]),
+        tests(of: "Compression", [nioCore]),
+        tests(of: "Images", ["Compression", nioCore]),
         tests(of: "Engine", ["DockerAPI", nioCore, nioPosix, logging]),
         tests(of: "Session", ["Link", "Trust", "Wire", "Authority", nioCore, nioPosix, nioEmbedded, logging]),
         tests(
             of: "FrontDoor",
             [
-                "DockerAPI", "Engine", "Images", "Link", "Placement", "Session", nioCore, nioPosix, logging,
+                "Compression", "DockerAPI", "Engine", "Images", "Link", "Placement", "Session", nioCore, nioPosix,
+                logging,
             ]),
-        tests(of: "Agent", ["DockerAPI", "Engine", "Images", "Trust", "Wire", nioCore, nioPosix, logging]),
-        tests(of: "Mounts", ["CFileAttributes", nioCore, nioPosix]),
+        tests(
+            of: "Agent", ["Compression", "DockerAPI", "Engine", "Images", "Trust", "Wire", nioCore, nioPosix, logging]),
+        tests(of: "Mounts", ["Compression", "CFileAttributes", nioCore, nioPosix]),
         tests(of: "Ledger"),
         .testTarget(name: "ComposeTests", dependencies: ["Compose"], swiftSettings: settings),
         tests(

@@ -1,3 +1,4 @@
+internal import Compression
 internal import Engine
 internal import Images
 internal import Mounts

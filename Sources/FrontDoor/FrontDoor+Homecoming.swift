@@ -1,3 +1,4 @@
+internal import Compression
 internal import DockerAPI
 internal import Engine
 internal import Fleet

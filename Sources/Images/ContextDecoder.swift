@@ -1,3 +1,4 @@
+internal import Compression
 import Crypto
 package import NIOCore
 
@@ -11,7 +12,22 @@ package protocol StreamDecoder: AnyObject {
     var isComplete: Bool { get }
 }
 
-extension ZstdDecompressor: StreamDecoder {}
+/// Makes plain bytes of a zstd stream.
+package final class PlainDecoder: StreamDecoder {
+    private let frames: ZstdDecompressor
+
+    package init() throws(ImageError) {
+        do throws(CompressionError) { frames = try ZstdDecompressor() } catch { throw ImageError(error) }
+    }
+
+    package var isComplete: Bool { frames.isComplete }
+
+    package func add(_ piece: ByteBuffer) { frames.add(piece) }
+
+    package func next() throws(ImageError) -> ByteBuffer? {
+        do throws(CompressionError) { return try frames.next() } catch { throw ImageError(error) }
+    }
+}
 
 /// Where a receiver of contexts keeps their chunks.
 package protocol ChunkStore: AnyObject {
@@ -60,12 +76,12 @@ package enum ContextFrame {
 
 /// Puts a context together again, from a peer's frames and the chunks that are kept here.
 package final class ContextDecoder: StreamDecoder {
-    private let frames: ZstdDecompressor
+    private let frames: PlainDecoder
     private let store: any ChunkStore
     private var input = ByteBuffer()
 
     package init(store: any ChunkStore) throws(ImageError) {
-        frames = try ZstdDecompressor()
+        frames = try PlainDecoder()
         self.store = store
     }
 

@@ -1,3 +1,5 @@
+internal import Compression
+
 /// What can be wrong with an image's archive.
 package struct ImageError: Error, Hashable, CustomStringConvertible {
     package enum Code: Sendable, Hashable {
@@ -7,7 +9,7 @@ package struct ImageError: Error, Hashable, CustomStringConvertible {
         case damagedFile
         /// Compressed data that cannot be decompressed.
         case malformedCompression
-        /// zstd has no memory, or does not work as it should.
+        /// There is no memory for decompressing.
         case compression
     }
 
@@ -21,6 +23,10 @@ package struct ImageError: Error, Hashable, CustomStringConvertible {
     }
 
     package var description: String { message }
+
+    init(_ error: CompressionError) {
+        self.init(error.code == .malformed ? .malformedCompression : .compression, error.message)
+    }
 
     static func malformed(_ what: String) -> ImageError {
         ImageError(.malformedArchive, "the image's archive is damaged: \(what)")

@@ -87,7 +87,8 @@ extension Message.Hello {
         guard let side = MountSide(rawValue: try reader.integer()) else {
             throw .violation("the mount's other side is neither origin nor target")
         }
-        self.init(side: side, isFile: try reader.flag(), isPrivileged: try reader.flag())
+        self.init(
+            side: side, isFile: try reader.flag(), isPrivileged: try reader.flag(), compresses: try reader.flag())
     }
 }
 

@@ -15,7 +15,9 @@ extension Message {
         case .hello(let hello):
             buffer.writeString(Self.magic)
             buffer.writeMultipleIntegers(Self.version, hello.side.rawValue)
-            buffer.writeMultipleIntegers(hello.isFile ? 1 : 0 as UInt8, hello.isPrivileged ? 1 : 0 as UInt8)
+            for flag in [hello.isFile, hello.isPrivileged, hello.compresses] {
+                buffer.writeInteger(flag ? 1 : 0 as UInt8)
+            }
         case .rules(let text): buffer.writeBytes(text)
         case .buckets(let mirror, let digests):
             for digest in [mirror] + digests { buffer.writeMultipleIntegers(digest.high, digest.low) }

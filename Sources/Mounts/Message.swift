@@ -2,7 +2,7 @@ internal import NIOCore
 
 /// What the two sides of a mount say to each other.
 enum Message: Sendable, Hashable {
-    static let version: UInt8 = 1
+    static let version: UInt8 = 2
     /// The most that one message may be; what is larger is cut into several.
     static let limit = 256 << 10
     /// The most content in one message.
@@ -16,7 +16,7 @@ enum Message: Sendable, Hashable {
     /// The most buckets that a tree is compared in.
     static let bucketLimit = 1024
 
-    /// The first message both ways.
+    /// The first message both ways. Where both sides wish it, everything after it is one zstd stream each way.
     case hello(Hello)
     /// The origin's ignore rules, whenever they change.
     case rules([UInt8])
@@ -62,6 +62,8 @@ extension Message {
         var isFile: Bool
         /// Whether owners can be set.
         var isPrivileged: Bool
+        /// Whether what follows may be compressed.
+        var compresses: Bool
     }
 
     struct Listed: Sendable, Hashable {

@@ -16,6 +16,17 @@ struct MessageDecoder {
     /// Whether the pipe ended in the middle of a message.
     var isMidway: Bool { input.readableBytes > 0 }
 
+    /// What was fed behind the last message.
+    mutating func takeRest() -> ByteBuffer {
+        defer { input = ByteBuffer() }
+        return input
+    }
+
+    /// Takes the first message, as it is written, from bytes that begin with a whole one.
+    static func split(_ bytes: inout ByteBuffer) -> ByteBuffer? {
+        bytes.getInteger(at: bytes.readerIndex, as: UInt32.self).flatMap { bytes.readSlice(length: 4 + Int($0)) }
+    }
+
     /// Nil until more is fed.
     mutating func next() throws(MountError) -> Message? {
         guard let length = input.getInteger(at: input.readerIndex, as: UInt32.self) else { return nil }

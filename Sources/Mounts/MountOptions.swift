@@ -22,6 +22,9 @@ package struct MountOptions: Sendable {
     /// Whether set-user-id and set-group-id bits of files travel; only a side that runs as root sets them.
     package var keepsSetuid = false
 
+    /// Whether what travels is compressed, where the other side does it too.
+    package var compresses = true
+
     package init(basePath: String, targetName: String) {
         self.basePath = basePath
         self.targetName = targetName

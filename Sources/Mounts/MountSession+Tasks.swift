@@ -1,3 +1,4 @@
+internal import Compression
 import Glibc
 internal import NIOCore
 
@@ -5,44 +6,77 @@ extension MountSession {
     /// How often everything is looked at where changes cannot be watched.
     private static let rescan = Duration.seconds(2)
 
+    /// A level whose output is clearly smaller, and that still keeps pace with most links.
+    private static let compressionLevel: Int32 = 3
+    /// 512 KiB: each mount that is open holds about three times this at either side.
+    private static let windowLog: Int32 = 19
+
     static var isPrivileged: Bool { geteuid() == 0 }
 
     /// What a failure of the caller's pipe is here.
     private static func pipeFailure(_ error: any Error) -> MountError {
-        error as? MountError ?? MountError(.pipe, "the pipe to the other side of the mount failed", cause: error)
+        if let error = error as? CompressionError, error.code == .malformed {
+            return .violation("the mount's other side sent what cannot be decompressed")
+        }
+        return error as? MountError ?? MountError(.pipe, "the pipe to the other side of the mount failed", cause: error)
     }
 
     /// Writes what waits into the pipe.
     func write() async {
         do {
-            while let bytes = await outbox.next() {
-                meter.sent(bytes.readableBytes)
-                try await pipe.send(bytes)
+            var compressor: ZstdCompressor?
+            // The first message is never compressed; what follows it waits until the other side's is here.
+            if var bytes = await outbox.next(), let hello = MessageDecoder.split(&bytes) {
+                try await send(hello)
+                if bytes.readableBytes > 0 { try await send(bytes, &compressor) }
             }
+            while let bytes = await outbox.next() { try await send(bytes, &compressor) }
         } catch {
             end(Self.pipeFailure(error))
         }
     }
 
+    private func send(_ bytes: ByteBuffer) async throws {
+        meter.sent(bytes.readableBytes)
+        try await pipe.send(bytes)
+    }
+
+    private func send(_ bytes: ByteBuffer, _ compressor: inout ZstdCompressor?) async throws {
+        guard compresses else { return try await send(bytes) }
+        let used = try compressor ?? ZstdCompressor(level: Self.compressionLevel, windowLog: Self.windowLog)
+        compressor = used
+        try await send(used.flush(bytes))
+    }
+
     /// Reads the pipe, only as fast as what comes is dealt with.
     func read() async {
         var decoder = MessageDecoder()
+        var decompressor: ZstdDecompressor?
         var isGreeted = false
         do {
             for try await bytes in pipe.inbound {
                 meter.received(bytes.readableBytes)
-                decoder.feed(bytes)
-                while let message = try decoder.next() {
-                    if isGreeted {
-                        inbox.push(.message(message))
-                    } else if case .hello(let theirs) = message {
-                        isGreeted = true
-                        hello.yield(theirs)
-                    } else {
+                var bytes = bytes
+                if !isGreeted {
+                    decoder.feed(bytes)
+                    guard let message = try decoder.next() else { continue }
+                    guard case .hello(let theirs) = message else {
                         throw MountError.violation("the mount's other side did not introduce itself")
                     }
+                    isGreeted = true
+                    if options.compresses, theirs.compresses {
+                        decompressor = try ZstdDecompressor()
+                        setCompresses()
+                    }
+                    hello.yield(theirs)
+                    bytes = decoder.takeRest()
                 }
-                await inbox.waitForRoom(after: bytes.readableBytes)
+                guard let decompressor else {
+                    try await deliver(bytes, &decoder)
+                    continue
+                }
+                decompressor.add(bytes)
+                while let piece = try decompressor.next() { try await deliver(piece, &decoder) }
             }
             hello.finish()
             if decoder.isMidway { throw MountError(.pipe, "the pipe of the mount ended in the middle of a message") }
@@ -50,6 +84,12 @@ extension MountSession {
         } catch {
             end(Self.pipeFailure(error))
         }
+    }
+
+    private func deliver(_ bytes: ByteBuffer, _ decoder: inout MessageDecoder) async throws(MountError) {
+        decoder.feed(bytes)
+        while let message = try decoder.next() { inbox.push(.message(message)) }
+        await inbox.waitForRoom(after: bytes.readableBytes)
     }
 
     func open(isFile: Bool?) async throws(MountError) -> RootFolder {

@@ -20,6 +20,8 @@ package final class MountSession: Sendable {
     let meter = Meter()
     let stop = StopFlag()
     private let failure = Mutex<MountError?>(nil)
+    /// Whether both sides wish what follows the first messages to be compressed; known before anything follows.
+    private let isCompressed = Mutex(false)
     /// The other side's first message.
     private let hellos: AsyncStream<Message.Hello>
     let hello: AsyncStream<Message.Hello>.Continuation
@@ -91,6 +93,9 @@ package final class MountSession: Sendable {
         do throws(MountError) { try await body() } catch { end(error) }
     }
 
+    var compresses: Bool { isCompressed.withLock { $0 } }
+    func setCompresses() { isCompressed.withLock { $0 = true } }
+
     /// Wakes everyone who waits. Only the first failure counts: the others come of it.
     func end(_ error: MountError?) {
         if let error, !stop.isSet {
@@ -111,7 +116,10 @@ package final class MountSession: Sendable {
         var root: RootFolder?
         if side == .origin { root = try await open(isFile: nil) }
         try outbox.answer(
-            .hello(Message.Hello(side: side, isFile: root?.isFile ?? false, isPrivileged: isPrivileged)))
+            .hello(
+                Message.Hello(
+                    side: side, isFile: root?.isFile ?? false, isPrivileged: isPrivileged,
+                    compresses: options.compresses)))
         guard let theirs = await hellos.first(where: { _ in true }) else {
             throw MountError(.pipe, "the other side of the mount has gone before it said anything")
         }

@@ -1,3 +1,4 @@
+import Compression
 import DockerAPI
 import Fleet
 import LighterTesting
@@ -201,7 +202,7 @@ final class HomecomingScene: Sendable {
 
     private func files(_ request: FakeEngine.Request) throws -> [String: String] {
         let isChunks = request.head.headers.first("X-Lighter-Context") == "chunks"
-        let decompressor: any StreamDecoder = isChunks ? try ContextDecoder(store: shelf) : try ZstdDecompressor()
+        let decompressor: any StreamDecoder = isChunks ? try ContextDecoder(store: shelf) : try PlainDecoder()
         decompressor.add(request.body)
         state.withLock { $0.contextBytes.append(request.body.readableBytes) }
         var archive = ByteBuffer()

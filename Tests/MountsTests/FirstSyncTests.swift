@@ -105,6 +105,23 @@ struct FirstSyncTests {
         #expect(again.turns <= 8)
     }
 
+    @Test(
+        "Text travels compressed where both sides wish it, and as it is where one does not", arguments: [true, false])
+    func compression(isWished: Bool) async throws {
+        let rig = try Rig { options in
+            if !isWished, options.basePath.hasSuffix("target") { options.compresses = false }
+        }
+        let line = Array("what is said once need not be said again\n".utf8)
+        for file in 0..<100 { try rig.origin.write("\(file)", Array(repeatElement(line, count: 500).joined())) }
+        // Larger than one message.
+        try rig.origin.write("large", Array(repeatElement(line, count: 20_000).joined()))
+        let wire = MemoryWire()
+        try await rig.synchronise(wire)
+        rig.expectSame()
+        let all = line.count * 70_000
+        #expect(isWished ? wire.bytes(from: .origin) < all / 20 : wire.bytes(from: .origin) > all)
+    }
+
     @Test("What never travels is left out and reported")
     func special() async throws {
         let rig = try Rig()

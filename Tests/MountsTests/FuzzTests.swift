@@ -22,7 +22,8 @@ struct FuzzTests {
 
     static let messages: [Message] =
         [
-            .hello(Message.Hello(side: .origin, isFile: true, isPrivileged: false)), .rules(Array("*.o".utf8)),
+            .hello(Message.Hello(side: .origin, isFile: true, isPrivileged: false, compresses: true)),
+            .rules(Array("*.o".utf8)),
             .buckets(mirror: .zero, [Fingerprint(high: 1, low: 2)]), .list([1, 2, 3]), .listed(7), .probe(8),
             .entries([Message.Listed(path: path, entry: entry), Message.Listed(path: .root, entry: nil)]),
             .chunks(1, [Message.ChunkMark(digest: Digest(of: [1]), length: 9, isZero: true)]), .needs(1, [0, 1]),

@@ -125,7 +125,7 @@ extension Guard {
             let plain = try dropped.reduce(passed) { try $0.removing($1) }
             return Passage(
                 head: try plain.withHeader("Transfer-Encoding", "chunked"),
-                body: .decompressed(try decoder ?? ZstdDecompressor(), limit: configuration.policy.maximumImage.bytes))
+                body: .decompressed(try decoder ?? PlainDecoder(), limit: configuration.policy.maximumImage.bytes))
         } catch {
             throw DockerFailure(status: 500, message: "lighter: \(error)")
         }

@@ -1,3 +1,4 @@
+import Compression
 import DockerAPI
 import Engine
 import Fleet

@@ -2,7 +2,7 @@ import LighterTesting
 import NIOCore
 import Testing
 
-@testable import Images
+@testable import Compression
 
 @Suite("Compression")
 struct ZstdTests {
@@ -25,8 +25,9 @@ struct ZstdTests {
     }
 
     /// What comes out, and whether the stream was whole.
-    private static func decompress(_ data: [UInt8], pieces: Int) throws(ImageError) -> (data: [UInt8], isComplete: Bool)
-    {
+    private static func decompress(_ data: [UInt8], pieces: Int) throws(CompressionError) -> (
+        data: [UInt8], isComplete: Bool
+    ) {
         let decompressor = try ZstdDecompressor()
         var out: [UInt8] = []
         var rest = data[...]
@@ -60,9 +61,29 @@ struct ZstdTests {
         #expect(try !Self.decompress(Array(packed.dropLast()), pieces: 1 << 20).isComplete)
         var random = SeededGenerator(seed: 1)
         for _ in 0..<200 {
-            _ = try? Self.decompress(packed.mutated(&random), pieces: Int.random(in: 1...5000, using: &random))
+            var damaged = packed
+            for _ in 0..<Int.random(in: 1...4, using: &random) {
+                damaged[Int.random(in: damaged.indices, using: &random)] = UInt8.random(in: 0...255, using: &random)
+            }
+            _ = try? Self.decompress(damaged, pieces: Int.random(in: 1...5000, using: &random))
         }
-        #expect(throws: ImageError.self) { try Self.decompress(Array("no zstd".utf8), pieces: 3) }
+        #expect(throws: CompressionError.self) { try Self.decompress(Array("no zstd".utf8), pieces: 3) }
+    }
+
+    @Test("flushed can be read so far at the other end, at any level and in a small window")
+    func flush() throws {
+        let data = Self.data(200_000)
+        for level in [1, 3] as [Int32] {
+            let compressor = try ZstdCompressor(level: level, windowLog: 17)
+            let decompressor = try ZstdDecompressor()
+            for start in stride(from: 0, to: data.count, by: 30_000) {
+                let piece = Array(data[start..<min(start + 30_000, data.count)])
+                decompressor.add(try compressor.flush(ByteBuffer(bytes: piece)))
+                var out: [UInt8] = []
+                while let more = try decompressor.next() { out += Array(more.readableBytesView) }
+                #expect(out == piece)
+            }
+        }
     }
 
     @Test("hands out a bomb in small pieces, so that its reader may stop")
@@ -78,7 +99,7 @@ struct ZstdTests {
     @Test("refuses streams that would need more memory than a node gives to one")
     func window() {
         // A frame's header that asks for a window of 2 GiB: magic, no content size, window descriptor 0xa8.
-        #expect(throws: ImageError.self) {
+        #expect(throws: CompressionError.self) {
             try Self.decompress([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0x00, 0x00], pieces: 9)
         }
     }

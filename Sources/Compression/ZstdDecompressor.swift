@@ -14,9 +14,9 @@ package final class ZstdDecompressor {
     /// Whether the stream may end here.
     package private(set) var isComplete = false
 
-    package init() throws(ImageError) {
+    package init() throws(CompressionError) {
         guard let context = ZSTD_createDCtx() else {
-            throw ImageError(.compression, "no memory for decompressing; free some, or stop other work on this node")
+            throw CompressionError(.failed, "no memory for decompressing; free some, or stop other work on this node")
         }
         self.context = context
         ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, Self.windowLog)
@@ -30,7 +30,7 @@ package final class ZstdDecompressor {
     }
 
     /// At most 128 KiB of what comes out; nil when more has to go in.
-    package func next() throws(ImageError) -> ByteBuffer? {
+    package func next() throws(CompressionError) -> ByteBuffer? {
         while input.readableBytes > 0 || hasMore {
             var output = ByteBuffer()
             var code = 0
@@ -47,8 +47,8 @@ package final class ZstdDecompressor {
                 consumed = input.pos
             }
             guard ZSTD_isError(code) == 0 else {
-                throw ImageError(
-                    .malformedCompression, "the zstd stream is damaged: \(String(cString: ZSTD_getErrorName(code)))")
+                throw CompressionError(
+                    .malformed, "the zstd stream is damaged: \(String(cString: ZSTD_getErrorName(code)))")
             }
             input.moveReaderIndex(forwardBy: consumed)
             isComplete = code == 0
