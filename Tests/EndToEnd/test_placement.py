@@ -48,7 +48,7 @@ class Placement(Case):
         self.assertEqual(labels["io.lighter.name"].removeprefix("/"), name)
 
     def test_what_reaches_into_its_host_does_not_leave_the_device(self):
-        for option in (["--privileged"], ["--pid", "host"], ["-v", "/tmp:/there"], ["--network", "host"],
+        for option in (["--privileged"], ["--pid", "host"], ["-v", "/sys:/there"], ["--network", "host"],
                        ["--device", "/dev/null"], ["--ipc", "host"]):
             with self.subTest(option=option):
                 name = self.name()
