@@ -62,6 +62,7 @@ package enum DockerPath {
         case ("POST", "session"): .session
         case ("POST", "grpc"): .grpc
         case ("GET", "lighter/images"): .imageHoldings
+        case ("GET", "lighter/mounts"): .mountStates
         case ("POST", "lighter/layers"): .missingLayers
         case ("POST", "lighter/image"): .sparseImage
         case ("POST", "lighter/chunks"): .missingChunks

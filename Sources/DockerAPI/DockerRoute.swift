@@ -61,6 +61,8 @@ package enum DockerRoute: Sendable, Hashable {
     case missingLayers
     /// `GET /lighter/images`: a front door tells which nodes have which images.
     case imageHoldings
+    /// `GET /lighter/mounts`: a front door tells how far its mounts are.
+    case mountStates
     /// `POST /lighter/image`: a node asks another's guard for an image without the layers that it has.
     case sparseImage
     /// `POST /lighter/chunks`: which chunks of a build's context another node lacks.

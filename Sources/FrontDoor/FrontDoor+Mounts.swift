@@ -99,6 +99,13 @@ extension FrontDoor {
         }
     }
 
+    /// `GET /lighter/mounts`: `[{"Source", "Node", "State": "first sync"|"synchronising"|"live", "Containers": [ID],
+    /// "Paths": {"Planned", "Done"}, "Bytes": {"Sent", "Received"}, "Conflicts", "Notices": [TEXT]}]`. Bytes are those of the
+    /// link, paths and bytes count from the session's begin; only mounts in use are told of.
+    func mountStates() async -> Job.Outcome {
+        await answering { DockerResponse(json: .array(mounts?.shown ?? [])) }
+    }
+
     /// `GET /containers/ID/json`, with the device's own paths.
     func inspectedMounts(_ container: JSON, _ route: Route) -> JSON {
         guard !route.mounts.isEmpty else { return container }

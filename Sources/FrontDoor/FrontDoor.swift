@@ -221,6 +221,7 @@ package final class FrontDoor: Planning {
             .handle(Job { _, _ in await self.diskUsage(head, query) })
         case .build: planBuild(head, query)
         case .imageHoldings: .handle(Job { _, _ in await self.imageHoldings() })
+        case .mountStates: .handle(Job { _, _ in await self.mountStates() })
         case .imageCreate: planImageCreate(head, query)
         case .imageList where !images.isEmpty: .handle(Job { _, _ in await self.listImages(head, query) })
         case .imageSave where !images.isEmpty: planSave(head, query)

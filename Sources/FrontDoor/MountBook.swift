@@ -1,3 +1,4 @@
+internal import DockerAPI
 internal import Engine
 internal import Fleet
 internal import Glibc
@@ -17,6 +18,11 @@ final class MountBook {
 
     private final class Entry {
         var users: Set<String> = []
+        /// Callers who wait until both sides are the same.
+        var waiting = 0
+        /// Whether both sides have been the same once.
+        var isComplete = false
+        let tally = MountTally()
         /// Done when the session stands, or cannot.
         let session: EventLoopFuture<MountSession>
         /// Ends the session.
@@ -24,6 +30,8 @@ final class MountBook {
 
         init(_ session: EventLoopFuture<MountSession>) { self.session = session }
     }
+
+    private static let progressPause = Duration.seconds(5)
 
     private let settings: FrontDoorConfiguration.MountSettings
     private let logger: Logger
@@ -44,7 +52,45 @@ final class MountBook {
     func synchronise(_ mount: MirroredMount, at target: NodeID, for user: String, _ dialer: NodeDialer) async throws {
         let entry = entry(mount, target, dialer)
         entry.users.insert(user)
-        try await entry.session.get().synchronise()
+        entry.waiting += 1
+        defer { entry.waiting -= 1 }
+        let (session, tally, logger) = (entry.session, entry.tally, logger)
+        let telling = Task { try await Self.tellProgress(of: mount, at: target, tally, logger) }
+        defer { telling.cancel() }
+        try await session.get().synchronise()
+        entry.isComplete = true
+    }
+
+    /// Until it is cancelled: who waits long can read in the log how long it will be.
+    nonisolated private static func tellProgress(
+        of mount: MirroredMount, at target: NodeID, _ tally: MountTally, _ logger: Logger
+    ) async throws {
+        while true {
+            try await Task.sleep(for: progressPause)
+            let now = tally.progress
+            logger.notice(
+                "a mount is on its way",
+                metadata: [
+                    "path": "\(mount.source)", "node": "\(target)",
+                    "done": "\(now.pathsDone) of \(now.pathsPlanned) paths, \(ByteCount(Int64(now.bytesSent))) sent",
+                ])
+        }
+    }
+
+    /// `GET /lighter/mounts`.
+    var shown: [JSON] {
+        entries.sorted { ($0.key.source, $0.key.target) < ($1.key.source, $1.key.target) }.map { key, entry in
+            let progress = entry.tally.progress
+            let state = entry.waiting == 0 ? "live" : entry.isComplete ? "synchronising" : "first sync"
+            return [
+                "Source": .string(key.source), "Node": .string(key.target.name), "State": .string(state),
+                "Containers": .array(entry.users.sorted().map { .string($0) }),
+                "Paths": ["Planned": .int(Int64(progress.pathsPlanned)), "Done": .int(Int64(progress.pathsDone))],
+                "Bytes": ["Sent": .int(Int64(progress.bytesSent)), "Received": .int(Int64(progress.bytesReceived))],
+                "Conflicts": .int(Int64(entry.tally.conflicts)),
+                "Notices": .array(entry.tally.notices.map { .string($0) }),
+            ]
+        }
     }
 
     func leave(_ mount: MirroredMount, at target: NodeID, by user: String) {
@@ -66,7 +112,7 @@ final class MountBook {
         entry.close = { close.finish() }
         start { [self] in
             do {
-                try await serve(mount, target, dialer, promise, until: closing)
+                try await serve(mount, target, dialer, promise, entry.tally, until: closing)
             } catch {
                 logger.notice(
                     "a mount is not kept any more",
@@ -82,7 +128,7 @@ final class MountBook {
 
     private func serve(
         _ mount: MirroredMount, _ target: NodeID, _ dialer: NodeDialer, _ promise: EventLoopPromise<MountSession>,
-        until closing: AsyncStream<Never>
+        _ tally: MountTally, until closing: AsyncStream<Never>
     ) async throws {
         let loop = NodeLoop.shared.loop
         let box = NIOLoopBoundBox<ChannelPipe.Prepared?>(nil, eventLoop: loop)
@@ -96,7 +142,11 @@ final class MountBook {
         try await prepared.with { [options] pipe in
             let session = MountSession(
                 side: .origin, root: root, options: options, pipe: pipe, pool: .singleton,
-                notice: { logger.notice("\($0)", metadata: ["mount": "\(root.path)", "node": "\(target)"]) })
+                notice: {
+                    tally.note($0)
+                    logger.notice("\($0)", metadata: ["mount": "\(root.path)", "node": "\(target)"])
+                },
+                progress: { tally.note($0) })
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await session.run() }
                 group.addTask { for await _ in closing {} }

@@ -1,47 +1,18 @@
 import ArgumentParser
 import DockerAPI
-import Engine
 import Fleet
-import Foundation
 
 struct Images: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Lists this device's images: which nodes have them, and what a move would cost.",
         discussion: "Asks the front door of this machine; what would travel is told before compression.")
 
-    @Option(
-        name: .long, help: "The Docker socket that lighterd serves (default: that of DOCKER_HOST, or lighterd's own).")
-    var socket: String?
+    @OptionGroup var door: FrontDoorOptions
     @OptionGroup var output: FormatOption
 
     func run() async throws {
-        let rows = try await Self.ask(try path())
+        let rows = try await door.ask("/lighter/images").map(ImageRow.init)
         try output.format.show(rows) { Self.table(rows) }
-    }
-
-    private func path() throws -> String {
-        if let socket { return socket }
-        let host = ProcessInfo.processInfo.environment["DOCKER_HOST"] ?? ""
-        if host.hasPrefix("unix://") { return String(host.dropFirst("unix://".count)) }
-        guard let known = Installation.known.map(\.defaultSocket).first(where: FileManager.default.fileExists(atPath:))
-        else {
-            throw CommandFailure("no front door is known on this machine: name its socket with --socket")
-        }
-        return known
-    }
-
-    @NodeLoop
-    private static func ask(_ path: String) async throws -> [ImageRow] {
-        let answer: DockerResponse
-        do {
-            answer = try await DockerClient(dialer: UnixDialer(path: path)).request("GET", "/lighter/images")
-        } catch {
-            throw CommandFailure("\(path) does not answer: is lighterd running? (\(error))")
-        }
-        guard answer.status == 200 else {
-            throw CommandFailure("\(path) is no front door of Lighter's: it answers \(answer.status)")
-        }
-        return try answer.json().arrayValue?.map(ImageRow.init) ?? []
     }
 
     static func table(_ rows: [ImageRow]) -> String {

@@ -22,7 +22,7 @@ struct DockerPathTests {
         ("POST", "/exec/abc/start", .exec(id: "abc", action: "start")),
         ("GET", "/exec/abc/json", .exec(id: "abc", action: "json")), ("DELETE", "/exec/abc", .other),
         ("GET", "/images/json", .imageList), ("POST", "/images/create?fromImage=a", .imageCreate),
-        ("GET", "/lighter/images", .imageHoldings),
+        ("GET", "/lighter/images", .imageHoldings), ("GET", "/lighter/mounts", .mountStates),
         ("POST", "/lighter/layers", .missingLayers), ("GET", "/lighter/layers", .other),
         ("POST", "/lighter/image", .sparseImage), ("POST", "/lighter/chunks", .missingChunks),
         ("GET", "/lighter/image", .other),
