@@ -38,8 +38,9 @@ extension Replica {
     /// - Parameter isQuiet: Whether no file is on its way beside what is loaded.
     func load(_ shipments: ArraySlice<Shipment>, isQuiet: Bool) -> Load {
         var load = Load()
+        var cursor = FolderCursor(root)
         for shipment in shipments {
-            switch parcel(for: shipment) {
+            switch parcel(for: shipment, &cursor) {
             case .nothing: load.unsent.append(shipment.id)
             case .file(let file): load.file = file
             case .message(let message, let waits):
@@ -58,7 +59,7 @@ extension Replica {
     static let smallSize: Int64 = 64 << 10
 
     /// Reads what a shipment carries.
-    func parcel(for shipment: Shipment) -> Parcel {
+    private func parcel(for shipment: Shipment, _ cursor: inout FolderCursor) -> Parcel {
         let path = shipment.path
         func place(_ action: Message.Action, waits: Bool = false) -> Parcel {
             let operation = Message.Operation(
@@ -77,7 +78,7 @@ extension Replica {
         }
         guard let record else { return .nothing }
         do throws(SystemFailure) {
-            let location = try root.place(of: path)
+            let location = try cursor.place(of: path)
             switch record.entry.kind {
             case .folder:
                 let folder = try location.folder.folder(location.name).descriptor
