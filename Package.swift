@@ -75,7 +75,8 @@ let package = Package(
         room("Session", ["Fleet", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),
         // Bind mounts between machines.
         .systemLibrary(name: "CFileAttributes"),
-        room("Mounts", ["Fleet", "Compression", "CFileAttributes", crypto, nioCore, nioPosix]),
+        .systemLibrary(name: "CMalloc"),
+        room("Mounts", ["Fleet", "Compression", "CFileAttributes", "CMalloc", crypto, nioCore, nioPosix]),
         // The node daemon.
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         room(

@@ -1,8 +1,12 @@
+internal import CMalloc
 internal import NIOPosix
 
 /// Where blocking file work is done: a thread pool, never an event loop.
 struct FileWork: Sendable {
     let pool: NIOThreadPool
+
+    /// Gives memory that is not in use back to the system, which the allocator would keep.
+    func trim() async { _ = try? await run { malloc_trim(0) } }
 
     /// Runs `body` on the pool, also in a task that is cancelled: what was begun with files is finished.
     func run<T: Sendable>(

@@ -71,12 +71,14 @@ package final class MountSession: Sendable {
     }
 
     private func serve() async {
-        await withTaskGroup(of: Void.self) { group in
+        let wasLarge = await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.write() }
             group.addTask { await self.read() }
+            var wasLarge = false
             await attempt { () async throws(MountError) in
                 let replica = try await greet()
                 await work(with: replica)
+                wasLarge = replica.isLarge
                 // What was agreed lasts, also when the session ends badly.
                 try await work.run { () throws(MountError) in
                     replica.dropArrivals()
@@ -85,7 +87,9 @@ package final class MountSession: Sendable {
             }
             end(nil)
             group.cancelAll()
+            return wasLarge
         }
+        if wasLarge { await work.trim() }
     }
 
     /// Runs `body`; its failure becomes the session's.

@@ -3,6 +3,8 @@ internal import NIOCore
 /// The origin's main task: it finds out what differs, decides, and sees to it that it is done, round after round.
 struct OriginLoop {
     private static let attempts = 16
+    /// From so many paths on, what a round was planned with is given back to the system at its end.
+    private static let largePlan = 10_000
 
     private let replica: Replica
     private let wires: Wires
@@ -20,6 +22,7 @@ struct OriginLoop {
     private var isWanted = false
     private var isEnded = false
     private var progress = MountProgress()
+    private var wasLarge = false
 
     init(replica: Replica, wires: Wires, options: MountOptions) {
         self.replica = replica
@@ -37,6 +40,7 @@ struct OriginLoop {
         }
         if !early.isEmpty { try await serve(early, isFresh: true) }
         while !isEnded {
+            await giveBack()
             try await pump { $0.hasChanges || $0.hasNews || $0.isWanted }
             if isEnded { return }
             if isWanted {
@@ -46,6 +50,13 @@ struct OriginLoop {
                 try await catchUp()
             }
         }
+    }
+
+    /// Gives the memory of a large round back to the system: a device has little, and the next one may be far.
+    private mutating func giveBack() async {
+        guard wasLarge else { return }
+        (wasLarge, round) = (false, Round(Plan()))
+        await wires.work.trim()
     }
 
     private mutating func serve(_ waiting: Tickets.Batch, isFresh: Bool) async throws(MountError) {
@@ -146,6 +157,7 @@ struct OriginLoop {
         let (plan, early) = try await wires.work.run { () throws(MountError) in try replica.plan(conflictSuffix: suffix)
         }
         conclusion = early
+        wasLarge = wasLarge || plan.puts.count + plan.takes.count > Self.largePlan
         round = Round(plan)
         for shipment in round.shipments(plan.puts, nextID: &nextID) { wires.courier.ship(shipment) }
         progress.pathsPlanned += plan.puts.count + plan.takes.count

@@ -55,6 +55,9 @@ final class Replica: Sendable {
     /// - Parameters:
     ///   - owners: Whether owners count, which both sides have to see in the same way.
     ///   - watch: Nil where changes need not be found while they happen.
+    /// Whether it knows of so much that its memory is worth giving back at its end.
+    var isLarge: Bool { state.withLock { $0.knowledge.index.count > 10_000 } }
+
     init(
         side: MountSide, options: MountOptions, root: RootFolder, isPrivileged: Bool, owners: Bool,
         watch: FolderWatch?, stop: StopFlag, notice: @escaping @Sendable (MountNotice) -> Void
