@@ -34,6 +34,7 @@ extension FrontDoor {
                 do {
                     try await ship(image, to: node).wait()
                     estimates.note(image: image.id, at: node)
+                    await pinPreloaded(image, at: node)
                 } catch {
                     logger.notice(
                         "an image was not sent ahead",
@@ -45,7 +46,7 @@ extension FrontDoor {
 
     private func carry(_ shipment: Shipment) async throws {
         let image = shipment.image
-        if await hasImage(image.id, at: shipment.target) { return }
+        if await hasImage(image.id, at: shipment.target) { return shipment.begin(missing: []) }
         for digest in image.repositoryDigests where await pull(digest, of: image, at: shipment.target) { return }
         guard engineClient != nil else { return }
         await shipment.waitForSharedLayers()
@@ -129,7 +130,7 @@ extension FrontDoor {
         guard !shipment.chainIDs.isEmpty else { return nil }
         let client = DockerClient(dialer: nodeDialer(node, purpose: "image"), maximumIdle: 0)
         let question: JSON = ["ChainIDs": .array(shipment.chainIDs.map { .string("\($0)") })]
-        guard let answer = try? await client.request("POST", "/lighter/layers", body: question.buffer),
+        guard let answer = try? await client.request("POST", "/lighter/layers?hold=1", body: question.buffer),
             answer.status == 200, let json = try? JSON.parse(answer.body), let missing = json["Missing"]?.arrayValue
         else { return nil }
         let encodings = json["Encodings"]?.arrayValue?.compactMap(\.stringValue) ?? []

@@ -22,6 +22,7 @@ final class Shipment {
     /// By diff id.
     private(set) var layers: [LayerDigest: Layer]
     private(set) var result: Result<Void, any Error>?
+    var hasFailed: Bool { if case .failure = result { true } else { false } }
     /// Shipments to the same node that began before this one and bring a layer of it.
     fileprivate var ahead: [Shipment] = []
     private var watchers: [Int: AsyncStream<Void>.Continuation] = [:]

@@ -26,19 +26,25 @@ extension Guard {
         case .ownVolumes(let query):
             .answer(try await ownVolumes(admitted, query))
         case .imageLoad(let query):
-            .passage(try imageLoad(head, admitted, query))
-        case .missingLayers:
-            .answer(try await missingLayers(body))
+            .passage(try await imageLoad(head, admitted, query))
+        case .imageInspect(let ref, let query):
+            .passage(try await imageInspect(head, admitted, ref, query))
+        case .heldImages:
+            .answer(try await held(try parsed(body), by: admitted.scope.origin))
+        case .imagePin:
+            .answer(try await pin(try parsed(body), by: admitted.scope.origin))
+        case .missingLayers(let holds):
+            .answer(try await missingLayers(body, holds: holds))
         case .sparseImage:
             .produced(try await sparseImage(body, admitted.scope))
         case .ownImage(let id, let action, let query):
             .passage(try await ownImage(head, admitted, id, action, query))
         case .pull(let query):
-            .passage(try pull(head, admitted, query))
+            .passage(try await pull(head, admitted, query))
         case .missingChunks:
             .answer(try missingChunks(body, admitted.scope))
         case .build(let query):
-            .passage(try build(head, admitted, query))
+            .passage(try await build(head, admitted, query))
         case .commit(let ref, let query):
             .passage(try await commit(head, admitted, ref, query, body))
         case .create(let name, let query):
@@ -59,7 +65,9 @@ extension Guard {
     }
 
     /// `{"ChainIDs": […]}` is answered with `{"Missing": […]}`, in the same order, and how a load may be compressed.
-    private func missingLayers(_ body: ByteBuffer) async throws(DockerFailure) -> JSON {
+    ///
+    /// - Parameter holds: whether what is here has to stay until the rest has come.
+    private func missingLayers(_ body: ByteBuffer, holds: Bool) async throws(DockerFailure) -> JSON {
         let asked = try parsed(body)
         let chainIDs = asked["ChainIDs"]?.arrayValue?.map { $0.stringValue.flatMap { LayerDigest($0) } } ?? []
         let known = chainIDs.compactMap(\.self)
@@ -73,6 +81,7 @@ extension Guard {
         let missing: Set<LayerDigest>
         do throws(EngineError) {
             missing = try await layers.missing(of: known)
+            if holds { try await hold(known.filter { !missing.contains($0) }) }
         } catch {
             var failure = error.failure
             // 503 is for a node without room.
@@ -82,17 +91,66 @@ extension Guard {
         return ["Missing": .array(known.filter(missing.contains).map { .string("\($0)") }), "Encodings": ["zstd"]]
     }
 
-    private func pull(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
+    /// Of those images that have the layers, as few as will do: each has all that are below one of its own.
+    private func hold(_ present: [LayerDigest]) async throws(EngineError) {
+        var open = Set(present)
+        for layer in present.reversed() where open.contains(layer) {
+            for image in cache.entries.sorted(by: { $0.value.usedAt > $1.value.usedAt }).map(\.key) {
+                let chain = try await layers.chain(of: "\(image)")
+                guard chain.contains(layer) else { continue }
+                open.subtract(chain)
+                cache.hold(image, until: now() + configuration.imageCacheKeep)
+                break
+            }
+        }
+    }
+
+    private func imageInspect(
+        _ head: RequestHead, _ admitted: Admitted, _ ref: String, _ query: Query
+    ) async throws(DockerFailure) -> Passage {
+        try await checkUse(of: ref, by: admitted.scope)
+        // Whoever is told that it is here will not send it.
+        for image in cached(ref) { cache.hold(image, until: now() + configuration.imageCacheKeep) }
+        return Passage(
+            head: try Passage.head(head, version: admitted.apiVersion, path: "/images/\(ref)/json", query: query))
+    }
+
+    private func pull(
+        _ head: RequestHead, _ admitted: Admitted, _ query: Query
+    ) async throws(DockerFailure) -> Passage {
+        let before = await imagesBefore()
         var passage = Passage(
             head: try Passage.head(head, version: admitted.apiVersion, path: "/images/create", query: query))
-        passage.answered = { [weak self] in self?.notePulled($0, query, by: admitted.scope.origin) }
+        passage.answered = { [weak self] in
+            self?.notePulled($0, query, by: admitted.scope.origin, before: before)
+        }
+        let name = ImageReference(fromImage: query.first("fromImage") ?? "", tag: query.first("tag"))
+        track(&passage, "pull \(name?.resolved.familiar ?? "")")
         return passage
     }
 
-    private func imageLoad(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
+    private func imageLoad(
+        _ head: RequestHead, _ admitted: Admitted, _ query: Query
+    ) async throws(DockerFailure) -> Passage {
+        if case .length(let length) = head.framing, diskShortage(ByteCount(Int64(clamping: length))) > 0 {
+            await tidyImages(incoming: ByteCount(Int64(clamping: length)))
+        } else if diskShortage() > 0 {
+            await tidyImages()
+        }
         var passage = try loading(head, admitted, query)
-        passage.answered = { [weak self] in self?.noteLoaded($0, by: admitted.scope.origin) }
+        let before = await imagesBefore()
+        passage.answered = { [weak self] in self?.noteLoaded($0, by: admitted.scope.origin, before: before) }
+        track(&passage, "load")
         return passage
+    }
+
+    /// Takes the engine's events of it for Lighter's own, as long as it is under way.
+    private func track(_ passage: inout Passage, _ work: String) {
+        ownWork.begin(work)
+        passage.ended = { [weak self] in
+            guard let self else { return }
+            ownWork.end(work, at: now())
+        }
     }
 
     private func loading(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
@@ -289,6 +347,9 @@ extension Guard {
             id: ticket.workload, epoch: ticket.epoch, origin: ticket.origin, tenant: ticket.tenant,
             target: configuration.node, name: name ?? "", image: "")
         let sanitized = try CreateSanitizer(profile: profile).sanitize(json, labels: labels)
+        let image = sanitized["Image"]?.stringValue ?? ""
+        try await checkUse(of: image, by: admitted.scope)
+        noteUse(of: image)
         try checkHeadroom(asked: try CreateRequest(json: sanitized).resources)
         var query = query
         // Never left to the engine: the origin in the name is what an image's own labels cannot bring about.
