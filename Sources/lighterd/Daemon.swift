@@ -52,6 +52,7 @@ struct Daemon {
             node: node, tenant: credentials.tenant, policy: policy, mirrors: "\(options.state)/mirrors",
             images: "\(options.state)/images", contexts: "\(options.state)/contexts",
             broughtImages: "\(options.state)/images-brought")
+        guarding.layers = "\(options.state)/layers"
         guarding.imageCache = options.imageCache
         guarding.imageCacheKeep = options.imageCacheKeep
         let desk = Guard(

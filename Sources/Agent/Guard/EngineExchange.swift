@@ -276,6 +276,7 @@ final class EngineExchange: ChannelSide {
             }
             passage.heard?(lines.compactMap { try? JSON.parse($0) })
         }
+        passage.concluded?()
         client.flush()
         end()
         owner?.exchangeFinished(reusable: reusable && head.keepAlive)

@@ -62,11 +62,16 @@ extension Guard {
         return ["Missing": .array(known.filter { !cache.has($0) }.map { .string("\($0)") })]
     }
 
-    /// Gives back the room of contexts that have not been used for long; looks once in ten minutes until cancelled.
+    /// Gives back the room of contexts that have not been used for long, and of layers whose image was not sent again; looks
+    /// once in ten minutes until cancelled.
     package func keepContextsBounded() async {
         while !Task.isCancelled {
             if let folder = configuration.contexts {
                 try? await NIOThreadPool.singleton.runIfActive { ContextCache.sweep(folder) }
+            }
+            if let folder = configuration.layers {
+                let time = now()
+                try? await NIOThreadPool.singleton.runIfActive { LayerStore.sweep(folder, now: time) }
             }
             do { try await Task.sleep(for: .seconds(600)) } catch { return }
         }

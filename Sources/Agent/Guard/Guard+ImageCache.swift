@@ -119,6 +119,7 @@ extension Guard {
     private func tidyOnce(_ incoming: ByteCount) async throws(DockerFailure) -> Bool {
         guard !cache.isEmpty else { return false }
         let plan = try await imagePlan()
+        cache.release(heldUntil: now() - Self.slowest)
         guard configuration.imageCache != .off else { return false }
         let bound = configuration.imageCache.bytes(dataRoot: inventory.engine?.dataRoot ?? "")
         var hasRemoved = false
@@ -178,7 +179,9 @@ extension Guard {
     private func mayGo(_ image: LayerDigest) -> Bool {
         guard let entry = cache[image] else { return false }
         let time = now()
-        return entry.pinned(at: time) == nil && !cache.isHeld(image, at: time)
+        // A slow load may take longer than its sender's question holds what it leaves out.
+        let isLoading = ownWork.isUnderway("load")
+        return entry.pinned(at: time) == nil && !cache.isHeld(image, at: isLoading ? time - Self.slowest : time)
             && time - entry.usedAt >= configuration.imageCacheKeep && (refusedUntil[image] ?? 0) < time
     }
 
@@ -211,6 +214,9 @@ extension Guard {
         logger.notice("an image was given up", metadata: ["image": "\(image)", "unused": "\(idle) s"])
         return true
     }
+
+    /// Seconds that a load may take.
+    private static let slowest = 6 * 3600.0
 
     /// Seconds until an image that the engine kept is tried again.
     private static let refusalPatience = 3600.0

@@ -28,6 +28,8 @@ package struct GuardConfiguration: Sendable {
     /// The file that remembers which images Lighter brought; nil where a restart may take them for the owner's.
     package var broughtImages: String?
     package var imageCache = ImageCacheBound.share(0.2)
+    /// Where layers are kept until their image is whole; nil where what a cut interrupts is sent again from its beginning.
+    package var layers: String?
     /// Seconds for which an image stays that nobody uses: `image_cache_keep`. A create may follow its image by ten minutes.
     package var imageCacheKeep = 900.0
 

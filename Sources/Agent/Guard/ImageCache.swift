@@ -86,6 +86,9 @@ final class ImageCache {
 
     func isHeld(_ image: LayerDigest, at now: Double) -> Bool { holds[image].map { $0 > now } ?? false }
 
+    /// Lets go of holds that ended before.
+    func release(heldUntil time: Double) { holds = holds.filter { $0.value > time } }
+
     // MARK: - The file
 
     private func note(_ words: [String]) {

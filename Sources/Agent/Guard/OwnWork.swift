@@ -15,6 +15,8 @@ struct OwnWork {
         endedAt[work] = now
     }
 
+    func isUnderway(_ work: String) -> Bool { underway[work] != nil }
+
     func covers(_ work: String, at now: Double) -> Bool {
         underway[work] != nil || endedAt[work].map { now - $0 <= Self.lateness } ?? false
     }

@@ -24,6 +24,8 @@ struct Passage {
     var answered: (@NodeLoop (JSON) -> Void)?
     /// Called with the last lines of a successful answer, as many as fit into 64 KiB.
     var heard: (@NodeLoop ([JSON]) -> Void)?
+    /// Called when the engine's answer is complete, whatever it says.
+    var concluded: (@NodeLoop () -> Void)?
     /// Turns each JSON document of a streamed answer into what the caller sees of it; nil for nothing.
     var rewrite: (@NodeLoop (ByteBuffer) -> ByteBuffer?)?
     /// What has to be waited for once the body begins.

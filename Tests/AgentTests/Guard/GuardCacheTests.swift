@@ -1,3 +1,4 @@
+import Compression
 import DockerAPI
 import Engine
 import Fleet
@@ -167,6 +168,23 @@ struct GuardCacheTests {
         try await Self.with(keep: 60) { rig, store in
             try await Self.ship("a", ["1"], rig, store)
             #expect(store.images["a"] != nil && rig.desk.cache.entries.count == 1)
+        }
+    }
+
+    @Test("What a sender counts on stays as long as anything is sent, also where that takes longer than it is kept")
+    func counted() async throws {
+        try await Self.with(bound: 200) { rig, store in
+            try await Self.ship("a", ["1", "2"], rig, store)
+            let chain = LayerDigest.chain(of: "12".compactMap { GuardLayersTests.digest($0) })
+            let client = try await rig.connect()
+            let question = #"{"ChainIDs":["\#(chain[0])"]}"#
+            #expect(try await client.call("POST", "/lighter/layers?hold=1", body: question)?.json?["Missing"] == [])
+            rig.desk.ownWork.begin("load")
+            try await Self.ship("b", ["3"], rig, store)
+            #expect(store.images["a"] != nil && store.images["b"] == nil)
+            rig.desk.ownWork.end("load", at: GuardRig.now)
+            try await Self.ship("b", ["3"], rig, store)
+            #expect(store.images["a"] == nil && store.images["b"] != nil)
         }
     }
 
