@@ -71,7 +71,10 @@ extension Guard {
         case "tag": images = cached(event.actorID)
         case "load", "import": images = ownWork.covers("load", at: now()) ? [] : cached(event.actorID)
         case "pull":
-            let name = ImageReference(event.actorID)?.resolved.familiar ?? event.actorID
+            // Podman's have the image's id, with the name beside it.
+            let isByID = LayerDigest(imageID: event.actorID) != nil
+            let said = isByID ? event.attributes["name"] ?? "" : event.actorID
+            let name = ImageReference(said)?.resolved.familiar ?? said
             images = ownWork.covers("pull \(name)", at: now()) ? [] : cached(name)
         default: return
         }

@@ -236,6 +236,14 @@ struct GuardCacheTests {
             rig.desk.ownWork = OwnWork()
             rig.desk.note(try Self.event("pull", "other:1"))
             #expect(!rig.desk.cache.isEmpty)
+            // Podman's way.
+            rig.desk.ownWork.begin("pull app:1")
+            let id = GuardLayersTests.text("a").dropFirst(7)
+            let text =
+                #"{"Type":"image","Action":"pull","Actor":{"ID":"\#(id)","Attributes":{"name":"docker.io/library/app:1"}}}"#
+            rig.desk.note(try EngineEvent(ByteBuffer(string: text)))
+            #expect(!rig.desk.cache.isEmpty)
+            rig.desk.ownWork = OwnWork()
             rig.desk.note(try Self.event("pull", "app:1"))
             #expect(rig.desk.cache.isEmpty)
         }
