@@ -66,7 +66,9 @@ extension FrontDoor {
     private func holders(of id: LayerDigest) async -> [NodeID] {
         var found: [NodeID] = []
         for node in control.snapshot.nodes.map(\.id).sorted() {
-            if await held([id], at: node)?[id]?["Has"]?.boolValue == true { found.append(node) }
+            guard let row = await held([id], at: node)?[id], row["Has"]?.boolValue == true else { continue }
+            // What the device has of its own nobody gives up.
+            if node != control.node || row["Brought"]?.boolValue == true { found.append(node) }
         }
         return found
     }

@@ -21,13 +21,14 @@ final class ImageCache {
         func pinned(at now: Double) -> Double? { pins.values.filter { $0 > now }.max() }
     }
 
-    /// Uses that are closer together are not worth a line.
+    /// Seconds between two lines about the use of one image.
     private static let useResolution = 60.0
 
     private let path: String?
     private(set) var entries: [LayerDigest: Entry] = [:]
     /// Images that somebody counts on, who has not used them yet; until when.
     private var holds: [LayerDigest: Double] = [:]
+    private var writtenUses: [LayerDigest: Double] = [:]
     private var lines = 0
     /// Whether the file may end in the middle of a line.
     private var isTorn = false
@@ -56,8 +57,11 @@ final class ImageCache {
     }
 
     func used(_ image: LayerDigest, at now: Double) {
-        guard let entry = entries[image], now - entry.usedAt >= Self.useResolution else { return }
-        note(["used", "\(image)", "\(Int64(now))"])
+        guard let entry = entries[image], now > entry.usedAt else { return }
+        guard now - (writtenUses[image] ?? 0) < Self.useResolution else {
+            return note(["used", "\(image)", "\(Int64(now))"])
+        }
+        entries[image]?.usedAt = now
     }
 
     /// It is gone, or the owner's from now on.
@@ -104,14 +108,21 @@ final class ImageCache {
         let last = words[words.count - 1]
         switch (words[0], words.count) {
         case ("brought", 3):
-            if let time = Double(last) { entries[image, default: Entry(usedAt: time)].usedAt = time }
+            guard let time = Double(last) else { return }
+            entries[image, default: Entry(usedAt: time)].usedAt = time
+            writtenUses[image] = time
         case ("named", 3): entries[image]?.names.insert(last)
-        case ("used", 3): if let time = Double(last) { entries[image]?.usedAt = time }
+        case ("used", 3):
+            guard let time = Double(last), entries[image] != nil else { return }
+            entries[image]?.usedAt = time
+            writtenUses[image] = time
         case ("pinned", 4):
             guard let node = try? NodeID(words[2]) else { return }
             if let until = last == "-" ? .infinity : Double(last) { entries[image]?.pins[node] = until }
         case ("unpinned", 3): if let node = try? NodeID(last) { entries[image]?.pins[node] = nil }
-        case ("gone", 2): entries[image] = nil
+        case ("gone", 2):
+            entries[image] = nil
+            writtenUses[image] = nil
         default: break
         }
     }

@@ -55,6 +55,8 @@ struct ImageCacheTests {
         for minute in 1...2000 { cache.used(one, at: Double(minute) * 60) }
         let text = try #require(TextFile.read(folder.file("brought")))
         #expect(text.split(separator: "\n").count <= 80)
+        cache.used(one, at: 120_030)
+        #expect(cache[one]?.usedAt == 120_030)
         #expect(ImageCache(path: folder.file("brought"))[one]?.usedAt == 120_000)
     }
 
