@@ -108,7 +108,8 @@ let package = Package(
         program(
             "lighterd",
             [
-                "Agent", "FrontDoor", "Engine", "Session", "Link", "Trust", "Fleet", nioCore, nioPosix, logging,
+                "Agent", "FrontDoor", "Engine", "DockerAPI", "Session", "Link", "Trust", "Fleet", nioCore, nioPosix,
+                logging,
             ]),
         program(
             "lighter-gateway",

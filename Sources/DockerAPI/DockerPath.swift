@@ -64,6 +64,8 @@ package enum DockerPath {
         case ("GET", "lighter/images"): .imageHoldings
         case ("GET", "lighter/mounts"): .mountStates
         case ("POST", "lighter/layers"): .missingLayers
+        case ("POST", "lighter/held"): .heldImages
+        case ("POST", "lighter/pin"): .imagePin
         case ("POST", "lighter/image"): .sparseImage
         case ("POST", "lighter/chunks"): .missingChunks
         default: .other

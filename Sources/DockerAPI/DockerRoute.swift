@@ -59,6 +59,10 @@ package enum DockerRoute: Sendable, Hashable {
     case swarm
     /// `POST /lighter/layers`, which no engine knows: a node asks another's guard which layers of an image are missing there.
     case missingLayers
+    /// `POST /lighter/held`: a node asks another's guard what it has of images.
+    case heldImages
+    /// `POST /lighter/pin`: a client asks a front door, or a node another's guard, to keep an image or to let it go.
+    case imagePin
     /// `GET /lighter/images`: a front door tells which nodes have which images.
     case imageHoldings
     /// `GET /lighter/mounts`: a front door tells how far its mounts are.

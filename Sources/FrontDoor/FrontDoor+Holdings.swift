@@ -8,8 +8,9 @@ internal import Session
 
 /// `GET /lighter/images`: which nodes have which images of this device, and what it would cost to bring one there.
 ///
-/// `[{"Id", "Names", "Size", "Nodes": [{"Node", "Has", "Missing"}]}]`: sizes in bytes before compression; `Missing` is null
-/// where a node does not say. The device itself is the first node of each.
+/// `[{"Id", "Names", "Size", "Nodes": [{"Node", "Has", "Missing", "Brought", "LastUsed", "Pinned", "Until"}]}]`: sizes in bytes
+/// before compression, times in seconds since 1970; null for what a node does not say. `LastUsed` is of what Lighter brought
+/// there, and `Until` of a pin that ends. The device itself is the first node of each.
 extension FrontDoor {
     /// Seconds for a node to say what it has.
     private static let holdingsPatience = 5
@@ -19,18 +20,31 @@ extension FrontDoor {
             let held = try await heldImages()
             let nodes = control.snapshot.nodes.filter { $0.id != control.node && $0.acceptsWork }.map(\.id).sorted()
             let chains = Set(held.flatMap { LayerDigest.chain(of: $0.image.diffIDs) })
+            let ids = held.compactMap { LayerDigest($0.image.id) } + images.images.map(\.id)
             var missing: [NodeID: Set<LayerDigest>] = [:]
-            await withTaskGroup(of: (NodeID, Set<LayerDigest>?).self) { group in
-                for node in nodes { group.addTask { (node, await self.missing(of: chains, at: node)) } }
-                for await (node, found) in group { missing[node] = found }
+            var said: [NodeID: [LayerDigest: JSON]] = [:]
+            await withTaskGroup(of: (NodeID, Set<LayerDigest>?, [LayerDigest: JSON]?).self) { group in
+                for node in nodes {
+                    group.addTask {
+                        async let found = self.missing(of: chains, at: node)
+                        return (node, await found, await self.held(ids, at: node))
+                    }
+                }
+                group.addTask { [control] in (control.node, [], await self.held(ids, at: control.node)) }
+                for await (node, found, rows) in group {
+                    missing[node] = found
+                    said[node] = rows
+                }
             }
             var rows: [JSON] = []
             for image in held {
-                var places: [JSON] = [["Node": .string(control.node.name), "Has": true, "Missing": 0]]
-                for node in nodes { places.append(await place(image, at: node, missing[node])) }
+                let id = LayerDigest(image.image.id)
+                let places = ([control.node] + nodes).map { node in
+                    place(image, at: node, missing[node], id.flatMap { said[node]?[$0] })
+                }
                 rows.append(row("\(image.image.id)", image.names, image.image.size.bytes, places))
             }
-            return DockerResponse(json: .array(rows + awayRows(nodes)))
+            return DockerResponse(json: .array(rows + awayRows(nodes, said)))
         }
     }
 
@@ -50,19 +64,13 @@ extension FrontDoor {
                 $0 != "<none>:<none>"
             }
             let history = try? await engineClient.request("GET", "/images/\(id)/history").checked().json().arrayValue
-            held.append(Held(image: image, names: names, sizes: Self.layerSizes(history ?? [], image)))
+            held.append(
+                Held(
+                    image: image, names: names,
+                    sizes: LayerBook.layerSizes(
+                        history ?? [], layers: image.diffIDs.count, whole: image.size.bytes)))
         }
         return held
-    }
-
-    /// A history tells sizes, but not which of its steps made a layer: those of some size did. Where that does not fit, the
-    /// image's size is shared out evenly.
-    nonisolated static func layerSizes(_ history: [JSON], _ image: LocalImage) -> [Int64] {
-        let sizes = history.reversed().compactMap { $0["Size"]?.intValue }
-        if sizes.count == image.diffIDs.count { return sizes }
-        let some = sizes.filter { $0 > 0 }
-        if some.count == image.diffIDs.count { return some }
-        return image.diffIDs.map { _ in image.size.bytes / Int64(max(1, image.diffIDs.count)) }
     }
 
     private func missing(of chains: Set<LayerDigest>, at node: NodeID) async -> Set<LayerDigest>? {
@@ -82,20 +90,29 @@ extension FrontDoor {
         return missing
     }
 
-    private func place(_ held: Held, at node: NodeID, _ missing: Set<LayerDigest>?) async -> JSON {
-        guard let missing else { return ["Node": .string(node.name), "Has": false, "Missing": .null] }
+    private func place(_ held: Held, at node: NodeID, _ missing: Set<LayerDigest>?, _ said: JSON?) -> JSON {
+        if node == control.node { return place(node, has: true, missing: 0, said) }
+        guard let missing else { return place(node, has: false, missing: nil, said) }
         let chain = LayerDigest.chain(of: held.image.diffIDs)
         let bytes = zip(chain, held.sizes).filter { missing.contains($0.0) }.reduce(0) { $0 + $1.1 }
-        let has = bytes == 0 ? await hasImage(held.image.id, at: node) : false
-        return ["Node": .string(node.name), "Has": .bool(has), "Missing": .int(bytes)]
+        return place(node, has: said?["Has"]?.boolValue ?? false, missing: bytes, said)
+    }
+
+    private func place(_ node: NodeID, has: Bool, missing: Int64?, _ said: JSON?) -> JSON {
+        [
+            "Node": .string(node.name), "Has": .bool(has), "Missing": missing.map { .int($0) } ?? .null,
+            "Brought": .bool(said?["Brought"]?.boolValue ?? false), "LastUsed": said?["LastUsed"] ?? .null,
+            "Pinned": .bool(said?["Pinned"]?.boolValue ?? false), "Until": said?["Until"] ?? .null,
+        ]
     }
 
     /// Images that only another node has: whole wherever else they would go.
-    private func awayRows(_ nodes: [NodeID]) -> [JSON] {
+    private func awayRows(_ nodes: [NodeID], _ said: [NodeID: [LayerDigest: JSON]]) -> [JSON] {
         images.images.map { image in
             let places = ([control.node] + nodes).map { node -> JSON in
-                let has = node == image.node
-                return ["Node": .string(node.name), "Has": .bool(has), "Missing": .int(has ? 0 : image.size.bytes)]
+                let row = said[node]?[image.id]
+                let has = row?["Has"]?.boolValue ?? (node == image.node)
+                return place(node, has: has, missing: has ? 0 : image.size.bytes, row)
             }
             return row("\(image.id)", images.names(of: image.id).map(\.familiar), image.size.bytes, places)
         }

@@ -4,6 +4,7 @@ internal import Fleet
 internal import Images
 internal import Logging
 internal import NIOCore
+internal import Placement
 internal import Session
 
 /// Getting a missing image to the node where its container shall run.
@@ -47,7 +48,10 @@ extension FrontDoor {
             leases.put(lease)
             return .done(failure(404, Self.missingWords(creation, missing)))
         }
+        estimates.note(image: image.id, at: lease.target, present: false)
         let shipment = ship(image, to: lease.target)
+        var lease = lease
+        lease.shipment = shipment
         let wantsProgress = creation.head.headers.first("User-Agent")?.hasPrefix("Docker-Client/") ?? false
         if wantsProgress, image.size > configuration.quietImageLimit {
             leases.put(lease)
@@ -96,7 +100,9 @@ extension FrontDoor {
         _ head: RequestHead, _ query: Query, _ lease: PendingLease, _ client: ClientWriter
     ) async -> Job.Outcome {
         if let image = await localImage(lease.image) {
-            return await showShipment(ship(image, to: lease.target), of: lease, client)
+            // The one that its create began, also where it has ended since: another would find every layer there.
+            let begun = lease.shipment.flatMap { $0.image.id == image.id && !$0.hasFailed ? $0 : nil }
+            return await showShipment(begun ?? ship(image, to: lease.target), of: lease, client)
         }
         let target = DockerClient(dialer: nodeDialer(lease.target, purpose: "pull"), maximumIdle: 0)
         let headers = head.headers.first("X-Registry-Auth").map { [("X-Registry-Auth", $0)] } ?? []

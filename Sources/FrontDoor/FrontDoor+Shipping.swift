@@ -34,6 +34,7 @@ extension FrontDoor {
                 do {
                     try await ship(image, to: node).wait()
                     estimates.note(image: image.id, at: node)
+                    await pinPreloaded(image, at: node)
                 } catch {
                     logger.notice(
                         "an image was not sent ahead",
@@ -45,7 +46,7 @@ extension FrontDoor {
 
     private func carry(_ shipment: Shipment) async throws {
         let image = shipment.image
-        if await hasImage(image.id, at: shipment.target) { return }
+        if await hasImage(image.id, at: shipment.target) { return shipment.begin(missing: []) }
         for digest in image.repositoryDigests where await pull(digest, of: image, at: shipment.target) { return }
         guard engineClient != nil else { return }
         await shipment.waitForSharedLayers()
@@ -57,8 +58,22 @@ extension FrontDoor {
             "image shipped",
             metadata: [
                 "image": "\(image.id)", "node": "\(shipment.target)", "bytes": "\(shipment.sent)",
+                "kept": "\(shipment.spared)",
                 "layers": "\(shipment.layers.values.count { $0 == .arrived }) of \(shipment.layers.count)",
             ])
+    }
+
+    /// What a node says of an image that is to be sent there.
+    private struct Reception: Sendable {
+        /// Chain ids.
+        var missing: Set<LayerDigest>
+        var encoding: String?
+        /// By diff id, bytes that are there of an earlier try; nil where the node keeps none.
+        var kept: [LayerDigest: Int64]?
+
+        /// Everything from its beginning.
+        var afresh: Reception { Reception(missing: missing, encoding: encoding, kept: kept.map { _ in [:] }) }
+        var resumes: Bool { kept.map { !$0.isEmpty } ?? false }
     }
 
     /// Sends the missing layers; all of them where the target says nothing of what it has, or does not take a part.
@@ -67,28 +82,37 @@ extension FrontDoor {
         let here = await layersAt(target, of: shipment)
         let all = Set(shipment.chainIDs)
         if let here, here.missing != all, !shipments.takesWholeOnly.contains(target) {
-            guard let refusal = try await send(shipment, missing: here.missing, here.encoding) else { return }
+            guard var refusal = try await send(shipment, missing: here.missing, here) else { return }
+            if here.resumes {
+                // What was kept there may be damaged: its engine has found that out.
+                guard let again = try await send(shipment, missing: here.missing, here.afresh) else { return }
+                refusal = again
+            }
             let after = await layersAt(target, of: shipment)
             logger.notice(
                 "an image is sent whole: the node did not take a part of it",
                 metadata: ["image": "\(shipment.image.id)", "node": "\(target)", "reason": "\(refusal)"])
-            try await sendWhole(shipment, all, here.encoding)
+            try await sendWhole(shipment, all, here.afresh)
             // Unless an image that had its layers was removed meanwhile, it is the engine's image store that needs them all.
             if after?.missing == here.missing { shipments.takesWholeOnly.insert(target) }
         } else {
-            try await sendWhole(shipment, all, here?.encoding)
+            try await sendWhole(shipment, all, here)
         }
     }
 
-    private func sendWhole(_ shipment: Shipment, _ layers: Set<LayerDigest>, _ encoding: String?) async throws {
-        guard let refusal = try await send(shipment, missing: layers, encoding) else { return }
+    private func sendWhole(_ shipment: Shipment, _ layers: Set<LayerDigest>, _ reception: Reception?) async throws {
+        var refusal = try await send(shipment, missing: layers, reception)
+        if refusal != nil, let reception, reception.resumes {
+            refusal = try await send(shipment, missing: layers, reception.afresh)
+        }
+        guard let refusal else { return }
         throw FrontDoorError(.unreachable, "node \(shipment.target) did not take the image: \(refusal)")
     }
 
     /// - Returns: what the target's engine says against it; nil when it took the archive.
     /// - Throws: what speaks against any other archive as well.
     private func send(
-        _ shipment: Shipment, missing: Set<LayerDigest>, _ encoding: String?
+        _ shipment: Shipment, missing: Set<LayerDigest>, _ reception: Reception?
     ) async throws -> String? {
         guard let engineClient else { throw FrontDoorError(.unreachable, "this device has no engine of its own") }
         let source = try await engineClient.stream("GET", "/images/\(shipment.image.id)/get")
@@ -96,46 +120,60 @@ extension FrontDoor {
             throw FrontDoorError(.unreachable, "this device's engine does not give out \(shipment.image.id)")
         }
         shipment.begin(missing: missing)
+        let encoding = reception?.encoding
+        let kept = encoding == nil ? nil : reception?.kept
         let body = RequestBody.producing { write in
-            var archive = SparseArchive(diffIDs: shipment.image.diffIDs, missing: missing)
+            var archive = SparseArchive(diffIDs: shipment.image.diffIDs, missing: missing, kept: kept)
             let compressor = encoding == nil ? nil : try ZstdCompressor()
             for try await chunk in source.body {
                 let passed = try archive.pass(chunk)
                 let sent = try compressor?.compress(passed) ?? passed
                 try await write(sent)
-                await shipment.advance(by: sent.readableBytes, moving: archive.moving, arrived: archive.arrived)
+                await shipment.advance(
+                    by: sent.readableBytes, moving: archive.moving, arrived: archive.arrived, spared: archive.spared)
             }
             try archive.finish()
             if let rest = try compressor?.finish() {
                 try await write(rest)
-                await shipment.advance(by: rest.readableBytes, moving: nil, arrived: archive.arrived)
+                await shipment.advance(
+                    by: rest.readableBytes, moving: nil, arrived: archive.arrived, spared: archive.spared)
             }
         }
         let client = DockerClient(dialer: nodeDialer(shipment.target, purpose: "image"), maximumIdle: 0)
-        let headers = [("Content-Type", "application/x-tar")] + (encoding.map { [("Content-Encoding", $0)] } ?? [])
+        var headers = [("Content-Type", "application/x-tar")] + (encoding.map { [("Content-Encoding", $0)] } ?? [])
+        if kept != nil { headers.append(("X-Lighter-Layers", "marked")) }
         let answer = try await client.stream("POST", "/images/load?quiet=1", headers: headers, body: body).collect()
         let said = String(buffer: answer.body)
         if answer.status == 200, !said.contains("\"errorDetail\"") { return nil }
+        // The guard itself refuses with 400 what it does not have any more of what it had kept.
+        if answer.status == 400, let kept, !kept.isEmpty { return said }
         guard answer.headers.first("X-Lighter-Refused") == nil else {
             throw FrontDoorError(.unreachable, "node \(shipment.target) did not take the image: \(said)")
         }
         return said
     }
 
-    /// What a node lacks of an image, and how it wants what is sent; nil where it does not say.
-    private func layersAt(
-        _ node: NodeID, of shipment: Shipment
-    ) async -> (missing: Set<LayerDigest>, encoding: String?)? {
+    /// nil where the node does not say.
+    private func layersAt(_ node: NodeID, of shipment: Shipment) async -> Reception? {
         guard !shipment.chainIDs.isEmpty else { return nil }
         let client = DockerClient(dialer: nodeDialer(node, purpose: "image"), maximumIdle: 0)
         let question: JSON = ["ChainIDs": .array(shipment.chainIDs.map { .string("\($0)") })]
-        guard let answer = try? await client.request("POST", "/lighter/layers", body: question.buffer),
+        guard let answer = try? await client.request("POST", "/lighter/layers?hold=1", body: question.buffer),
             answer.status == 200, let json = try? JSON.parse(answer.body), let missing = json["Missing"]?.arrayValue
         else { return nil }
         let encodings = json["Encodings"]?.arrayValue?.compactMap(\.stringValue) ?? []
-        return (
-            Set(missing.compactMap { $0.stringValue.flatMap { LayerDigest($0) } }), encodings.first { $0 == "zstd" }
-        )
+        let wanted = Set(shipment.image.diffIDs)
+        let kept = json["Kept"]?.objectValue.map { said in
+            said.members.reduce(into: [LayerDigest: Int64]()) { found, member in
+                guard let layer = LayerDigest(member.key), wanted.contains(layer), let bytes = member.value.intValue,
+                    bytes > 0
+                else { return }
+                found[layer] = bytes
+            }
+        }
+        return Reception(
+            missing: Set(missing.compactMap { $0.stringValue.flatMap { LayerDigest($0) } }),
+            encoding: encodings.first { $0 == "zstd" }, kept: kept)
     }
 
     func nodeDialer(_ node: NodeID, purpose: String) -> NodeDialer {

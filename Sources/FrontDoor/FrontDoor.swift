@@ -1,4 +1,4 @@
-internal import DockerAPI
+package import DockerAPI
 package import Engine
 package import Fleet
 internal import Glibc
@@ -60,6 +60,9 @@ package final class FrontDoor: Planning {
     /// How containers of this device's own engine ended; whoever follows its events fills it.
     package var exitCodesHere = ExitCodes()
 
+    /// Asks this node's own agent about images that others brought here; the daemon sets it.
+    package var imagesHere: (@Sendable @NodeLoop (_ path: String, _ body: JSON) async throws(DockerFailure) -> JSON)?
+
     /// When containers of this device's own engine were created, finer than the engine lists it.
     var createdHere = Recent<Double>()
     /// Nodes whose events are followed to keep the routes true.
@@ -113,6 +116,7 @@ package final class FrontDoor: Planning {
                 group.addTask { await self.engineCameUp() }
                 group.addTask { await self.followTargets() }
                 group.addTask { await self.keepLinksWarm() }
+                group.addTask { await self.followHoldings() }
                 group.addTask { await self.sweep(forgotten) }
                 group.addTask { await self.sweepNetworks() }
                 group.addTask { await self.settleRemembered() }
@@ -222,6 +226,7 @@ package final class FrontDoor: Planning {
         case .build: planBuild(head, query)
         case .imageHoldings: .handle(Job { _, _ in await self.imageHoldings() })
         case .mountStates: .handle(Job { _, _ in await self.mountStates() })
+        case .imagePin: .handle(Job(bodyLimit: 64 << 10) { body, _ in await self.pinImage(body) })
         case .imageCreate: planImageCreate(head, query)
         case .imageList where !images.isEmpty: .handle(Job { _, _ in await self.listImages(head, query) })
         case .imageSave where !images.isEmpty: planSave(head, query)

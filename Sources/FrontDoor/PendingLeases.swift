@@ -22,6 +22,8 @@ struct PendingLease: Sendable {
     var policy: Policy
     /// What it shares with others; see `SharingPlan.keys`.
     var keys: Set<String>
+    /// What brings the image to the target.
+    var shipment: Shipment?
     /// The client's pull has come; another one is not part of this create any more.
     var wasPulled = false
     /// The name drawn or given; the second create gets the same.

@@ -19,9 +19,12 @@ final class Shipment {
     let target: NodeID
     /// Bytes of the archive that left this device.
     private(set) var sent: Int64 = 0
+    /// Bytes of layers that the node had of an earlier try that was cut short.
+    private(set) var spared: Int64 = 0
     /// By diff id.
     private(set) var layers: [LayerDigest: Layer]
     private(set) var result: Result<Void, any Error>?
+    var hasFailed: Bool { if case .failure = result { true } else { false } }
     /// Shipments to the same node that began before this one and bring a layer of it.
     fileprivate var ahead: [Shipment] = []
     private var watchers: [Int: AsyncStream<Void>.Continuation] = [:]
@@ -47,8 +50,9 @@ final class Shipment {
         tell()
     }
 
-    func advance(by bytes: Int, moving: SparseArchive.Moving?, arrived: Set<LayerDigest>) {
+    func advance(by bytes: Int, moving: SparseArchive.Moving?, arrived: Set<LayerDigest>, spared: Int64) {
         sent += Int64(bytes)
+        self.spared = spared
         for layer in arrived { layers[layer] = .arrived }
         if let moving { layers[moving.layer] = .moving(sent: moving.sent, size: moving.size) }
         tell()

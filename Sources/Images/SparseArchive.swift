@@ -43,6 +43,13 @@ package struct SparseArchive: Sendable {
     private var current = Current.passed
     private var path = ""
 
+    /// Bytes of each layer that the receiver has of an earlier try; nil for one that does not know of marks.
+    private let kept: [LayerDigest: Int64]?
+    /// What is still to be left out of the layer that is passing.
+    private var sparing: Int64 = 0
+    /// Bytes that the receiver had.
+    package private(set) var spared: Int64 = 0
+
     /// The layer that is passing now.
     package private(set) var moving: Moving?
     /// Layers that have passed and are what their digests say.
@@ -51,8 +58,10 @@ package struct SparseArchive: Sendable {
     /// - Parameters:
     ///   - diffIDs: of the image's layers, bottom first.
     ///   - missing: chain ids of those that the receiver lacks.
-    package init(diffIDs: [LayerDigest], missing: Set<LayerDigest>) {
+    ///   - kept: by diff id, how many bytes the receiver has of an earlier try; nil where it keeps none (`LayerMark`).
+    package init(diffIDs: [LayerDigest], missing: Set<LayerDigest>, kept: [LayerDigest: Int64]? = nil) {
         self.diffIDs = diffIDs
+        self.kept = kept
         chainIDs = LayerDigest.chain(of: diffIDs)
         wanted = Set(zip(diffIDs, chainIDs).filter { missing.contains($1) }.map(\.0))
     }
@@ -81,9 +90,9 @@ package struct SparseArchive: Sendable {
     private mutating func take(_ event: TarScanner.Event) throws(ImageError) -> ByteBuffer? {
         switch event {
         case .entry(let entry, let head):
-            begin(entry)
+            let mark = begin(entry)
             if case .dropped = current { return nil }
-            return head
+            return mark.map { $0 + head } ?? head
         case .content(let bytes): return content(bytes)
         case .entryEnd(let padding):
             if case .dropped = current { return nil }
@@ -93,10 +102,12 @@ package struct SparseArchive: Sendable {
         }
     }
 
-    private mutating func begin(_ entry: TarEntry) {
+    /// - Returns: what goes before the entry.
+    private mutating func begin(_ entry: TarEntry) -> ByteBuffer? {
         path = entry.name.hasPrefix("./") ? String(entry.name.dropFirst(2)) : entry.name
         current = .passed
-        guard entry.kind == .file else { return }
+        guard entry.kind == .file else { return nil }
+        var mark: ByteBuffer?
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         if parts.count == 2, parts[1] == "json", entry.size <= Int64(FolderName.limit) {
             current = .description(folder: String(parts[0]), ByteBuffer())
@@ -104,12 +115,19 @@ package struct SparseArchive: Sendable {
             if case .layer(let layer) = expectation {
                 guard wanted.contains(layer) else {
                     current = .dropped
-                    return
+                    return nil
                 }
                 moving = Moving(layer: layer, sent: 0, size: entry.size)
+                if let kept {
+                    let known = kept[layer] ?? 0
+                    sparing = known <= entry.size ? known : 0
+                    spared += sparing
+                    mark = LayerMark.entry(layer, kept: sparing)
+                }
             }
             current = .checked(expectation, SHA256())
         }
+        return mark
     }
 
     private func expectation(_ parts: [Substring]) -> Expectation? {
@@ -137,7 +155,12 @@ package struct SparseArchive: Sendable {
         case .checked(let expectation, var hash):
             bytes.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
             current = .checked(expectation, hash)
-            return bytes
+            let left = Int(min(sparing, Int64(bytes.readableBytes)))
+            sparing -= Int64(left)
+            return left == 0
+                ? bytes
+                : bytes.getSlice(
+                    at: bytes.readerIndex + left, length: bytes.readableBytes - left)
         }
     }
 

@@ -56,6 +56,12 @@ struct TarScanner: Sendable {
         }
     }
 
+    /// Passes over so many bytes of the content of the entry that has just begun, which come from elsewhere.
+    mutating func skip(_ count: Int64) {
+        guard case .content(let left, let padding) = state, count <= left else { return }
+        state = .content(left: left - count, padding: padding)
+    }
+
     private mutating func header(_ input: inout ByteBuffer) throws(ImageError) -> Event? {
         while true {
             guard let view = input.viewBytes(at: input.readerIndex, length: TarEntry.blockSize) else { return nil }

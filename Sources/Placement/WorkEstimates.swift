@@ -90,6 +90,9 @@ package struct WorkEstimates: Sendable {
     /// Nodes that are known to have the image.
     package func holders(of image: String) -> Set<NodeID> { images[image]?.nodes ?? [] }
 
+    /// Images that a node is known to have.
+    package func images(at node: NodeID) -> [String] { images.filter { $0.value.nodes.contains(node) }.map(\.key) }
+
     /// Forgets a node that has left, or whose engine was emptied.
     package mutating func forget(_ node: NodeID) {
         for image in images.keys { note(image: image, at: node, present: false) }

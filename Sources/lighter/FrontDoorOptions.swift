@@ -2,17 +2,20 @@ import ArgumentParser
 import DockerAPI
 import Engine
 import Foundation
+import NIOCore
 
-/// Which front door of this machine is asked.
+/// The front door of this machine, for commands that ask it rather than the gateway.
 struct FrontDoorOptions: ParsableArguments {
     @Option(
         name: .long, help: "The Docker socket that lighterd serves (default: that of DOCKER_HOST, or lighterd's own).")
     var socket: String?
 
     /// What a front door tells in a list.
-    func ask(_ target: String) async throws -> [JSON] {
-        let path = try path()
-        return try await Self.ask(path, target)
+    func ask(_ target: String) async throws -> [JSON] { try await ask("GET", target).arrayValue ?? [] }
+
+    /// - Throws: `CommandFailure` where no front door answers, or in the front door's own words.
+    func ask(_ method: String, _ target: String, body: JSON? = nil) async throws -> JSON {
+        try await Self.ask(try path(), method, target, body)
     }
 
     private func path() throws -> String {
@@ -27,16 +30,18 @@ struct FrontDoorOptions: ParsableArguments {
     }
 
     @NodeLoop
-    private static func ask(_ path: String, _ target: String) async throws -> [JSON] {
+    private static func ask(_ path: String, _ method: String, _ target: String, _ body: JSON?) async throws -> JSON {
         let answer: DockerResponse
         do {
-            answer = try await DockerClient(dialer: UnixDialer(path: path)).request("GET", target)
+            answer = try await DockerClient(dialer: UnixDialer(path: path)).request(method, target, body: body?.buffer)
         } catch {
             throw CommandFailure("\(path) does not answer: is lighterd running? (\(error))")
         }
-        guard answer.status == 200 else {
+        if answer.status == 200 { return try answer.json() }
+        let said = (try? answer.json())?["message"]?.stringValue ?? ""
+        guard answer.status != 404 || said.hasPrefix("lighter: ") || said.hasPrefix("No such image") else {
             throw CommandFailure("\(path) is no front door of Lighter's: it answers \(answer.status)")
         }
-        return try answer.json().arrayValue ?? []
+        throw CommandFailure(said.hasPrefix("lighter: ") ? String(said.dropFirst("lighter: ".count)) : said)
     }
 }

@@ -1,4 +1,5 @@
 import Agent
+import DockerAPI
 import Engine
 import Fleet
 import FrontDoor
@@ -47,10 +48,15 @@ struct Daemon {
         description.watch(inventory)
         var policy = GuardPolicy()
         policy.acceptsBuilds = options.acceptsBuilds
+        var guarding = GuardConfiguration(
+            node: node, tenant: credentials.tenant, policy: policy, mirrors: "\(options.state)/mirrors",
+            images: "\(options.state)/images", contexts: "\(options.state)/contexts",
+            broughtImages: "\(options.state)/images-brought")
+        guarding.layers = "\(options.state)/layers"
+        guarding.imageCache = options.imageCache
+        guarding.imageCacheKeep = options.imageCacheKeep
         let desk = Guard(
-            configuration: GuardConfiguration(
-                node: node, tenant: credentials.tenant, policy: policy, mirrors: "\(options.state)/mirrors",
-                images: "\(options.state)/images", contexts: "\(options.state)/contexts"),
+            configuration: guarding,
             verifier: try TicketVerifier(publicKey: credentials.ticketPublicKey), dialer: dialer, inventory: inventory,
             logger: Logger(label: "guard"), free: { description.free }, now: { wallClock() })
         entrance.desk = desk
@@ -68,6 +74,7 @@ struct Daemon {
             logger: Logger(label: "front-door"), describeNode: { description.node },
             localWorkload: { id, workload in inventory.adopt(containerID: id, workload: workload) })
         door.exitCodesHere = inventory.exitCodes
+        door.imagesHere = { path, body throws(DockerFailure) in try await desk.imagesHere(path, body) }
         learner.door = door
         try await serve(session, inventory, door, desk, description, signals)
     }
@@ -88,6 +95,11 @@ struct Daemon {
             session.inventoryIsComplete()
             await door.engineCameUp()
         }
+        let event = handlers.event
+        handlers.event = {
+            await event($0)
+            desk.note($0)
+        }
         let watch = EngineWatch(
             client: DockerClient(dialer: UnixDialer(path: options.engine ?? "")), logger: Logger(label: "engine"),
             handlers: handlers)
@@ -105,6 +117,7 @@ struct Daemon {
                 group.addTask { await watch.run() }
                 group.addTask { await desk.keepMirrorsBounded() }
                 group.addTask { await desk.keepContextsBounded() }
+                group.addTask { await desk.keepImagesBounded() }
             }
             // Whatever ends first ends the daemon: a signal, or a role that cannot go on.
             do { try await group.next() } catch {

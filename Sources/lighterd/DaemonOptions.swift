@@ -1,3 +1,4 @@
+import Agent
 import Fleet
 import FoundationEssentials
 import Glibc
@@ -32,6 +33,9 @@ struct DaemonOptions: Sendable {
     /// Whether this node runs work for others.
     var acceptsWork = true
     var acceptsBuilds = false
+    /// What images may take of this disk that others brought here, and for how many seconds an unused one stays at least.
+    var imageCache = ImageCacheBound.share(0.2)
+    var imageCacheKeep = 900.0
     var logLevel = Logger.Level.info
     /// The largest bind mount that may leave the device; none may when it is zero.
     var preload = 0
@@ -62,6 +66,9 @@ struct DaemonOptions: Sendable {
           --accept-builds BOOL build images for other nodes, on this machine's network (default false)
           --mounts-max-bytes SIZE  the largest bind mount that leaves the device: 500m, 2g; 0 for none (default 1g)
           --preload N          send images that run here ahead of need to the N likeliest nodes (default 0, at most 8)
+          --image-cache-max-bytes SIZE  what others' images may take here: 20g, 20% of the engine's disk, or off
+                               (default 20%); the least recently used go first
+          --image-cache-keep TIME  how long an unused one stays at least: 90s, 15m, 2h (default 15m)
           --log-level LEVEL    trace, debug, info, notice, warning, error (default info)
           --help, --version
 
@@ -71,7 +78,7 @@ struct DaemonOptions: Sendable {
     private static let keys = [
         "state", "config", "engine", "socket", "group", "cgroup", "gateway", "policy", "cpu_threshold",
         "memory_threshold", "listen", "advertise", "tags", "accept_work", "accept_builds", "mounts_max_bytes",
-        "preload", "log_level",
+        "preload", "image_cache_max_bytes", "image_cache_keep", "log_level",
     ]
 
     /// - Throws: `OptionError` naming the option, where it stands and what it takes.
@@ -170,6 +177,16 @@ struct DaemonOptions: Sendable {
                 throw OptionError("\(place): '\(value)' is no number of nodes from 0 to 8")
             }
             preload = count
+        case "image_cache_max_bytes":
+            guard let bound = ImageCacheBound(value, sized: Self.size) else {
+                throw OptionError("\(place): '\(value)' is no bound; write it as in 500m, 20g or 20%, or off")
+            }
+            imageCache = bound
+        case "image_cache_keep":
+            guard let seconds = Self.seconds(value) else {
+                throw OptionError("\(place): '\(value)' is no time; write it as in 90s, 15m or 2h")
+            }
+            imageCacheKeep = seconds
         case "log_level":
             guard let level = Logger.Level(rawValue: value) else {
                 throw OptionError(
@@ -183,7 +200,6 @@ struct DaemonOptions: Sendable {
         }
     }
 
-    /// `4096`, `16k`, `500m`, `2g`.
     private static func flag(_ text: String, _ place: String) throws(OptionError) -> Bool {
         guard let flag = ["true": true, "yes": true, "false": false, "no": false][text] else {
             throw OptionError("\(place): '\(text)' is not true or false")
@@ -191,6 +207,15 @@ struct DaemonOptions: Sendable {
         return flag
     }
 
+    /// `90s`, `15m`, `2h`.
+    private static func seconds(_ text: String) -> Double? {
+        guard let unit: Double = text.last.flatMap({ ["s": 1, "m": 60, "h": 3600][$0] }),
+            let number = Int(text.dropLast()), (0...1_000_000).contains(number)
+        else { return nil }
+        return Double(number) * unit
+    }
+
+    /// `4096`, `16k`, `500m`, `2g`.
     private static func size(_ text: String) -> ByteCount? {
         let shifts: [Character: Int64] = ["k": 10, "m": 20, "g": 30, "t": 40]
         let shift = text.lowercased().last.flatMap { shifts[$0] }

@@ -97,6 +97,144 @@ class Layers(Case):
         self.assertEqual(found.out, "v1\n")
         self.assertGreater(moved, WHOLE * 0.8)
 
+    def test_what_has_come_before_a_cut_does_not_travel_again(self):
+        self.mended()
+        folder = Path(self.world.credentials).parents[2] / "cloud1" / "layers" / "edge1"
+        kept = lambda: sum(x.stat().st_size for x in folder.glob("*")) if folder.exists() else 0
+        process = self.start("run", "--name", self.name(), FIRST, stdin=subprocess.DEVNULL)
+        eventually("half of it has come", lambda: kept() > WHOLE / 2, 60)
+        command_output(TESTBED, "cut", "cloud1")
+        process.wait(120)
+        had = kept()
+        # Neither daemon has to remember.
+        for node in ("cloud1", "edge1"):
+            self.fleet("daemon", node, "kill")
+        command_output(TESTBED, "heal", "cloud1")
+        self.fleet("up")
+        self.goes_away()
+        found, moved = self.run_away(FIRST)
+        self.assertEqual(found.out, "v1\n")
+        self.assertGreater(had, WHOLE / 2)
+        self.assertLess(moved, WHOLE - had + 3 * MB)
+        self.assertEqual(kept(), 0)
+
+    def goes_away(self):
+        """Work leaves the device again after a cut."""
+        def tried():
+            name = self.name()
+            self.docker("run", "--name", name, "busybox", "true")
+            return self.whereabouts(name) == {"cloud1"}
+        eventually("work goes away again", tried, 30)
+
+
+@remote_only
+class Cache(Case):
+    """What images may take of a node that others brought there."""
+
+    MADE = 8 * MB  # bytes of each image that is made here, above busybox
+
+    def setUp(self):
+        super().setUp()
+        self.settings = Path(self.world.credentials).parents[2] / "cloud1" / "lighterd.conf"
+        before = self.settings.read_text()
+        self.addCleanup(self.restart)
+        self.addCleanup(self.settings.write_text, before)
+        # Two of them are too much.
+        self.settings.write_text(f"{before}\nimage_cache_max_bytes = {self.MADE * 3 // 2}\nimage_cache_keep = 1s\n")
+        self.restart()
+
+    def restart(self):
+        self.fleet("daemon", "cloud1", "stop")
+        self.fleet("daemon", "cloud1", "start")
+        self.fleet("up")
+
+    def made(self):
+        """An image of its own on the device, without a registry: its name and id."""
+        name, image = self.name(), self.image()
+        self.docker("run", "--name", name, "--label", "lighter.policy=local", "busybox", "sh", "-c",
+                    f"head -c {self.MADE} /dev/urandom > /data", at="edge1")
+        ident = self.docker("commit", "--change", 'CMD ["wc", "-c", "/data"]', name, image, at="edge1", engine=True).line
+        self.docker("rm", name)
+        self.addCleanup(self.docker, "rmi", "-f", ident, at="cloud1", engine=True, expect=None)
+        return image, ident
+
+    def away(self, image):
+        """A container of it ran at the node, and is gone."""
+        name = self.name()
+        self.assertEqual(self.docker("run", "--name", name, image).out, f"{self.MADE} /data\n")
+        self.assert_at("cloud1", name)
+        self.docker("rm", name)
+
+    def there(self, ident):
+        return self.docker("image", "inspect", ident, at="cloud1", engine=True, expect=None).code == 0
+
+    def unused(self):
+        """Longer than an image is kept for its own sake."""
+        time.sleep(2)
+
+    def images(self, *args, expect=0):
+        path = self.world.front_doors["edge1"].removeprefix("unix://")
+        return self.program("lighter", "images", *args, "--socket", path, expect=expect)
+
+    def place(self, ident):
+        """What `lighter images` says of an image at cloud1."""
+        rows = json.loads(self.images("--format", "json").stdout)
+        return next(p for row in rows if row["id"] == ident for p in row["nodes"] if p["node"] == "cloud1")
+
+    def test_the_least_recently_used_goes_and_is_shipped_again_when_it_is_needed(self):
+        (first, one), (second, other) = self.made(), self.made()
+        self.away(first)
+        self.assertTrue(self.place(one)["brought"])
+        self.unused()
+        self.away(second)
+        eventually("the first has gone", lambda: not self.there(one))
+        self.assertTrue(self.there(other))
+        self.assertEqual((self.place(one)["has"], self.place(other)["has"]), (False, True))
+        self.unused()
+        self.away(first)
+        eventually("the second has gone", lambda: not self.there(other))
+
+    def test_it_is_known_after_a_restart_and_nothing_of_the_owners_ever_goes(self):
+        (first, one), (second, other), (third, last) = self.made(), self.made(), self.made()
+        self.away(first)
+        self.docker("tag", one, f"{self.tag}:owner", at="cloud1", engine=True)
+        self.addCleanup(self.docker, "rmi", f"{self.tag}:owner", at="cloud1", engine=True, expect=None)
+        self.away(second)
+        self.restart()
+        self.unused()
+        self.away(third)
+        eventually("the second has gone", lambda: not self.there(other))
+        self.assertTrue(self.there(one))
+        self.assertFalse(self.place(one)["brought"])
+
+    def test_what_a_container_uses_and_what_is_pinned_stays(self):
+        (first, one), (second, other), (third, last) = self.made(), self.made(), self.made()
+        name = self.name()
+        self.docker("run", "--name", name, first)
+        self.assertEqual(self.images("pin", second, "--node", "cloud1", expect=1).stderr.count("unpin another"), 1)
+        self.away(second)
+        self.unused()
+        self.away(third)
+        eventually("the second has gone", lambda: not self.there(other))
+        self.assertTrue(self.there(one) and self.there(last))
+        self.docker("rm", name)
+
+    def test_a_pin_is_shown_and_holds(self):
+        self.settings.write_text(self.settings.read_text().replace(f"= {self.MADE * 3 // 2}", f"= {self.MADE * 3}"))
+        self.restart()
+        (first, one), (second, other), (third, last) = self.made(), self.made(), self.made()
+        self.assertEqual(self.images("pin", first, "--node", "cloud1").stdout, "cloud1: pinned\n")
+        self.assertTrue(self.there(one))
+        self.assertTrue(self.place(one)["pinned"])
+        self.assertIn("yes", self.images().stdout)
+        self.away(second)
+        self.unused()
+        self.away(third)
+        eventually("the second has gone", lambda: not self.there(other))
+        self.assertTrue(self.there(one))
+        self.assertEqual(self.images("unpin", first).stdout, "cloud1: not pinned any more\n")
+        self.assertFalse(self.place(one)["pinned"])
+
 
 class Commits(Case):
     """`docker commit` of a container, wherever it runs."""

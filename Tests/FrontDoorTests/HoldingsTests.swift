@@ -1,4 +1,5 @@
 import DockerAPI
+import Engine
 import Fleet
 import LighterTesting
 import Testing
@@ -19,10 +20,10 @@ struct HoldingsTests {
     @Test("Sizes of layers are those of the steps that made them, or an even share")
     func sizes() throws {
         let history: [JSON] = [["Size": 0], ["Size": 20], ["Size": 0], ["Size": 100]]
-        #expect(FrontDoor.layerSizes(history, try Self.image(layers: 2)) == [100, 20])
-        #expect(FrontDoor.layerSizes(history, try Self.image(layers: 4)) == [100, 0, 20, 0])
-        #expect(FrontDoor.layerSizes([], try Self.image(layers: 3)) == [100, 100, 100])
-        #expect(FrontDoor.layerSizes([], try Self.image(layers: 0)).isEmpty)
+        #expect(LayerBook.layerSizes(history, layers: 2, whole: 300) == [100, 20])
+        #expect(LayerBook.layerSizes(history, layers: 4, whole: 300) == [100, 0, 20, 0])
+        #expect(LayerBook.layerSizes([], layers: 3, whole: 300) == [100, 100, 100])
+        #expect(LayerBook.layerSizes([], layers: 0, whole: 300).isEmpty)
     }
 
     @Test("The device has its images, and each node says what it lacks")
@@ -43,7 +44,17 @@ struct HoldingsTests {
                 }
             }
             let there = FakeEngine(path: rig.folder.file("1.sock")) { request in
-                request.line == "POST /lighter/layers" ? .json(["Missing": [.string("\(chain[1])")]]) : .json([:])
+                switch request.line {
+                case "POST /lighter/layers": .json(["Missing": [.string("\(chain[1])")]])
+                case "POST /lighter/held":
+                    .json([
+                        [
+                            "Id": .string(image.id), "Has": false, "Brought": true, "LastUsed": 5, "Pinned": true,
+                            "Until": .null,
+                        ]
+                    ])
+                default: .json([:])
+                }
             }
             try await here.start()
             try await there.start()
@@ -54,7 +65,14 @@ struct HoldingsTests {
             #expect(rows[0]?["Size"] == 300)
             #expect(
                 rows[0]?["Nodes"] == [
-                    ["Node": "edge1", "Has": true, "Missing": 0], ["Node": "cloud1", "Has": false, "Missing": 50],
+                    [
+                        "Node": "edge1", "Has": true, "Missing": 0, "Brought": false, "LastUsed": .null,
+                        "Pinned": false, "Until": .null,
+                    ],
+                    [
+                        "Node": "cloud1", "Has": false, "Missing": 50, "Brought": true, "LastUsed": 5, "Pinned": true,
+                        "Until": .null,
+                    ],
                 ])
             await node.stop()
             await here.stop()

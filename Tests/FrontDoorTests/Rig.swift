@@ -13,10 +13,12 @@ final class Rig: Sendable {
     let folder: ScratchFolder
     let plane: FakePlane
     let routes: RouteBook
+    let door: FrontDoor
     var socket: String { folder.file("front.sock") }
     var enginePath: String { folder.file("engine.sock") }
 
-    private init(_ folder: ScratchFolder, _ plane: FakePlane, _ routes: RouteBook) {
+    private init(_ folder: ScratchFolder, _ plane: FakePlane, _ routes: RouteBook, _ door: FrontDoor) {
+        self.door = door
         self.folder = folder
         self.plane = plane
         self.routes = routes
@@ -32,9 +34,9 @@ final class Rig: Sendable {
         let folder = try ScratchFolder()
         let plane = FakePlane(node: try NodeID("edge1"))
         let routes = try RouteBook(journal: Journal(path: journal ?? folder.file("journal.db")))
-        let rig = Rig(folder, plane, routes)
         var configuration = FrontDoorConfiguration(
-            socketPath: rig.socket, enginePath: engine ? rig.enginePath : nil, version: "test",
+            socketPath: folder.file("front.sock"), enginePath: engine ? folder.file("engine.sock") : nil,
+            version: "test",
             spool: folder.file("spool"))
         configuration.preloadNodes = preload
         let door = try FrontDoor(
@@ -42,6 +44,7 @@ final class Rig: Sendable {
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             describeNode: { Node(id: plane.node, capacity: Resources(cpus: 2, memory: .gibibytes(4))) },
             localWorkload: { _, _ in })
+        let rig = Rig(folder, plane, routes, door)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await door.run() }
             group.addTask {

@@ -1,8 +1,10 @@
 import Compression
 import DockerAPI
+import Engine
 import Fleet
 import LighterTesting
 import NIOCore
+import Placement
 import Session
 import Synchronization
 import Testing
@@ -57,6 +59,12 @@ private final class TestTarget: Sendable {
         var loads: [Set<LayerDigest>] = []
         var encodings: [String?] = []
         var bytes: [Int] = []
+        var pins: [JSON] = []
+        /// Bytes of layers that came before a cut; nil for a node that keeps none.
+        var kept: [LayerDigest: Int64]?
+        var isDamaged = false
+        /// Of each load: how much of each layer was left out.
+        var marks: [[Int64]] = []
     }
 
     enum Manner { case knowing, compressing, silent, wholeOnly, forgetful }
@@ -77,6 +85,18 @@ private final class TestTarget: Sendable {
             switch request.line {
             case "POST /lighter/layers": return layers(request)
             case "POST /images/load": return load(request)
+            case "POST /lighter/pin":
+                state.withLock { $0.pins.append((try? JSON.parse(request.body)) ?? .null) }
+                return .json(["Brought": true])
+            case "POST /lighter/held":
+                let ids = (try? JSON.parse(request.body))?["Images"]?.arrayValue ?? []
+                return state.withLock { state in
+                    .json(
+                        .array(
+                            ids.map {
+                                ["Id": $0, "Has": .bool(state.images.contains($0.stringValue ?? "")), "Brought": true]
+                            }))
+                }
             case "POST /containers/create":
                 let image = (try? JSON.parse(request.body))?["Image"]?.stringValue ?? ""
                 return state.withLock { $0.images.contains(image) }
@@ -97,13 +117,26 @@ private final class TestTarget: Sendable {
         let missing = state.withLock { state in
             asked.filter { $0.stringValue.flatMap { LayerDigest($0) }.map { !state.chains.contains($0) } ?? true }
         }
-        return .json(["Missing": .array(missing), "Encodings": manner == .compressing ? ["zstd"] : []])
+        var answer: JSON = ["Missing": .array(missing), "Encodings": manner == .compressing ? ["zstd"] : []]
+        if let kept = state.withLock({ $0.kept }) {
+            answer["Kept"] = .object(JSONObject(kept.map { .init(key: "\($0)", value: .int($1)) }))
+        }
+        return .json(answer)
     }
 
     private func load(_ request: FakeEngine.Request) -> FakeEngine.Answer {
         let encoding = request.head.headers.first("Content-Encoding")
         let refused = FakeEngine.Answer.json(["errorDetail": ["message": "no such file or directory"]])
-        guard let names = try? Self.names(request.body, encoding) else { return refused }
+        let isMarked = request.head.headers.first("X-Lighter-Layers") == "marked"
+        let shelf = TestShelf(images.flatMap { zip($0.diffIDs, $0.layers) })
+        guard let names = try? Self.names(request.body, encoding, isMarked ? shelf : nil) else { return refused }
+        if isMarked {
+            let isFirst = state.withLock { state in
+                state.marks.append(shelf.marks)
+                return state.marks.count == 1
+            }
+            if isFirst, state.withLock({ $0.isDamaged }) { return refused }
+        }
         let held = Set(names.compactMap { LayerDigest("sha256:\($0.split(separator: "/").last ?? "")") })
         return state.withLock { state in
             state.loads.append(held)
@@ -125,11 +158,11 @@ private final class TestTarget: Sendable {
         }
     }
 
-    private static func names(_ body: ByteBuffer, _ encoding: String?) throws -> [String] {
+    private static func names(_ body: ByteBuffer, _ encoding: String?, _ shelf: TestShelf?) throws -> [String] {
         var archive = body
         if encoding == "zstd" {
             archive = ByteBuffer()
-            let decompressor = try ZstdDecompressor()
+            let decompressor: any StreamDecoder = try shelf.map { try LayerRestorer(shelf: $0) } ?? PlainDecoder()
             decompressor.add(body)
             while let piece = try decompressor.next() { archive.writeImmutableBuffer(piece) }
         }
@@ -140,6 +173,27 @@ private final class TestTarget: Sendable {
         }
         return names
     }
+}
+
+/// Has every layer, and notes of how much of each it was asked for.
+private final class TestShelf: LayerShelf {
+    private let layers: [LayerDigest: [UInt8]]
+    private var current: [UInt8] = []
+    private(set) var marks: [Int64] = []
+
+    init(_ layers: [(LayerDigest, [UInt8])]) { self.layers = Dictionary(layers) { first, _ in first } }
+
+    func begin(_ layer: LayerDigest, size: Int64, kept: Int64) -> Bool {
+        marks.append(kept)
+        current = layers[layer] ?? []
+        return true
+    }
+
+    func read(at offset: Int64, atMost count: Int) -> ByteBuffer? {
+        ByteBuffer(bytes: current.dropFirst(Int(offset)).prefix(count))
+    }
+
+    func append(_ bytes: ByteBuffer) {}
 }
 
 @Suite("Shipping images", .timeLimit(.minutes(1)))
@@ -159,7 +213,9 @@ struct ShippingTests {
         try await Rig.with(preload: preload) { rig in
             let here = FakeEngine(path: rig.enginePath) { request in
                 for image in images {
-                    if request.line == "GET /images/\(image.name)/json" { return .json(image.inspection) }
+                    if ["GET /images/\(image.name)/json", "GET /images/\(image.id)/json"].contains(request.line) {
+                        return .json(image.inspection)
+                    }
                     if request.line == "GET /images/\(image.id)/get" { return image.archive(damaged: damaged) }
                 }
                 return request.line == "POST /containers/create"
@@ -217,6 +273,71 @@ struct ShippingTests {
             guard nodes > 0 else { return #expect(target.state.withLock { $0.loads.isEmpty }) }
             while target.state.withLock({ $0.loads.isEmpty }) { try await Task.sleep(for: .milliseconds(5)) }
             #expect(target.state.withLock { $0.loads } == [Set(Self.first.diffIDs)])
+            var pins: [JSON] = []
+            while pins.isEmpty {
+                try await Task.sleep(for: .milliseconds(5))
+                pins = target.state.withLock { $0.pins }
+            }
+            #expect(pins == [["Image": .string(Self.first.id), "For": 86_400]])
+        }
+    }
+
+    @Test("A pin that names a node sends the image there first; one that names none is for nodes that have it")
+    func pins() async throws {
+        try await with { rig, target in
+            func pin(_ body: String) async throws -> (head: String, body: String) {
+                try await rig.post("/lighter/pin", body)
+            }
+            let none = try await pin(#"{"Image":"first","Node":null,"Pinned":true}"#)
+            #expect(none.head.hasPrefix("HTTP/1.1 404 ") && none.body.contains("no other node has first"), "\(none)")
+            let named = try await pin(#"{"Image":"first","Node":"cloud1","Pinned":true}"#)
+            #expect(named.body.contains(#""Nodes":[{"Node":"cloud1","Brought":true}]"#), "\(named)")
+            #expect(target.state.withLock { $0.loads } == [Set(Self.first.diffIDs)])
+            let all = try await pin(#"{"Image":"first","Node":null,"Pinned":false}"#)
+            #expect(all.body.contains(#""Node":"cloud1""#), "\(all)")
+            let id = JSON.string(Self.first.id)
+            #expect(target.state.withLock { $0.pins } == [["Image": id, "For": .null], ["Image": id, "For": 0]])
+            #expect(try await pin(#"{"Image":"none","Node":null,"Pinned":true}"#).body.contains("No such image: none"))
+            #expect(
+                try await pin(#"{"Image":"first","Node":"nowhere","Pinned":true}"#).body.contains("no node 'nowhere'"))
+            #expect(try await pin("{}").head.hasPrefix("HTTP/1.1 400 "))
+        }
+    }
+
+    @Test("What a node has given up is forgotten, and shipped again when it is needed")
+    @NodeLoop
+    func givenUp() async throws {
+        try await with { rig, target in
+            try await expectAway(Self.first, rig)
+            await rig.door.reviewHoldings()
+            let cloud = try NodeID("cloud1")
+            #expect(await rig.door.estimates.holders(of: Self.first.id).contains(cloud))
+            target.state.withLock {
+                $0.images = []
+                $0.chains = []
+            }
+            await rig.door.reviewHoldings()
+            #expect(await !rig.door.estimates.holders(of: Self.first.id).contains(cloud))
+            try await expectAway(Self.first, rig)
+            #expect(target.state.withLock { $0.loads.count } == 2)
+        }
+    }
+
+    @Test("What a node kept of a layer does not travel again; damaged by then, it is sent once more from its beginning")
+    func kept() async throws {
+        for isDamaged in [false, true] {
+            try await with(.compressing) { rig, target in
+                target.state.withLock {
+                    $0.kept = [Self.first.diffIDs[1]: Int64(Self.first.layers[1].count)]
+                    $0.isDamaged = isDamaged
+                }
+                try await expectAway(Self.first, rig)
+                target.state.withLock { state in
+                    #expect(state.marks.count == (isDamaged ? 2 : 1))
+                    #expect(state.marks.first == [0, Int64(Self.first.layers[1].count), 0])
+                    #expect(state.marks.last == (isDamaged ? [0, 0, 0] : state.marks.first))
+                }
+            }
         }
     }
 
@@ -290,6 +411,10 @@ struct ShippingTests {
             target.has(Self.large, layers: 1)
             let first = try await create(Self.large, rig, headers: "User-Agent: Docker-Client/28\r\n")
             #expect(first.head.hasPrefix("HTTP/1.1 404 "), "\(first)")
+            // Also where the shipment has ended before the client asks for it.
+            while !target.state.withLock({ $0.images.contains(Self.large.id) }) {
+                try await Task.sleep(for: .milliseconds(5))
+            }
             let pull = try await rig.post("/images/create?fromImage=large&tag=latest")
             let lines = pull.body.split(whereSeparator: \.isNewline).compactMap { try? JSON.parse(Array($0.utf8)) }
             func states(_ layer: Int) -> [String] {

@@ -11,8 +11,14 @@ package enum Admission: Sendable, Hashable {
     case ownEvents(Query)
     case ownVolumes(Query)
     case imageLoad(Query)
-    /// Which layers of an image are missing here; the guard answers it itself.
-    case missingLayers
+    /// One image that the caller may use, by its name or id.
+    case imageInspect(ref: String, Query)
+    /// What there is here of images; the guard answers it itself.
+    case heldImages
+    /// An image to be kept, or not any more; the guard answers it itself.
+    case imagePin
+    /// Which layers of an image are missing here; the guard answers it itself. `holds` for a caller that counts on the others.
+    case missingLayers(holds: Bool)
     /// An image of the caller's own without the layers that it has; the guard makes the answer.
     case sparseImage
     /// An image of the caller's own, by its id; actions `history` and `""` (DELETE).
@@ -77,14 +83,16 @@ package enum Admission: Sendable, Hashable {
         case .containerList: return .ownList(path: "/containers/json", try own(query, scope))
         case .events: return .ownEvents(try own(query, scope))
         case .imageLoad: return .imageLoad(query)
-        case .missingLayers: return .missingLayers
+        case .missingLayers: return .missingLayers(holds: query.flag("hold"))
+        case .heldImages: return .heldImages
+        case .imagePin: return .imagePin
         case .sparseImage: return .sparseImage
         case .imageCreate:
             guard query.first("fromSrc") == nil else {
                 throw refusal(node, "POST /images/create?fromSrc", "images are pulled or shipped, not imported")
             }
             return .pull(query)
-        case .image(let ref, "json") where isImageReference(ref): return .node(path: "/images/\(ref)/json", query)
+        case .image(let ref, "json") where isImageReference(ref): return .imageInspect(ref: ref, query)
         case .image(let id, let action) where ["history", ""].contains(action):
             return .ownImage(id: id, action: action, query)
         case .build: return .build(try ticketed(query, scope, "build"))

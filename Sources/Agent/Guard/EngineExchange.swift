@@ -182,7 +182,7 @@ final class EngineExchange: ChannelSide {
             } else {
                 client.write(part.raw, promise: nil)
             }
-            if passage.answered != nil, let payload = part.payload { tap(payload) }
+            if passage.answered != nil || passage.heard != nil, let payload = part.payload { tap(payload) }
             if reader.isComplete { finish(head, reusable: true) }
             return true
         case .raw:
@@ -270,9 +270,13 @@ final class EngineExchange: ChannelSide {
     }
 
     private func finish(_ head: ResponseHead, reusable: Bool) {
-        if (200..<300).contains(head.status), let answered = passage.answered, let json = try? JSON.parse(lastLine) {
-            answered(json)
+        if (200..<300).contains(head.status) {
+            if let answered = passage.answered, let json = lines.last.flatMap({ try? JSON.parse($0) }) {
+                answered(json)
+            }
+            passage.heard?(lines.compactMap { try? JSON.parse($0) })
         }
+        passage.concluded?()
         client.flush()
         end()
         owner?.exchangeFinished(reusable: reusable && head.keepAlive)
@@ -287,9 +291,9 @@ final class EngineExchange: ChannelSide {
         if payload.readableBytes <= Self.tapLimit { tapped.writeImmutableBuffer(payload) }
     }
 
-    private var lastLine: [UInt8] {
+    private var lines: [[UInt8]] {
         let isBreak = { (byte: UInt8) in byte == 0x0a || byte == 0x0d }
-        return tapped.readableBytesView.split(whereSeparator: isBreak).last.map(Array.init) ?? []
+        return tapped.readableBytesView.split(whereSeparator: isBreak).map(Array.init)
     }
 
     private func fail(_ message: String) {

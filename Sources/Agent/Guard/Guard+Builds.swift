@@ -9,7 +9,7 @@ import Trust
 /// Builds of other nodes: the classic builder's, whose every parameter can be judged.
 extension Guard {
     /// Admits a build without names, bounded as a container is; its context comes compressed.
-    func build(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
+    func build(_ head: RequestHead, _ admitted: Admitted, _ query: Query) async throws(DockerFailure) -> Passage {
         guard let ticket = admitted.scope.ticket else {
             throw DockerFailure(status: 403, message: "lighter: a build needs the ticket of a workload")
         }
@@ -18,6 +18,7 @@ extension Guard {
         guard head.headers.all("Content-Encoding") == ["zstd"] else {
             throw DockerFailure(status: 403, message: "lighter: a build's context comes as a zstd stream")
         }
+        let before = await imagesBefore()
         try checkHeadroom(asked: Resources(memory: ByteCount(passed.first("memory").flatMap { Int64($0) } ?? 0)))
         var decoder: (any StreamDecoder)?
         if head.headers.first("X-Lighter-Context") == "chunks", let store = contexts(of: admitted.scope) {
@@ -30,7 +31,7 @@ extension Guard {
         var passage = try decompressed(
             head, admitted, path: "/build", passed, without: ["X-Registry-Config", "X-Lighter-Context"],
             decoder: decoder)
-        passage.answered = { [weak self] in self?.noteBuilt($0, by: ticket.origin) }
+        passage.heard = { [weak self] in self?.noteBuilt($0, by: ticket.origin, before: before) }
         return passage
     }
 
@@ -61,24 +62,48 @@ extension Guard {
         return ["Missing": .array(known.filter { !cache.has($0) }.map { .string("\($0)") })]
     }
 
-    /// Gives back the room of contexts that have not been used for long; looks once in ten minutes until cancelled.
+    /// Gives back the room of contexts that have not been used for long, and of layers whose image was not sent again; looks
+    /// once in ten minutes until cancelled.
     package func keepContextsBounded() async {
         while !Task.isCancelled {
             if let folder = configuration.contexts {
                 try? await NIOThreadPool.singleton.runIfActive { ContextCache.sweep(folder) }
             }
+            if let folder = configuration.layers {
+                let time = now()
+                try? await NIOThreadPool.singleton.runIfActive { LayerStore.sweep(folder, now: time) }
+            }
             do { try await Task.sleep(for: .seconds(600)) } catch { return }
         }
     }
 
-    /// The last that a builder says: `Successfully built ID`, or the id alone where it was to be quiet.
-    private func noteBuilt(_ last: JSON, by origin: NodeID) {
-        guard let said = last["stream"]?.stringValue?.split(separator: "\n").last else { return }
+    /// The last that a builder says is `Successfully built ID`, or the id alone where it was to be quiet. Each step says
+    /// ` ---> ID`: those of other stages, and of a build that failed, stay behind without a name.
+    private func noteBuilt(_ said: [JSON], by origin: NodeID, before: EngineImages?) {
+        let lines = said.flatMap { $0["stream"]?.stringValue?.split(separator: "\n").map(String.init) ?? [] }
+        let steps = lines.compactMap { line in
+            line.hasPrefix(Self.stepMark) ? String(line.dropFirst(Self.stepMark.count)) : nil
+        }.filter { $0.utf8.count == 12 && $0.utf8.allSatisfy { isHex($0) } }
+        if before != nil { noteSteps(steps, before: before) }
+        guard said.last?["errorDetail"] == nil, let last = lines.last else { return }
         let mark = "Successfully built "
-        let reference = said.hasPrefix(mark) ? String(said.dropFirst(mark.count)) : String(said)
+        let reference = last.hasPrefix(mark) ? String(last.dropFirst(mark.count)) : last
         guard ImageReference.isID(reference) || reference.utf8.allSatisfy({ isHex($0) }) else { return }
         // Not its to remove: a build without a step is its base image.
-        noteImage(reference, by: origin, .brought)
+        noteImage(reference, by: origin, .brought, before: before)
+    }
+
+    private static let stepMark = " ---> "
+
+    private func noteSteps(_ steps: [String], before: EngineImages?) {
+        let earlier = noting
+        // Unstructured, as `noteImage`.
+        noting = Task { @NodeLoop in
+            await earlier?.value
+            guard !steps.isEmpty, let list = try? await listedImages() else { return }
+            let made = Set(steps)
+            for image in list where made.contains(image.id.short) { noteBrought(image.id, before: before) }
+        }
     }
 
     private func isHex(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) }

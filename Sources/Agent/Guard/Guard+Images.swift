@@ -107,48 +107,58 @@ extension Guard {
             for label in WorkloadLabels.all { labels[label] = "" }
         }
         var passage = try checked(head, admitted, "/commit", passed, config)
-        passage.answered = { [rights] json in
+        let before = await imagesBefore()
+        passage.answered = { [weak self] json in
             if let id = json["Id"]?.stringValue.flatMap(LayerDigest.init(imageID:)) {
-                rights.grant(id, to: ticket.origin, .made)
+                self?.rights.grant(id, to: ticket.origin, .made)
+                self?.noteBrought(id, before: before)
             }
         }
         return passage
     }
 
     /// What an engine says last of an image that came without a name: `Loaded image ID: sha256:…`, or Podman's `Loaded image: `.
-    func noteLoaded(_ last: JSON, by origin: NodeID) {
+    func noteLoaded(_ last: JSON, by origin: NodeID, before: EngineImages?) {
         guard let said = last["stream"]?.stringValue else { return }
         for line in said.split(separator: "\n") {
             guard let mark = ["Loaded image ID: ", "Loaded image: "].first(where: line.hasPrefix) else { continue }
-            if let id = LayerDigest(String(line.dropFirst(mark.count))) { rights.grant(id, to: origin, .brought) }
+            guard let id = LayerDigest(String(line.dropFirst(mark.count))) else { continue }
+            rights.grant(id, to: origin, .brought)
+            noteBrought(id, before: before)
         }
     }
 
     /// What a pull has brought belongs to whom it was pulled for, once the engine has said that it is there: Docker with a
     /// line about the whole, Podman with the image's own id.
-    func notePulled(_ last: JSON, _ query: Query, by origin: NodeID) {
+    func notePulled(_ last: JSON, _ query: Query, by origin: NodeID, before: EngineImages?) {
         let status = last["status"]?.stringValue ?? ""
         let short = status == "Download complete" ? last["id"]?.stringValue ?? "" : ""
         guard status.hasPrefix("Status: ") || short.utf8.count == 12, let name = query.first("fromImage"),
-            let reference = ImageReference(fromImage: name, tag: query.first("tag"))?.familiar
+            let reference = ImageReference(fromImage: name, tag: query.first("tag"))?.resolved
         else { return }
-        noteImage(reference, by: origin, .brought, ifItIs: short)
+        noteImage(
+            reference.familiar, by: origin, .brought, before: before, name: reference.digest == nil, ifItIs: short)
     }
 
     /// Grants the image that a reference means at this moment.
-    /// - Parameter short: the beginning of the id that it has to be of; empty for any.
+    /// - Parameters:
+    ///   - name: whether the reference is a name that the image has got.
+    ///   - short: the beginning of the id that it has to be of; empty for any.
     func noteImage(
-        _ reference: String, by origin: NodeID, _ source: ImageRights.Source, ifItIs short: String = ""
+        _ reference: String, by origin: NodeID, _ source: ImageRights.Source, before images: EngineImages?,
+        name: Bool = false, ifItIs short: String = ""
     ) {
         // Unstructured: the answer that it follows does not wait for it. Ends with the engine's answer; who asks for an image
         // waits for it.
         let before = noting
-        noting = Task { @NodeLoop [rights, inventory] in
+        noting = Task { @NodeLoop in
             await before?.value
             let image = try? await inventory.client.ask("/images/\(reference)/json")
-            guard let id = image?["Id"]?.stringValue.flatMap({ LayerDigest($0) }), short.isEmpty || id.short == short
+            guard let id = image?["Id"]?.stringValue.flatMap(LayerDigest.init(imageID:)),
+                short.isEmpty || id.short == short
             else { return }
             rights.grant(id, to: origin, source)
+            noteBrought(id, name: name ? reference : nil, before: images)
         }
     }
 }

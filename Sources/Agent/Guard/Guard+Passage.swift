@@ -26,19 +26,25 @@ extension Guard {
         case .ownVolumes(let query):
             .answer(try await ownVolumes(admitted, query))
         case .imageLoad(let query):
-            .passage(try imageLoad(head, admitted, query))
-        case .missingLayers:
-            .answer(try await missingLayers(body))
+            .passage(try await imageLoad(head, admitted, query))
+        case .imageInspect(let ref, let query):
+            .passage(try await imageInspect(head, admitted, ref, query))
+        case .heldImages:
+            .answer(try await held(try parsed(body), by: admitted.scope.origin))
+        case .imagePin:
+            .answer(try await pin(try parsed(body), by: admitted.scope.origin))
+        case .missingLayers(let holds):
+            .answer(try await missingLayers(body, holds: holds, admitted.scope))
         case .sparseImage:
             .produced(try await sparseImage(body, admitted.scope))
         case .ownImage(let id, let action, let query):
             .passage(try await ownImage(head, admitted, id, action, query))
         case .pull(let query):
-            .passage(try pull(head, admitted, query))
+            .passage(try await pull(head, admitted, query))
         case .missingChunks:
             .answer(try missingChunks(body, admitted.scope))
         case .build(let query):
-            .passage(try build(head, admitted, query))
+            .passage(try await build(head, admitted, query))
         case .commit(let ref, let query):
             .passage(try await commit(head, admitted, ref, query, body))
         case .create(let name, let query):
@@ -55,79 +61,6 @@ extension Guard {
             .passage(try await object(kind, head, admitted, ref, query))
         case .attachment(let network, let action):
             .passage(try await attachment(head, admitted, network, action, try parsed(body)))
-        }
-    }
-
-    /// `{"ChainIDs": […]}` is answered with `{"Missing": […]}`, in the same order, and how a load may be compressed.
-    private func missingLayers(_ body: ByteBuffer) async throws(DockerFailure) -> JSON {
-        let asked = try parsed(body)
-        let chainIDs = asked["ChainIDs"]?.arrayValue?.map { $0.stringValue.flatMap { LayerDigest($0) } } ?? []
-        let known = chainIDs.compactMap(\.self)
-        guard asked.objectValue?.members.count == 1, (1...LayerBook.askLimit).contains(chainIDs.count),
-            known.count == chainIDs.count
-        else {
-            throw DockerFailure(
-                status: 400,
-                message: "lighter: the body must be ChainIDs, 1 to \(LayerBook.askLimit) digests, and nothing else")
-        }
-        let missing: Set<LayerDigest>
-        do throws(EngineError) {
-            missing = try await layers.missing(of: known)
-        } catch {
-            var failure = error.failure
-            // 503 is for a node without room.
-            if failure.status == 503 { failure.status = 502 }
-            throw failure
-        }
-        return ["Missing": .array(known.filter(missing.contains).map { .string("\($0)") }), "Encodings": ["zstd"]]
-    }
-
-    private func pull(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
-        var passage = Passage(
-            head: try Passage.head(head, version: admitted.apiVersion, path: "/images/create", query: query))
-        passage.answered = { [weak self] in self?.notePulled($0, query, by: admitted.scope.origin) }
-        return passage
-    }
-
-    private func imageLoad(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
-        var passage = try loading(head, admitted, query)
-        passage.answered = { [weak self] in self?.noteLoaded($0, by: admitted.scope.origin) }
-        return passage
-    }
-
-    private func loading(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
-        let bound = configuration.policy.maximumImage
-        if case .length(let length) = head.framing {
-            guard length <= bound.bytes else {
-                throw DockerFailure(
-                    status: 413, message: "lighter: node \(configuration.node) takes images of at most \(bound)")
-            }
-            try checkHeadroom(incoming: ByteCount(Int64(length)))
-        } else {
-            try checkHeadroom()
-        }
-        guard head.headers.all("Content-Encoding") == ["zstd"] else {
-            let passed = try Passage.head(
-                head, version: admitted.apiVersion, path: "/images/load", query: query, keepsBody: true)
-            return Passage(head: passed, body: .streamed(limit: bound.bytes))
-        }
-        return try decompressed(head, admitted, path: "/images/load", query)
-    }
-
-    /// Not every engine knows zstd, and none knows how much it may make of it.
-    func decompressed(
-        _ head: RequestHead, _ admitted: Admitted, path: String, _ query: Query, without: [String] = [],
-        decoder: (any StreamDecoder)? = nil
-    ) throws(DockerFailure) -> Passage {
-        let passed = try Passage.head(head, version: admitted.apiVersion, path: path, query: query, keepsBody: true)
-        do {
-            let dropped = ["Content-Encoding", "Content-Length", "Trailer"] + without
-            let plain = try dropped.reduce(passed) { try $0.removing($1) }
-            return Passage(
-                head: try plain.withHeader("Transfer-Encoding", "chunked"),
-                body: .decompressed(try decoder ?? PlainDecoder(), limit: configuration.policy.maximumImage.bytes))
-        } catch {
-            throw DockerFailure(status: 500, message: "lighter: \(error)")
         }
     }
 
@@ -289,6 +222,9 @@ extension Guard {
             id: ticket.workload, epoch: ticket.epoch, origin: ticket.origin, tenant: ticket.tenant,
             target: configuration.node, name: name ?? "", image: "")
         let sanitized = try CreateSanitizer(profile: profile).sanitize(json, labels: labels)
+        let image = sanitized["Image"]?.stringValue ?? ""
+        try await checkUse(of: image, by: admitted.scope)
+        noteUse(of: image)
         try checkHeadroom(asked: try CreateRequest(json: sanitized).resources)
         var query = query
         // Never left to the engine: the origin in the name is what an image's own labels cannot bring about.

@@ -1,6 +1,7 @@
 import DockerAPI
 package import Engine
 package import Fleet
+import Images
 package import Logging
 package import NIOCore
 package import Trust
@@ -24,11 +25,19 @@ package struct GuardConfiguration: Sendable {
     package var images: String?
     /// Where chunks of other nodes' build contexts are kept; nil where they are not.
     package var contexts: String?
+    /// The file that remembers which images Lighter brought; nil where a restart may take them for the owner's.
+    package var broughtImages: String?
+    package var imageCache = ImageCacheBound.share(0.2)
+    /// Where layers are kept until their image is whole; nil where what a cut interrupts is sent again from its beginning.
+    package var layers: String?
+    /// Seconds for which an image stays that nobody uses: `image_cache_keep`. A create may follow its image by ten minutes.
+    package var imageCacheKeep = 900.0
 
     package init(
         node: NodeID, tenant: TenantID, policy: GuardPolicy = GuardPolicy(), headroom: Headroom = Headroom(),
-        mirrors: String? = nil, images: String? = nil, contexts: String? = nil
+        mirrors: String? = nil, images: String? = nil, contexts: String? = nil, broughtImages: String? = nil
     ) {
+        self.broughtImages = broughtImages
         self.contexts = contexts
         self.images = images
         self.mirrors = mirrors
@@ -49,6 +58,12 @@ package final class Guard {
     let inventory: Inventory
     let layers: LayerBook
     let rights: ImageRights
+    let cache: ImageCache
+    var ownWork = OwnWork()
+    /// Images that the engine would not let go, and until when it is not asked again.
+    var refusedUntil: [LayerDigest: Double] = [:]
+    /// The last look at the cache's room.
+    var tidying: Task<Void, Never>?
     /// Rights that are being found out.
     var noting: Task<Void, Never>?
     let logger: Logger
@@ -74,6 +89,7 @@ package final class Guard {
         self.inventory = inventory
         layers = LayerBook(client: inventory.client)
         rights = ImageRights(path: configuration.images)
+        cache = ImageCache(path: configuration.broughtImages)
         self.logger = logger
         self.free = free
         self.now = now
@@ -211,7 +227,9 @@ package final class Guard {
 
         var readsBody: Bool {
             switch admission {
-            case .create, .exec, .missingLayers, .missingChunks, .objectCreate, .attachment, .sparseImage, .commit: true
+            case .create, .exec, .missingLayers, .missingChunks, .objectCreate, .attachment, .sparseImage, .commit,
+                .heldImages, .imagePin:
+                true
             case .container(_, let action, _): action.hasCheckedBody
             default: false
             }
@@ -258,6 +276,8 @@ package final class Guard {
     func beginCreate(_ workload: WorkloadID) -> Bool { creating.insert(workload).inserted }
 
     func endCreate(_ workload: WorkloadID) { creating.remove(workload) }
+
+    func freeNow() -> Headroom.Free { free() }
 
     /// Why a container that asks for so much cannot be taken now, as another node's origin can act on it.
     func checkHeadroom(asked: Resources = .none, incoming: ByteCount = .zero) throws(DockerFailure) {

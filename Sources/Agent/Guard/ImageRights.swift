@@ -30,7 +30,7 @@ final class ImageRights {
     /// - Parameter path: the file; made when it is needed. Nil keeps everything in memory.
     init(path: String?) {
         self.path = path
-        guard let path, let text = Self.read(path) else { return }
+        guard let path, let text = TextFile.read(path) else { return }
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ")
             guard words.count == 3, let source = Source(rawValue: String(words[0])),
@@ -43,7 +43,7 @@ final class ImageRights {
         for right in order.dropLast(Self.limit / 2) { sources[right] = nil }
         order = Array(order.suffix(Self.limit / 2))
         unlink(path)
-        Self.append(order.map { Self.line($0, sources[$0] ?? .brought) }.joined(), to: path)
+        TextFile.append(order.map { Self.line($0, sources[$0] ?? .brought) }.joined(), to: path)
     }
 
     func grant(_ image: LayerDigest, to origin: NodeID, _ source: Source) {
@@ -56,7 +56,7 @@ final class ImageRights {
             for old in order.prefix(Self.limit / 4) { sources[old] = nil }
             order.removeFirst(Self.limit / 4)
         }
-        if let path { Self.append(Self.line(right, source), to: path) }
+        if let path { TextFile.append(Self.line(right, source), to: path) }
     }
 
     func has(_ image: LayerDigest, _ origin: NodeID) -> Bool { source(of: image, origin) != nil }
@@ -67,26 +67,5 @@ final class ImageRights {
 
     private nonisolated static func line(_ right: Right, _ source: Source) -> String {
         "\(source.rawValue) \(right.origin.name) \(right.image)\n"
-    }
-
-    private nonisolated static func read(_ path: String) -> String? {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
-        var bytes: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = Glibc.read(file, &piece, piece.count)
-            guard count > 0 else { return count == 0 ? String(decoding: bytes, as: UTF8.self) : nil }
-            bytes += piece[..<count]
-        }
-    }
-
-    private nonisolated static func append(_ text: String, to path: String) {
-        let file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        guard file >= 0 else { return }
-        let bytes = Array(text.utf8)
-        _ = write(file, bytes, bytes.count)
-        close(file)
     }
 }

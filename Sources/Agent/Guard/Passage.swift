@@ -22,6 +22,10 @@ struct Passage {
     var hijacks = false
     /// Called with the last line of a successful answer; all but streams of progress are one line.
     var answered: (@NodeLoop (JSON) -> Void)?
+    /// Called with the last lines of a successful answer, as many as fit into 64 KiB.
+    var heard: (@NodeLoop ([JSON]) -> Void)?
+    /// Called when the engine's answer is complete, whatever it says.
+    var concluded: (@NodeLoop () -> Void)?
     /// Turns each JSON document of a streamed answer into what the caller sees of it; nil for nothing.
     var rewrite: (@NodeLoop (ByteBuffer) -> ByteBuffer?)?
     /// What has to be waited for once the body begins.
@@ -30,7 +34,7 @@ struct Passage {
     var ended: (@NodeLoop () -> Void)?
 
     /// Whether the guard has to look into the answer.
-    var isTapped: Bool { answered != nil || rewrite != nil }
+    var isTapped: Bool { answered != nil || heard != nil || rewrite != nil }
 }
 
 extension Passage {

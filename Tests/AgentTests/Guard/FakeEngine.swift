@@ -30,6 +30,8 @@ final class FakeEngine {
 
     let path: String
     private(set) var calls: [Call] = []
+    /// What came through the guard: without its own look at the images that are there before others come.
+    var passed: [Call] { calls.filter { $0.head.target != "/images/json?all=1" } }
     var answer: @NodeLoop (Call) -> Answer = { _ in .json([:]) }
     private var server: (any Channel)?
     private var pending: [(path: String, channel: any Channel)] = []

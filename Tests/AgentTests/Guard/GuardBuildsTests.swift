@@ -97,7 +97,7 @@ struct GuardBuildsTests {
                     + "Content-Length: \(packed.readableBytes)\r\n\r\n")
             try await client.send(packed)
             #expect(try await client.response(method: "POST")?.status == 200)
-            let call = try #require(engine.calls.first)
+            let call = try #require(engine.passed.first)
             #expect(String(buffer: call.body) == "context")
             #expect(call.head.headers.first("X-Registry-Config") == nil)
             #expect(call.head.target == "/v1.41/build?dockerfile=a&version=1&rm=1&forcerm=1")

@@ -54,7 +54,8 @@ final class GuardRig {
 
     init(
         engine socket: String, policy: GuardPolicy = GuardPolicy(), headroom: Headroom = Headroom(),
-        free: Headroom.Free = Headroom.Free(), now: Double = GuardRig.now
+        free: Headroom.Free = Headroom.Free(), now: Double = GuardRig.now,
+        configure: (inout GuardConfiguration) -> Void = { _ in }
     ) async throws {
         node = try NodeID("cloud1")
         origin = try NodeID("edge1")
@@ -67,8 +68,10 @@ final class GuardRig {
             node: node, client: DockerClient(dialer: dialer), exits: ExitWatch(loop: NodeLoop.shared.loop),
             logger: logger,
             report: { reports.add($0) })
+        var configuration = GuardConfiguration(node: node, tenant: .main, policy: policy, headroom: headroom)
+        configure(&configuration)
         let desk = Guard(
-            configuration: GuardConfiguration(node: node, tenant: .main, policy: policy, headroom: headroom),
+            configuration: configuration,
             verifier: try TicketVerifier(publicKey: signer.publicKey), dialer: dialer, inventory: inventory,
             logger: logger,
             free: { free }, now: { now })

@@ -7,11 +7,13 @@ import Fleet
 @NodeLoop
 func withGuard(
     policy: GuardPolicy = GuardPolicy(), headroom: Headroom = Headroom(), free: Headroom.Free = Headroom.Free(),
+    configure: (inout GuardConfiguration) -> Void = { _ in },
     _ body: @NodeLoop (GuardRig, FakeEngine) async throws -> Void
 ) async throws {
     let engine = FakeEngine()
     try await engine.start()
-    let rig = try await GuardRig(engine: engine.path, policy: policy, headroom: headroom, free: free)
+    let rig = try await GuardRig(
+        engine: engine.path, policy: policy, headroom: headroom, free: free, configure: configure)
     do {
         try await body(rig, engine)
     } catch {
