@@ -108,8 +108,8 @@ let package = Package(
         program(
             "lighterd",
             [
-                "Agent", "FrontDoor", "Engine", "DockerAPI", "Session", "Link", "Trust", "Fleet", nioCore, nioPosix,
-                logging,
+                "Agent", "FrontDoor", "Engine", "DockerAPI", "Session", "Link", "Trust", "Fleet", "CMalloc", nioCore,
+                nioPosix, logging,
             ]),
         program(
             "lighter-gateway",

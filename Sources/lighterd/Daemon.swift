@@ -113,6 +113,7 @@ struct Daemon {
             group.addTask { await session.run() }
             group.addTask { try await door.run() }
             group.addTask { await description.keepMeasuring() }
+            group.addTask { await MemoryThrift.keep() }
             if hasEngine {
                 group.addTask { await watch.run() }
                 group.addTask { await desk.keepMirrorsBounded() }
