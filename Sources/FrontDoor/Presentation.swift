@@ -45,6 +45,15 @@ struct Presentation: Sendable {
         return container
     }
 
+    /// Labels with the one by which Podman updates containers as it was asked for: a guard sets its own.
+    /// - Parameter asked: the labels that the container was created with.
+    func labels(_ labels: JSON, asked: [String: String]) -> JSON {
+        guard labels[CreateRequest.updateLabel] == "disabled" else { return labels }
+        var labels = labels
+        labels[CreateRequest.updateLabel] = asked[CreateRequest.updateLabel].map { .string($0) }
+        return labels
+    }
+
     /// One document of `GET /events`.
     func event(_ event: JSON) -> JSON {
         guard var actor = event["Actor"], var attributes = actor["Attributes"] else { return event }

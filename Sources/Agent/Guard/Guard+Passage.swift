@@ -198,6 +198,8 @@ extension Guard {
     ) async throws(DockerFailure) -> Passage {
         let json = try parsed(body)
         var profile = CreateProfile(policy: configuration.policy, node: configuration.node)
+        // One that has not been heard yet may be.
+        profile.isPodman = inventory.engine?.isPodman ?? true
         for reference in CreateSanitizer.references(in: json) {
             let record = try await inventory.container(reference, origin: ticket.origin, tenant: ticket.tenant)
             profile.ownContainers[reference] = record?.id
