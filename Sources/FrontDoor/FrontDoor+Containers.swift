@@ -195,6 +195,7 @@ extension FrontDoor {
         runs[route.containerID] = nil
         do {
             try routes.remove(route.containerID)
+            try execs.forget(containerID: route.containerID)
         } catch {
             logger.error("the journal did not take a removal", metadata: ["error": "\(error)"])
         }
@@ -334,9 +335,15 @@ extension FrontDoor {
             let answer = try await client.request(
                 "POST", path, headers: [("Content-Type", "application/json")], body: body)
             if answer.status == 201, let id = (try? JSON.parse(answer.body))?["Id"]?.stringValue {
-                self.execs.put(id, containerID: route.containerID)
+                self.note(exec: id, of: route)
             }
             return answer
+        }
+    }
+
+    private func note(exec id: String, of route: Route) {
+        do { try execs.put(id, containerID: route.containerID) } catch {
+            logger.error("the journal did not take an exec", metadata: ["error": "\(error)"])
         }
     }
 

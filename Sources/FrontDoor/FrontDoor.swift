@@ -40,7 +40,7 @@ package final class FrontDoor: Planning {
     /// Which layers the device's engine has.
     let layers: LayerBook?
     /// Exec instances of remote containers: exec id to container id.
-    var execs = ExecBook()
+    let execs: ExecBook
     /// Containers whose start nobody has asked for yet: what their streams will answer is known in advance.
     var fresh: Set<String> = []
     /// Told when a node becomes the target of its first route.
@@ -85,6 +85,7 @@ package final class FrontDoor: Planning {
     ) throws(FrontDoorError) {
         networks = try NetworkBook(journal: routes.journal)
         volumes = try VolumeBook(journal: routes.journal)
+        execs = try ExecBook(journal: routes.journal)
         self.configuration = configuration
         self.control = control
         self.routes = routes

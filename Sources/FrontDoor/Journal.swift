@@ -37,6 +37,7 @@ package final class Journal {
         try database.run(
             "CREATE TABLE IF NOT EXISTS local(container TEXT PRIMARY KEY, workload BLOB NOT NULL) WITHOUT ROWID")
         try database.run(Self.awayImageTable)
+        try database.run(Self.execTable)
     }
 
     package func routes() throws(FrontDoorError) -> [Route] {
@@ -152,7 +153,7 @@ package final class Journal {
     }
 
     /// Survives a crash of the daemon, but does not wait for the disk.
-    private func runLightly(_ sql: String, _ values: [Database.Value]) throws(FrontDoorError) {
+    func runLightly(_ sql: String, _ values: [Database.Value]) throws(FrontDoorError) {
         try database.run("PRAGMA synchronous=NORMAL")
         let written = Result { () throws(FrontDoorError) in try database.run(sql, values) }
         try database.run("PRAGMA synchronous=FULL")
