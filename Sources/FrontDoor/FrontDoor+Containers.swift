@@ -91,7 +91,8 @@ extension FrontDoor {
             guard route.wantsPreparing else { break }
             return .handle(Job { _, _ in await self.startPrepared(head, route, action, query) })
         case ("POST", "stop"), ("DELETE", ""):
-            guard !route.mounts.isEmpty else { break }
+            let takesVolumes = action.isEmpty && query.flag("v") && !route.anonymousVolumes.isEmpty
+            guard !route.mounts.isEmpty || takesVolumes else { break }
             return .handle(Job { _, _ in await self.endMounted(head, route, action, query) })
         case ("POST", "exec"):
             return .handle(Job { body, _ in await self.createExec(head, route, body) })
@@ -199,6 +200,7 @@ extension FrontDoor {
         } catch {
             logger.error("the journal did not take a removal", metadata: ["error": "\(error)"])
         }
+        verifyVolumes(of: route)
     }
 
     private func inspect(_ head: RequestHead, _ route: Route, _ query: Query) async -> Job.Outcome {
@@ -273,7 +275,10 @@ extension FrontDoor {
         let path = versioned(query.target("/containers/\(route.containerID)/rename"), head, at: route.target)
         return await answering(route) { client in
             let answer = try await client.request("POST", path)
-            if answer.status == 204, var renamed = self.routes[route.containerID] {
+            guard answer.status == 204 else {
+                throw DockerFailure(status: answer.status, message: self.presentation.message(Self.message(of: answer)))
+            }
+            if var renamed = self.routes[route.containerID] {
                 renamed.name = name
                 self.keep(renamed)
             }

@@ -125,9 +125,7 @@ extension FrontDoor {
     }
 
     private func shared(_ container: JSON, at node: NodeID) -> JSON {
-        presentation.sharing(container) {
-            networks.network(ofTwin: $0, named: presentation.name($0), at: node)
-        }
+        presentation.sharing(container) { id, name in network(id, named: name, at: node) }
     }
 
     /// Brings the ports in line with what the container does, as its node tells.

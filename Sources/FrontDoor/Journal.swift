@@ -63,6 +63,7 @@ package final class Journal {
             }
             route.networks = (more["networks"]?.arrayValue ?? []).compactMap(\.stringValue)
             route.volumes = (more["volumes"]?.arrayValue ?? []).compactMap(\.stringValue)
+            route.anonymousVolumes = (more["anonymousVolumes"]?.arrayValue ?? []).compactMap(\.stringValue)
             found.append(route)
         }
         return found
@@ -94,6 +95,7 @@ package final class Journal {
                     })),
             "networks": .array(route.networks.map { .string($0) }),
             "volumes": .array(route.volumes.map { .string($0) }),
+            "anonymousVolumes": .array(route.anonymousVolumes.map { .string($0) }),
             "labels": .object(JSONObject(labels)), "command": .string(route.command),
         ]
         return more.text

@@ -107,6 +107,12 @@ extension Guard {
         }
     }
 
+    private func rename(_ ref: String, _ admitted: Admitted, _ query: Query) async throws(DockerFailure) -> Verdict {
+        let (_, record) = try await ownContainer(ref, admitted)
+        try await rename(record, to: try Admission.containerName(query.first("name") ?? ""), admitted.apiVersion)
+        return .done
+    }
+
     /// The container of the ticket's workload that `ref` means.
     func ownContainer(
         _ ref: String, _ admitted: Admitted
