@@ -234,6 +234,9 @@ extension FrontDoor {
             let answer = try await call(client)
             if answer.status == 404 { start { await self.verify(route) } }
             return .answer(Answer(answer.bytes))
+        } catch let error as DockerFailure {
+            if error.status == 404 { start { await self.verify(route) } }
+            return failure(error.status, error.message)
         } catch {
             return unreachable(route, error)
         }

@@ -19,9 +19,15 @@ extension Guard {
         query.setFilters(asked)
         var passage = Passage(
             head: try Passage.head(head, version: admitted.apiVersion, path: "/events", query: query))
-        passage.rewrite = { document in
-            guard let event = try? JSON.parse(document), filters.admit(labels: event["Actor"]?["Attributes"]) else {
-                return nil
+        passage.rewrite = { [weak self, inventory] document in
+            guard let event = try? JSON.parse(document) else { return nil }
+            let attributes = event["Actor"]?["Attributes"]
+            if wantsObjects, ["network", "volume"].contains(event["Type"]?.stringValue) {
+                guard let id = attributes?["container"]?.stringValue,
+                    inventory.index.isOf(id, origin: scope.origin, tenant: scope.tenant),
+                    self?.isOfRename(event) == false
+                else { return nil }
+                return document
             }
             guard filters.admit(labels: attributes) else { return nil }
             guard var canonical = EventAction.canonical(event)?.buffer else { return document }

@@ -79,6 +79,8 @@ package final class Guard {
     private var creating: Set<WorkloadID> = []
     private let inbox = TicketInbox()
     var addresses = ContainerAddresses()
+    /// When containers left networks to join them under another name.
+    var reconnections = QuietSpans()
 
     /// - Parameters:
     ///   - dialer: to this node's own engine.
