@@ -96,6 +96,8 @@ extension FrontDoor {
             return .handle(Job { _, _ in await self.endMounted(head, route, action, query) })
         case ("POST", "exec"):
             return .handle(Job { body, _ in await self.createExec(head, route, body) })
+        case (_, "checkpoints"):
+            return .handle(Job { body, _ in await self.refuseCheckpoint(head, route, body) })
         default: break
         }
         let path = "/containers/\(route.containerID)\(action.isEmpty ? "" : "/")\(action)"
@@ -256,6 +258,17 @@ extension FrontDoor {
 
     func unreachable(_ route: Route, _ error: any Error) -> Job.Outcome {
         failure(503, "lighter: node \(route.target), where this container runs, cannot be reached: \(error)")
+    }
+
+    /// The engine here says whether there are checkpoints at all, before it looks for the container.
+    private func refuseCheckpoint(_ head: RequestHead, _ route: Route, _ body: ByteBuffer) async -> Job.Outcome {
+        if engine != nil, let answer = try? await locally(head, body), answer.status >= 400, answer.status != 404 {
+            return .answer(Answer(answer.bytes))
+        }
+        return failure(
+            501,
+            "lighter: container \(route.name) runs on node \(route.target), and checkpoints do not leave their node; "
+                + "create it with the label lighter.policy=local")
     }
 
     // MARK: Names
