@@ -335,8 +335,13 @@ extension FrontDoor {
     private func holder(of name: String) async -> String? {
         guard !name.isEmpty else { return nil }
         if let route = routes.named(name), await !verify(route) { return route.containerID }
-        guard let local = await inspectLocal(name), local["Name"]?.stringValue == "/\(name)" else { return nil }
-        return local["Id"]?.stringValue ?? ""
+        guard let local = await inspectLocal(name) else { return isEngineDown ? holderHere(name) : nil }
+        return local["Name"]?.stringValue == "/\(name)" ? local["Id"]?.stringValue ?? "" : nil
+    }
+
+    /// The container of this device's engine that was given the name, as far as this daemon made it.
+    private func holderHere(_ name: String) -> String? {
+        (try? routes.journal.localWorkloads())?.first { $0.value.name == name }?.key
     }
 
     func nameTaken(_ name: String, by holder: String) -> Job.Outcome {

@@ -114,7 +114,7 @@ extension FrontDoor {
             throw DockerFailure(
                 status: 400, message: "conflicting options: port publishing and the container type network mode")
         }
-        let image = stays ? nil : await localImage(spec.image)
+        let image = stays ? nil : try await knownImage(spec.image)
         if let image { estimates.note(image: image.id, at: control.node) }
         let away = image == nil && !images.isEmpty ? images.find(spec.image) : nil
         let mounts = stays ? MountPlan() : await MountPlan.make(for: spec, configuration.mounts)
@@ -238,7 +238,8 @@ extension FrontDoor {
             }
         } catch {
             if epoch > 0 { await control.abandon(creation.request.id, epoch: epoch, reason: "\(error)") }
-            return failure(503, "lighter: \(error)")
+            let more = decision.warnings.isEmpty ? "" : "; \(decision.reason)"
+            return failure(503, "lighter: \(error)\(more)")
         }
         guard answer.status == 201, var json = try? JSON.parse(answer.body), let id = json["Id"]?.stringValue else {
             if epoch > 0 {

@@ -189,7 +189,12 @@ extension FrontDoor {
 
     private func listVolumes(_ head: RequestHead, _ query: Query) async -> Job.Outcome {
         await answering {
-            let answer = try await locally(head)
+            let answer: DockerResponse
+            do {
+                answer = try await locally(head)
+            } catch let error as EngineError {
+                answer = DockerResponse(json: ["Volumes": [], "Warnings": [.string("lighter: \(error.message)")]])
+            }
             guard answer.status == 200, var report = try? JSON.parse(answer.body) else { return answer }
             let filters = try query.filters()
             let more = volumes.away.filter { admits($0.name, $0.shown, filters) }.map(\.shown)
