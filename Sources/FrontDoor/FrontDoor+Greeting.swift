@@ -43,7 +43,7 @@ extension FrontDoor {
     func planWithoutEngine(_ head: RequestHead, _ answer: @escaping @Sendable @NodeLoop () -> Answer) -> Plan {
         .ask { [self] in
             await engineCameUp()
-            return engine == nil || isEngineDown ? .answer(answer()) : local(head)
+            return engine == nil || isEngineDown ? .answer(answer()) : plan(for: head)
         }
     }
 

@@ -92,6 +92,32 @@ struct EngineAwayTests {
         }
     }
 
+    @Test("version and info are answered without it, and by it as soon as it is back, with all containers counted")
+    func description() async throws {
+        try await with { rig, _ in
+            await rig.down()
+            #expect(try await rig.get("/v1.41/version").body.contains(#""Name":"Lighter""#))
+            let alone = try JSON.parse(Array(try await rig.get("/v1.41/info").body.utf8))
+            #expect(alone["Containers"] == 1 && alone["Warnings"]?[0]?.stringValue?.contains("cannot reach") == true)
+            let here = FakeEngine(path: rig.enginePath) { request in
+                switch request.line {
+                case "GET /_ping": .json([:])
+                case "GET /info":
+                    .json(["Name": "own", "Containers": 3, "ContainersRunning": 1, "ContainersStopped": 2])
+                default: .json([:], status: 404)
+                }
+            }
+            try await here.start()
+            await rig.hear(Rig.cloud, "running")
+            // Before anybody has said that it is back.
+            let counted = try JSON.parse(Array(try await rig.get("/v1.41/info").body.utf8))
+            #expect(counted["Name"] == "own")
+            #expect(counted["Containers"] == 4 && counted["ContainersRunning"] == 2)
+            #expect(counted["ContainersPaused"] == 0 && counted["ContainersStopped"] == 2)
+            await here.stop()
+        }
+    }
+
     @Test("a checkpoint of a container elsewhere is refused as the engine here refuses any, else with the reason")
     func checkpoints() async throws {
         try await with { rig, away in
@@ -112,4 +138,14 @@ struct EngineAwayTests {
             #expect(!away.requests.contains { $0.head.target.contains("checkpoint") || $0.head.method == "DELETE" })
         }
     }
+}
+
+extension Rig {
+    /// Whoever watches the engine says that it is away.
+    @NodeLoop
+    fileprivate func down() { door.isEngineDown = true }
+
+    /// What a container elsewhere was heard to do last.
+    @NodeLoop
+    fileprivate func hear(_ id: String, _ state: String) { door.lastStates[id] = state }
 }
