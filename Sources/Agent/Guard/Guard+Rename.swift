@@ -38,8 +38,11 @@ extension Guard {
     private func rejoin(_ record: ContainerRecord, _ network: JSON, _ endpoint: JSON) async throws(DockerFailure) {
         let id = network["Id"]?.stringValue ?? ""
         reconnections.begin(record.id, now: now())
-        defer { reconnections.end(record.id, now: now()) }
-        addresses[record] = nil
+        defer {
+            reconnections.end(record.id, now: now())
+            // It may have another one now.
+            addresses[record] = nil
+        }
         try await inventory.client.tell(
             "/networks/\(id)/disconnect", ["Container": .string(record.id), "Force": false])
         let connect: JSON = ["Container": .string(record.id), "EndpointConfig": endpoint]
