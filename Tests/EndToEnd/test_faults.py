@@ -157,7 +157,9 @@ class Faults(Case):
             "run", "--rm", "--label", "lighter.policy=local", "busybox", "true", expect=None).code == 0, 30)
 
     def test_what_runs_elsewhere_is_all_there_while_the_devices_engine_is_stopped(self):
+        self.goes_away_again()
         away, here = self.service("-v", "/data"), self.service("--label", "lighter.policy=local")
+        self.assert_at("cloud1", away)
         volume = self.inspect(away, "{{(index .Mounts 0).Name}}")
         self.fleet("stop", "edge1")
         for restarted in (False, True):
@@ -187,6 +189,7 @@ class Faults(Case):
         self.assertNotIn(away, self.names("-a"))
 
     def test_exec_instances_outlive_the_devices_daemon(self):
+        self.goes_away_again()
         name = self.service()
 
         def create(command):
