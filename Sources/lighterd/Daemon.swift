@@ -51,7 +51,7 @@ struct Daemon {
         var guarding = GuardConfiguration(
             node: node, tenant: credentials.tenant, policy: policy, mirrors: "\(options.state)/mirrors",
             images: "\(options.state)/images", volumes: "\(options.state)/volumes",
-                contexts: "\(options.state)/contexts",
+            contexts: "\(options.state)/contexts",
             broughtImages: "\(options.state)/images-brought")
         guarding.layers = "\(options.state)/layers"
         guarding.imageCache = options.imageCache
