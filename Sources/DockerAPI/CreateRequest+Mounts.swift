@@ -18,6 +18,9 @@ extension CreateRequest {
     /// The label by which a front door tells a guard which of the sources are files: their paths, as JSON.
     package static let filesLabel = "io.lighter.files"
 
+    /// The label by which `podman auto-update` knows containers whose image it may replace.
+    package static let updateLabel = "io.containers.autoupdate"
+
     package var bindMounts: [BindMount] {
         var found: [BindMount] = []
         for bind in host.binds {

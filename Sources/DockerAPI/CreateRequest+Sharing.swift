@@ -29,6 +29,13 @@ extension CreateRequest {
         return names.filter { seen.insert($0).inserted }
     }
 
+    /// Whether it mounts volumes without naming them, beside those of its image.
+    package var bringsVolumes: Bool {
+        json.value(named: "Volumes")?.objectValue?.isEmpty == false || !host.volumesFrom.isEmpty
+            || host.binds.contains { Self.source(ofBind: $0) == nil }
+            || host.mounts.contains { $0.type == "volume" && $0.source.isEmpty }
+    }
+
     /// Named volumes for which the request itself gives a driver or its options.
     package var drivenVolumes: Set<String> {
         Set(

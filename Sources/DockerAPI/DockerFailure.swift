@@ -45,13 +45,14 @@ package struct DockerFailure: Error, Hashable, CustomStringConvertible {
 /// Whole responses that are answered on the device, with the headers that dockerd puts on its own.
 package enum DockerResponseBytes {
     package static func json(
-        _ json: JSON, status: Int = 200, version: String?, closing: Bool = false, method: String = "GET"
+        _ json: JSON, status: Int = 200, version: String?, closing: Bool = false, method: String = "GET",
+        extra: [(String, String)] = []
     ) -> ByteBuffer {
         var body = json.buffer
         body.writeString("\n")
         return make(
             status: status, contentType: "application/json", body: body, version: version, closing: closing,
-            method: method)
+            method: method, extra: extra)
     }
 
     /// - Parameter contentType: nil for an answer without content (204).

@@ -73,12 +73,12 @@ package enum DockerPath {
     }
 
     private static let containerActions: [String: Set<String>] = [
-        "GET": ["json", "top", "logs", "changes", "export", "stats", "attach/ws", "archive"],
+        "GET": ["json", "top", "logs", "changes", "export", "stats", "attach/ws", "archive", "checkpoints"],
         "HEAD": ["archive"],
         "PUT": ["archive"],
         "POST": [
             "resize", "start", "stop", "restart", "kill", "update", "rename", "pause", "unpause", "attach", "wait",
-            "exec",
+            "exec", "checkpoints",
         ],
     ]
 
@@ -91,6 +91,10 @@ package enum DockerPath {
             case ("POST", "prune"): return .containerPrune
             default: break
             }
+        }
+        // A DELETE names no action, but for what a container has of its own.
+        if method == "DELETE", rest.count == 3, rest[rest.startIndex + 1] == "checkpoints" {
+            return .container(ref: rest[rest.startIndex], action: "checkpoints")
         }
         return named(method, rest, containerActions).map { .container(ref: $0, action: $1) } ?? .other
     }

@@ -16,7 +16,8 @@ package enum DockerRoute: Sendable, Hashable {
     /// One container, by id, prefix of an id, or name.
     ///
     /// Actions: `""` (DELETE), `json`, `top`, `logs`, `changes`, `export`, `stats`, `resize`, `start`, `stop`, `restart`,
-    /// `kill`, `update`, `rename`, `pause`, `unpause`, `attach`, `attach/ws`, `wait`, `archive` (GET, HEAD, PUT), `exec`.
+    /// `kill`, `update`, `rename`, `pause`, `unpause`, `attach`, `attach/ws`, `wait`, `archive` (GET, HEAD, PUT), `exec`, `checkpoints` (all of
+    /// them, or one).
     case container(ref: String, action: String)
     /// An exec instance; actions `start`, `resize`, `json`.
     case exec(id: String, action: String)

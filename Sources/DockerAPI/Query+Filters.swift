@@ -46,6 +46,13 @@ package struct DockerFilters: Sendable, Hashable {
 
     package mutating func remove(_ name: String) { terms.removeAll { $0.name == name } }
 
+    /// Takes these out of the filter by labels.
+    package mutating func removeLabels(_ labels: [String]) {
+        let rest = values("label").filter { !labels.contains($0) }
+        remove("label")
+        for label in rest { add("label", label) }
+    }
+
     /// `{"label":{"a":true}}`: the form that every version of the engine reads.
     package var encoded: String {
         let members = terms.map { term in

@@ -11,7 +11,9 @@ package struct RequestHead: HTTPHead, Hashable {
     package let raw: ByteBuffer
     package let framing: BodyFraming
 
-    package init(raw: ByteBuffer) throws(HTTPError) {
+    /// - Parameter given: A whole head. A target in absolute form becomes one in origin form here, in `raw` too.
+    package init(raw given: ByteBuffer) throws(HTTPError) {
+        let raw = Self.inOriginForm(given)
         let lines = try HeadLines(raw)
         (method, target, minor) = try Self.requestLine(lines.start)
         headers = lines.headers
@@ -28,6 +30,29 @@ package struct RequestHead: HTTPHead, Hashable {
         if minor == 1, let expect = headers.first("Expect"), !ASCII.equalIgnoringCase(expect, "100-continue") {
             throw HTTPError(status: 417, message: "an Expect header other than 100-continue")
         }
+    }
+
+    /// `GET http://docker/info`, as a client asks a proxy, is `GET /info` to whoever answers it.
+    private static func inOriginForm(_ raw: ByteBuffer) -> ByteBuffer {
+        let view = raw.readableBytesView
+        guard let space = view.firstIndex(of: ASCII.space) else { return raw }
+        let target = view[(space + 1)...].prefix { $0 != ASCII.space && $0 != ASCII.cr }
+        let scheme = "http://".utf8
+        guard target.count > scheme.count, ASCII.equalIgnoringCase(target.prefix(scheme.count), scheme) else {
+            return raw
+        }
+        let authority = target.dropFirst(scheme.count).prefix(while: isOfAuthority)
+        let rest = view[authority.endIndex...]
+        guard !authority.isEmpty, let next = rest.first, "/? ".utf8.contains(next) else { return raw }
+        var plain = ByteBuffer(view[...space])
+        if next != UInt8(ascii: "/") { plain.writeString("/") }
+        plain.writeBytes(rest)
+        return plain
+    }
+
+    private static func isOfAuthority(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+            || "-._~:[]".utf8.contains(byte)
     }
 
     package static func refusal(_ error: HTTPError) -> HTTPError { error }

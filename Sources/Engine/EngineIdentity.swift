@@ -16,6 +16,7 @@ package struct EngineIdentity: Sendable, Hashable {
     package var id: String
     package var name: String
     package var operatingSystem: String
+    package var isPodman: Bool
     /// `overlay2`, `overlayfs`…
     package var storageDriver: String
     /// Runtimes that a container may name.
@@ -33,6 +34,8 @@ package struct EngineIdentity: Sendable, Hashable {
         id = text(info, "ID")
         name = text(info, "Name")
         operatingSystem = text(info, "OperatingSystem")
+        let components = version.value(named: "Components")?.arrayValue ?? []
+        isPodman = components.contains { text($0, "Name").hasPrefix("Podman") }
         storageDriver = text(info, "Driver")
         runtimes = info.value(named: "Runtimes")?.objectValue?.keys.sorted() ?? []
     }

@@ -91,10 +91,13 @@ extension FrontDoor {
             guard route.wantsPreparing else { break }
             return .handle(Job { _, _ in await self.startPrepared(head, route, action, query) })
         case ("POST", "stop"), ("DELETE", ""):
-            guard !route.mounts.isEmpty else { break }
+            let takesVolumes = action.isEmpty && query.flag("v") && !route.anonymousVolumes.isEmpty
+            guard !route.mounts.isEmpty || takesVolumes else { break }
             return .handle(Job { _, _ in await self.endMounted(head, route, action, query) })
         case ("POST", "exec"):
             return .handle(Job { body, _ in await self.createExec(head, route, body) })
+        case (_, "checkpoints"):
+            return .handle(Job { body, _ in await self.refuseCheckpoint(head, route, body) })
         default: break
         }
         let path = "/containers/\(route.containerID)\(action.isEmpty ? "" : "/")\(action)"
@@ -195,9 +198,11 @@ extension FrontDoor {
         runs[route.containerID] = nil
         do {
             try routes.remove(route.containerID)
+            try execs.forget(containerID: route.containerID)
         } catch {
             logger.error("the journal did not take a removal", metadata: ["error": "\(error)"])
         }
+        verifyVolumes(of: route)
     }
 
     private func inspect(_ head: RequestHead, _ route: Route, _ query: Query) async -> Job.Outcome {
@@ -231,6 +236,9 @@ extension FrontDoor {
             let answer = try await call(client)
             if answer.status == 404 { start { await self.verify(route) } }
             return .answer(Answer(answer.bytes))
+        } catch let error as DockerFailure {
+            if error.status == 404 { start { await self.verify(route) } }
+            return failure(error.status, error.message)
         } catch {
             return unreachable(route, error)
         }
@@ -250,6 +258,17 @@ extension FrontDoor {
 
     func unreachable(_ route: Route, _ error: any Error) -> Job.Outcome {
         failure(503, "lighter: node \(route.target), where this container runs, cannot be reached: \(error)")
+    }
+
+    /// The engine here says whether there are checkpoints at all, before it looks for the container.
+    private func refuseCheckpoint(_ head: RequestHead, _ route: Route, _ body: ByteBuffer) async -> Job.Outcome {
+        if engine != nil, let answer = try? await locally(head, body), answer.status >= 400, answer.status != 404 {
+            return .answer(Answer(answer.bytes))
+        }
+        return failure(
+            501,
+            "lighter: container \(route.name) runs on node \(route.target), and checkpoints do not leave their node; "
+                + "create it with the label lighter.policy=local")
     }
 
     // MARK: Names
@@ -272,7 +291,10 @@ extension FrontDoor {
         let path = versioned(query.target("/containers/\(route.containerID)/rename"), head, at: route.target)
         return await answering(route) { client in
             let answer = try await client.request("POST", path)
-            if answer.status == 204, var renamed = self.routes[route.containerID] {
+            guard answer.status == 204 else {
+                throw DockerFailure(status: answer.status, message: self.presentation.message(Self.message(of: answer)))
+            }
+            if var renamed = self.routes[route.containerID] {
                 renamed.name = name
                 self.keep(renamed)
             }
@@ -313,8 +335,13 @@ extension FrontDoor {
     private func holder(of name: String) async -> String? {
         guard !name.isEmpty else { return nil }
         if let route = routes.named(name), await !verify(route) { return route.containerID }
-        guard let local = await inspectLocal(name), local["Name"]?.stringValue == "/\(name)" else { return nil }
-        return local["Id"]?.stringValue ?? ""
+        guard let local = await inspectLocal(name) else { return isEngineDown ? holderHere(name) : nil }
+        return local["Name"]?.stringValue == "/\(name)" ? local["Id"]?.stringValue ?? "" : nil
+    }
+
+    /// The container of this device's engine that was given the name, as far as this daemon made it.
+    private func holderHere(_ name: String) -> String? {
+        (try? routes.journal.localWorkloads())?.first { $0.value.name == name }?.key
     }
 
     func nameTaken(_ name: String, by holder: String) -> Job.Outcome {
@@ -334,9 +361,15 @@ extension FrontDoor {
             let answer = try await client.request(
                 "POST", path, headers: [("Content-Type", "application/json")], body: body)
             if answer.status == 201, let id = (try? JSON.parse(answer.body))?["Id"]?.stringValue {
-                self.execs.put(id, containerID: route.containerID)
+                self.note(exec: id, of: route)
             }
             return answer
+        }
+    }
+
+    private func note(exec id: String, of route: Route) {
+        do { try execs.put(id, containerID: route.containerID) } catch {
+            logger.error("the journal did not take an exec", metadata: ["error": "\(error)"])
         }
     }
 

@@ -114,7 +114,7 @@ extension FrontDoor {
             throw DockerFailure(
                 status: 400, message: "conflicting options: port publishing and the container type network mode")
         }
-        let image = stays ? nil : await localImage(spec.image)
+        let image = stays ? nil : try await knownImage(spec.image)
         if let image { estimates.note(image: image.id, at: control.node) }
         let away = image == nil && !images.isEmpty ? images.find(spec.image) : nil
         let mounts = stays ? MountPlan() : await MountPlan.make(for: spec, configuration.mounts)
@@ -238,7 +238,8 @@ extension FrontDoor {
             }
         } catch {
             if epoch > 0 { await control.abandon(creation.request.id, epoch: epoch, reason: "\(error)") }
-            return failure(503, "lighter: \(error)")
+            let more = decision.warnings.isEmpty ? "" : "; \(decision.reason)"
+            return failure(503, "lighter: \(error)\(more)")
         }
         guard answer.status == 201, var json = try? JSON.parse(answer.body), let id = json["Id"]?.stringValue else {
             if epoch > 0 {
@@ -408,7 +409,9 @@ extension FrontDoor {
         route.mounts = creation.mounts
         route.asked = creation.spec.limitsOfOtherNodes
         route.networks = creation.sharing.networks.map(\.id)
-        route.volumes = creation.sharing.volumes
+        let more = await volumes(of: id, creation, dialer(to: lease, purpose: "inspect"))
+        route.volumes = creation.sharing.volumes + more
+        route.anonymousVolumes = more.filter(VolumeName.isAnonymous)
         route.labels = creation.spec.labels
         route.command = (creation.spec.entrypoint + creation.spec.command).joined(separator: " ")
         route.publishesAll = creation.spec.host.publishAllPorts
@@ -428,6 +431,7 @@ extension FrontDoor {
         lastStates[id] = "created"
         runs[id] = (creation.request.workKey, 0)
         if let image = creation.image { estimates.note(image: image.id, at: lease.target) }
+        if plainNetworks.isEmpty { start { await self.learnPlainNetworks() } }
         if isNewTarget { for watcher in targetWatchers.values { watcher(lease.target) } }
         let warnings = lease.warnings + creation.sharing.warnings(at: lease.target)
         guard !warnings.isEmpty else { return .done(.answer(Answer(answer.bytes))) }
@@ -454,6 +458,9 @@ extension FrontDoor {
 }
 
 extension FrontDoor.Creation {
+    /// Whether its container may get volumes that its body does not name.
+    var mayBringVolumes: Bool { spec.bringsVolumes || image?.declaresVolumes ?? true }
+
     /// Headers that an engine heeds and that travel with the body's copy.
     var passedHeaders: [(String, String)] {
         let kept = ["X-Registry-Auth", "X-Registry-Config", "X-Meta-Source"]

@@ -25,8 +25,19 @@ extension FrontDoor {
 
     /// Volumes elsewhere with their sizes; -1, as engines say it, where a node does not answer.
     private func sizedVolumes() async -> [JSON] {
+        let sizes = await volumeSizes(at: Set(volumes.away.map(\.node)))
+        return volumes.away.map { name, _, shown in
+            var shown = shown
+            let users = routes.all.count { $0.volumes.contains(name) }
+            shown["UsageData"] = ["RefCount": .int(users), "Size": sizes[name] ?? -1]
+            return shown
+        }
+    }
+
+    /// The sizes of this device's volumes at other nodes, by name.
+    func volumeSizes(at nodes: Set<NodeID>) async -> [String: JSON] {
         var sizes: [String: JSON] = [:]
-        for node in Set(volumes.away.map(\.node)) {
+        for node in nodes {
             let client = DockerClient(dialer: nodeDialer(node, purpose: "df"), maximumIdle: 0)
             guard let answer = try? await client.request("GET", "/system/df", timeout: .seconds(Self.dfPatience)),
                 let found = (try? JSON.parse(answer.body))?["Volumes"]?.arrayValue
@@ -35,12 +46,7 @@ extension FrontDoor {
                 sizes[presentation.name(volume["Name"]?.stringValue ?? "")] = volume["UsageData"]?["Size"]
             }
         }
-        return volumes.away.map { name, _, shown in
-            var shown = shown
-            let users = routes.all.count { $0.volumes.contains(name) }
-            shown["UsageData"] = ["RefCount": .int(users), "Size": sizes[name] ?? -1]
-            return shown
-        }
+        return sizes
     }
 
     /// Seconds for a node to measure its volumes.

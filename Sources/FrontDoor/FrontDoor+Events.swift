@@ -90,13 +90,24 @@ private final class EventMerge {
     func run(_ local: Local?) async {
         let (targets, found) = AsyncStream<NodeID>.makeStream()
         let watcher = door.watchTargets { found.yield($0) }
-        defer { door.targetWatchers[watcher] = nil }
+        let (own, endOwn) = door.eventLog.follow()
+        let past = query.first("since") == nil ? [] : ownPast
+        defer {
+            door.targetWatchers[watcher] = nil
+            endOwn()
+        }
         let known = door.routes.targets.union(isHistory || query.first("since") != nil ? door.nodesInReach : [])
         if isHistory { return await history(local, known) }
         let gone = client.gone
         await withTaskGroup(of: Void.self) { group in
             group.addTask { for await _ in gone {} }
-            group.addTask { await self.passAll(local, known, targets) }
+            group.addTask {
+                await withTaskGroup(of: Void.self) { sources in
+                    sources.addTask { await self.passOwn(own, after: past) }
+                    await self.passAll(local, known, targets)
+                    sources.cancelAll()
+                }
+            }
             await group.next()
             group.cancelAll()
         }
@@ -126,12 +137,36 @@ private final class EventMerge {
         do {
             // In whole lines: other nodes' events come in between.
             for try await line in Lines(stream.body) {
-                var line = (try? JSON.parse(line)).flatMap { EventAction.canonical($0)?.buffer } ?? line
+                let event = try? JSON.parse(line)
+                if let event, door.eventLog.hides(event) { continue }
+                var line = event.flatMap { EventAction.canonical($0)?.buffer } ?? line
                 line.writeString("\n")
                 try await client.write(line)
             }
         } catch {
             return
+        }
+    }
+
+    /// Passes on what no engine tells.
+    private func passOwn(_ events: AsyncStream<JSON>, after past: [JSON]) async {
+        do {
+            for event in past { try await client.write(ByteBuffer(string: event.text + "\n")) }
+            for await event in events where filters.admit(objectEvent: event) {
+                try await client.write(ByteBuffer(string: event.text + "\n"))
+            }
+        } catch {
+            return
+        }
+    }
+
+    /// What no engine tells, of the time that the client asks for.
+    private var ownPast: [JSON] {
+        let first = query.first("since").flatMap { Timestamp.asked($0, now: since) } ?? 0
+        let last = query.first("until").flatMap { Timestamp.asked($0, now: since) } ?? .infinity
+        return door.eventLog.past.filter { event in
+            let seconds = Double(event["timeNano"]?.intValue ?? 0) / 1e9
+            return (first...max(first, last)).contains(seconds) && filters.admit(objectEvent: event)
         }
     }
 
@@ -158,10 +193,9 @@ private final class EventMerge {
                     last = Self.moment(event) ?? last
                     if isLate, isOld(event) { continue }
                     // This stream may be ahead of the one that keeps the view: who hears of it here may ask at once.
-                    if let route = (event["Actor"]?["ID"]?.stringValue).flatMap({ door.routes[$0] }) {
-                        door.touch(route)
-                    }
-                    try await client.write(ByteBuffer(string: door.presentation.event(event).text + "\n"))
+                    if let route = door.routes[Self.container(of: event)] { door.touch(route) }
+                    guard let shown = shown(event, at: node) else { continue }
+                    try await client.write(ByteBuffer(string: shown.text + "\n"))
                 }
                 if hasEnd { return }
             } catch is CancellationError {
@@ -172,6 +206,19 @@ private final class EventMerge {
             last = last ?? String(Int64(since))
             try? await Task.sleep(for: .seconds(1))
         }
+    }
+
+    /// An event as the device's users know what it tells of; nil where they did not ask for it.
+    private func shown(_ event: JSON, at node: NodeID) -> JSON? {
+        let shown = door.presentation.event(event) { door.network($0, named: $1, at: node) }
+        return filters.admit(event: shown, byName: "network") && filters.admit(event: shown, byName: "volume")
+            ? shown : nil
+    }
+
+    /// The container that an event is about: what it happened to, or what joined or left that.
+    private static func container(of event: JSON) -> String {
+        let actor = event["Actor"]
+        return actor?["Attributes"]?["container"]?.stringValue ?? actor?["ID"]?.stringValue ?? ""
     }
 
     private func open(_ node: NodeID, since: String?) async throws -> DockerStream? {
@@ -187,6 +234,9 @@ private final class EventMerge {
     /// Containers are named here by their own names, there by others; the id is the same in both places.
     private func remoteFilters(_ node: NodeID) async -> DockerFilters {
         var remote = filters
+        // Their names and ids here are others there.
+        remote.remove("network")
+        remote.remove("volume")
         for key in ["container", "image"] where filters.contains(key) {
             let values = filters.values(key)
             remote.remove(key)
@@ -212,8 +262,7 @@ private final class EventMerge {
 
     private func isOld(_ event: JSON) -> Bool {
         guard let nanos = event["timeNano"]?.intValue, Double(nanos) / 1e9 < since else { return false }
-        let id = event["Actor"]?["ID"]?.stringValue ?? ""
-        return door.routes[id].map { $0.createdAt < since } ?? true
+        return door.routes[Self.container(of: event)].map { $0.createdAt < since } ?? true
     }
 
     private func isNew(_ event: JSON, after last: String?) -> Bool {
@@ -232,11 +281,12 @@ private final class EventMerge {
 
     private func history(_ local: Local?, _ nodes: Set<NodeID>) async {
         var events: [JSON] = []
-        if let stream = await local?() { events += await documents(stream) }
+        if let stream = await local?() { events += await documents(stream).filter { !door.eventLog.hides($0) } }
         for node in nodes {
             guard let stream = try? await open(node, since: nil) else { continue }
-            events += await documents(stream).map(door.presentation.event)
+            events += await documents(stream).compactMap { shown($0, at: node) }
         }
+        events += ownPast
         events.sort { ($0["timeNano"]?.intValue ?? 0) < ($1["timeNano"]?.intValue ?? 0) }
         for event in events { try? await client.write(ByteBuffer(string: event.text + "\n")) }
     }

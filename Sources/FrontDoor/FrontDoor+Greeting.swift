@@ -10,12 +10,27 @@ extension FrontDoor {
     package func engineCameUp() async {
         guard let engineClient, let answer = try? await engineClient.request("GET", "/_ping"), answer.status == 200
         else { return }
+        isEngineDown = false
         greeting.learn(answer.headers)
+        if !routes.isEmpty { await learnPlainNetworks() }
+    }
+
+    /// Asks the device's engine for what containers elsewhere are shown to be in.
+    func learnPlainNetworks() async {
+        guard let answer = try? await engineClient?.request("GET", "/networks"), answer.status == 200,
+            let networks = try? JSON.parse(answer.body).arrayValue
+        else { return }
+        plainNetworks = [:]
+        for network in networks {
+            guard let name = network["Name"]?.stringValue, let id = network["Id"]?.stringValue else { continue }
+            // Podman's first network is what Docker calls bridge.
+            if ["bridge", "none", "podman"].contains(name) { plainNetworks[name == "podman" ? "bridge" : name] = id }
+        }
     }
 
     /// `_ping` from here: the same answer as the engine's, without asking it again.
     func planPing(_ head: RequestHead) -> Plan {
-        if engine == nil { greeting.assume(oldestAPI) }
+        if engine == nil { greeting.assume(workersAPI) }
         if engine == nil || greeting.isKnown { return .answer(greeting.ping(head.method)) }
         return .handle(
             Job { _, _ in
@@ -24,8 +39,21 @@ extension FrontDoor {
             })
     }
 
-    /// The version that every node which takes work speaks.
+    /// Lets the engine answer, or answers in its place where there is none or it is away.
+    func planWithoutEngine(_ head: RequestHead, _ answer: @escaping @Sendable @NodeLoop () -> Answer) -> Plan {
+        .ask { [self] in
+            await engineCameUp()
+            return engine == nil || isEngineDown ? .answer(answer()) : plan(for: head)
+        }
+    }
+
+    /// The version that every node which takes work speaks; that of the engine here, where it is only away.
     private var oldestAPI: APIVersion {
+        if greeting.isKnown { return greeting.apiVersion }
+        return workersAPI
+    }
+
+    private var workersAPI: APIVersion {
         workers.compactMap { APIVersion($0.engineAPIVersion) }.min() ?? .fallback
     }
 
@@ -51,15 +79,42 @@ extension FrontDoor {
                 ], version: "\(oldestAPI)"))
     }
 
+    /// What containers elsewhere did when they were heard of last, for the counts of `info`; one that has not been is as it was made.
+    private var countsElsewhere: [(field: String, count: Int)] {
+        let states = routes.all.map { lastStates[$0.containerID] ?? "created" }
+        let running = states.count { ["running", "restarting"].contains($0) }
+        let paused = states.count { $0 == "paused" }
+        return [
+            ("Containers", states.count), ("ContainersRunning", running), ("ContainersPaused", paused),
+            ("ContainersStopped", states.count - running - paused),
+        ]
+    }
+
+    /// `GET /info` of the engine here, with all of the device's containers counted.
+    func info(_ head: RequestHead) async -> Job.Outcome {
+        await answering {
+            let answer = try await locally(head)
+            guard answer.status == 200, var info = try? JSON.parse(answer.body) else { return answer }
+            for (field, count) in countsElsewhere {
+                info[field] = .int((info[field]?.intValue ?? 0) + Int64(count))
+            }
+            return answer.replacing(body: info.buffer)
+        }
+    }
+
     func infoWithoutEngine() -> Answer {
         let own = describeNode()
-        let running = routes.all.count
-        let note = "This device has no engine of its own: containers run on \(workers.count) other node(s)"
+        var counts: JSON = [:]
+        for (field, count) in countsElsewhere { counts[field] = .int(count) }
+        let state = engine == nil ? "has no engine of its own" : "cannot reach its own engine"
+        let note = "This device \(state): containers run on \(workers.count) other node(s)"
         return Answer(
             DockerResponseBytes.json(
                 [
-                    "ID": .string(own.id.name), "Name": .string(own.id.name), "Containers": .int(running),
-                    "ContainersRunning": .int(running), "ContainersPaused": 0, "ContainersStopped": 0, "Images": 0,
+                    "ID": .string(own.id.name), "Name": .string(own.id.name),
+                    "Containers": counts["Containers"] ?? 0, "ContainersRunning": counts["ContainersRunning"] ?? 0,
+                    "ContainersPaused": counts["ContainersPaused"] ?? 0,
+                    "ContainersStopped": counts["ContainersStopped"] ?? 0, "Images": 0,
                     "Driver": "lighter", "OperatingSystem": "Lighter", "OSType": "linux",
                     "Architecture": .string(own.platform.split(separator: "/").last.map(String.init) ?? ""),
                     "NCPU": .int(Int(own.capacity.cpus.rounded(.up))), "MemTotal": .int(own.capacity.memory.bytes),

@@ -13,6 +13,26 @@ extension FrontDoor {
         await inspectImage(name).flatMap { LocalImage($0) }
     }
 
+    /// An image of this device's engine; while that is away, as it was known last.
+    /// - Throws: 503 where nobody can say what the name means.
+    func knownImage(_ name: String) async throws(DockerFailure) -> LocalImage? {
+        guard let engineClient, let reference = Self.pathSegment(name) else { return nil }
+        do throws(EngineError) {
+            let answer = try await engineClient.request("GET", "/images/\(reference)/json")
+            guard answer.status == 200, let image = LocalImage(try answer.json()) else {
+                knownImages.forget(name)
+                return nil
+            }
+            knownImages[name] = image
+            return image
+        } catch {
+            if let image = knownImages[name] { return image }
+            if images.knows(name) { return nil }
+            throw DockerFailure(
+                status: 503, message: "lighter: what image \(name) is cannot be told: \(error.message)")
+        }
+    }
+
     /// The local engine's view of an image, or nil when it has none (or no answer).
     func inspectImage(_ name: String) async -> JSON? {
         guard let engineClient, let reference = Self.pathSegment(name) else { return nil }

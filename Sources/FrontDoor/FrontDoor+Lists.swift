@@ -18,6 +18,7 @@ extension FrontDoor {
         }
         let anchors = await anchors(of: request)
         var found: [JSON] = []
+        var warning: [(String, String)] = []
         if let engineClient {
             do {
                 let target = ListRequest.path(head, request.query(forLocal: anchors))
@@ -27,7 +28,9 @@ extension FrontDoor {
                 }
                 found += list.filter { request.admits($0, by: anchors, isLocal: true) }
             } catch {
-                return failure(503, "lighter: \(error)")
+                // What runs elsewhere is there all the same.
+                guard !routes.isEmpty else { return failure(503, "lighter: \(error)") }
+                warning = [("X-Lighter-Warning", error.message)]
             }
         }
         for (node, answer) in await askTargets(head, request, anchors) {
@@ -44,7 +47,8 @@ extension FrontDoor {
         found = newestFirst(found)
         if let limit = request.limit { found = Array(found.prefix(limit)) }
         return .answer(
-            Answer(DockerResponseBytes.json(.array(found), version: greeting.apiVersion.description)))
+            Answer(
+                DockerResponseBytes.json(.array(found), version: greeting.apiVersion.description, extra: warning)))
     }
 
     /// As an engine orders its list. It shows whole seconds only: within one, what is known here decides, then its order.

@@ -45,13 +45,14 @@ extension FrontDoor {
         }
     }
 
-    /// Stops or removes a container; what it wrote last is on the device when that is answered.
+    /// Stops or removes a container; what it wrote last is on the device, and its volumes are forgotten, when that is answered.
     func endMounted(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) async -> Job.Outcome {
         let path = "/containers/\(route.containerID)\(action.isEmpty ? "" : "/")\(action)"
         let wasRunning = lastStates[route.containerID] == "running"
         let (status, outcome) = await passing(head, route, query.target(path))
         if status == 204, wasRunning { await containerEnded(route, exitCode: nil) }
         answered(status, to: head.method, action, on: route)
+        if status == 204, action.isEmpty, query.flag("v") { forgetVolumes(goneWith: route) }
         return outcome
     }
 

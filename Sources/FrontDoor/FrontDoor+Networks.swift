@@ -42,6 +42,14 @@ extension FrontDoor {
         }
     }
 
+    /// The device's id of a network of another node's.
+    /// - Parameter name: what it is called on the device.
+    func network(_ id: String, named name: String, at node: NodeID) -> String? {
+        // Where a container shows a network's id, Podman gives its name.
+        networks.network(ofTwin: id, named: presentation.name(id), at: node)
+            ?? plainNetworks[name == "podman" ? "bridge" : name]
+    }
+
     // MARK: Twins
 
     /// Makes a network's twin at a node, or finds it.

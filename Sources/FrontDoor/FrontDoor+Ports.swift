@@ -102,6 +102,10 @@ extension FrontDoor {
     }
 
     func inspected(_ container: JSON, _ route: Route) -> JSON {
+        var container = container
+        if let labels = container["Config"]?["Labels"] {
+            container.update(named: "Config") { $0["Labels"] = presentation.labels(labels, asked: route.labels) }
+        }
         let shown = presentation.asked(presentation.inspected(shared(container, at: route.target)), of: route)
         return presentation.inspected(
             inspectedMounts(shown, route), of: routes[route.containerID] ?? route,
@@ -112,14 +116,16 @@ extension FrontDoor {
         guard let route = container["Id"]?.stringValue.flatMap({ routes[$0] }) else {
             return presentation.listed(container)
         }
+        var container = container
+        if let labels = container["Labels"] {
+            container["Labels"] = presentation.labels(labels, asked: route.labels)
+        }
         let shown = presentation.listed(inspectedMounts(shared(container, at: route.target), route))
         return presentation.listed(shown, publishing: ports.published(route.containerID))
     }
 
     private func shared(_ container: JSON, at node: NodeID) -> JSON {
-        presentation.sharing(container) {
-            networks.network(ofTwin: $0, named: presentation.name($0), at: node)
-        }
+        presentation.sharing(container) { id, name in network(id, named: name, at: node) }
     }
 
     /// Brings the ports in line with what the container does, as its node tells.

@@ -137,6 +137,8 @@ extension FrontDoor {
             lastStates[id] = "running"
             followPorts(of: route, isRunning: true)
             if ended[id] != nil { followMounts(of: route) }
+        case "pause": lastStates[id] = "paused"
+        case "unpause": lastStates[id] = "running"
         case "die":
             lastStates[id] = "exited"
             let code = attributes?["exitCode"]?.stringValue.flatMap { Int64($0) }

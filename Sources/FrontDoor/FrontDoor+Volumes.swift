@@ -5,7 +5,7 @@ internal import Logging
 internal import NIOCore
 internal import Session
 
-/// Named volumes: each is on one node, and draws the containers that use it there.
+/// Volumes: each is on one node, and draws the containers that use it there.
 extension FrontDoor {
     func planVolume(_ head: RequestHead, _ route: DockerRoute, _ query: Query) -> Plan {
         guard engine != nil else { return local(head) }
@@ -55,14 +55,22 @@ extension FrontDoor {
                 let client = DockerClient(dialer: nodeDialer(node, purpose: "volume"), maximumIdle: 0)
                 let answer = try await client.request("GET", Self.volumePath(name))
                 guard answer.status == 200, let found = try? JSON.parse(answer.body) else { continue }
-                let isEmptyHere = await mayLeave(volume: name) && volumes[name] != nil
+                let isKnown = volumes[name] != nil
+                let isEmptyHere = isKnown ? await mayLeave(volume: name) : false
                 try volumes.put(.away(node, presentation.volume(found, at: node)), for: name)
-                // The empty one that was made here: a volume is in one place.
-                if isEmptyHere { _ = try await engineClient?.request("DELETE", Self.volumePath(name)) }
+                if !isKnown { eventLog.note(volume: name, "create", now: now()) }
+                if isEmptyHere { try await removeMoved(volume: name) }
             } catch {
                 logger.error("a volume's place was not kept", metadata: ["volume": "\(name)", "error": "\(error)"])
             }
         }
+    }
+
+    /// Removes the empty one that was made here: a volume is in one place.
+    private func removeMoved(volume name: String) async throws {
+        eventLog.beginMove(of: name, now: now())
+        defer { eventLog.endMove(of: name, now: now()) }
+        _ = try await engineClient?.request("DELETE", Self.volumePath(name))
     }
 
     /// Takes note of volumes whose containers were recorded just before an earlier run of this daemon ended.
@@ -82,6 +90,53 @@ extension FrontDoor {
         }
     }
 
+    // MARK: Without names
+
+    /// What a container that has just been made uses of volumes besides those that its user named.
+    func volumes(of containerID: String, _ creation: Creation, _ dialer: NodeDialer) async -> [String] {
+        guard creation.mayBringVolumes else { return [] }
+        let client = DockerClient(dialer: dialer, maximumIdle: 0)
+        guard let answer = try? await client.request("GET", "/containers/\(containerID)/json"), answer.status == 200,
+            let mounts = (try? JSON.parse(answer.body))?["Mounts"]?.arrayValue
+        else { return [] }
+        let used = mounts.filter { $0["Type"]?.stringValue == "volume" }.compactMap { $0["Name"]?.stringValue }
+        return used.map(presentation.name).filter { !creation.sharing.volumes.contains($0) }
+    }
+
+    /// Forgets volumes that went with their container, unless another one uses them.
+    func forgetVolumes(goneWith route: Route) {
+        for name in unused(route.anonymousVolumes) { forget(volume: name) }
+    }
+
+    /// Looks whether a container that is gone has taken its volumes with it.
+    func verifyVolumes(of route: Route) {
+        let names = unused(route.anonymousVolumes)
+        guard !names.isEmpty else { return }
+        start { [self] in
+            let client = DockerClient(dialer: nodeDialer(route.target, purpose: "volume"), maximumIdle: 0)
+            for name in names {
+                guard let answer = try? await client.request("GET", Self.volumePath(name)), answer.status == 404 else {
+                    continue
+                }
+                forget(volume: name)
+            }
+        }
+    }
+
+    private func unused(_ names: [String]) -> [String] {
+        names.filter { name in !routes.all.contains { $0.volumes.contains(name) } }
+    }
+
+    private func forget(volume name: String) {
+        guard case .away? = volumes[name] else { return }
+        do { try volumes.put(nil, for: name) } catch {
+            logger.error("the journal did not take a volume", metadata: ["error": "\(error)"])
+        }
+        eventLog.note(volume: name, "destroy", now: now())
+    }
+
+    // MARK: Calls
+
     private func removeVolume(_ name: String, _ node: NodeID) async throws -> DockerResponse {
         let users = routes.all.filter { $0.volumes.contains(name) }.map(\.containerID).sorted()
         guard users.isEmpty else {
@@ -100,10 +155,9 @@ extension FrontDoor {
             throw DockerFailure(status: answer.status, message: presentation.message(Self.message(of: answer)))
         }
         try volumes.put(nil, for: name)
+        eventLog.note(volume: name, "destroy", now: now())
         return answer
     }
-
-    // MARK: Calls
 
     private func createVolume(_ head: RequestHead, _ body: ByteBuffer) async -> Job.Outcome {
         await answering {
@@ -135,7 +189,12 @@ extension FrontDoor {
 
     private func listVolumes(_ head: RequestHead, _ query: Query) async -> Job.Outcome {
         await answering {
-            let answer = try await locally(head)
+            let answer: DockerResponse
+            do {
+                answer = try await locally(head)
+            } catch let error as EngineError {
+                answer = DockerResponse(json: ["Volumes": [], "Warnings": [.string("lighter: \(error.message)")]])
+            }
             guard answer.status == 200, var report = try? JSON.parse(answer.body) else { return answer }
             let filters = try query.filters()
             let more = volumes.away.filter { admits($0.name, $0.shown, filters) }.map(\.shown)
@@ -167,18 +226,24 @@ extension FrontDoor {
             let filters = try query.filters()
             let asked = head.apiVersion.flatMap(APIVersion.init) ?? greeting.apiVersion
             let takesNamed = asked < .anonymousVolumePrune || ["1", "true"].contains(filters.values("all").first)
-            guard takesNamed else { return answer }
             var gone = report["VolumesDeleted"]?.arrayValue ?? []
-            for (name, node, shown) in volumes.away where filters.admit(labels: shown["Labels"]) {
-                guard !routes.all.contains(where: { $0.volumes.contains(name) }) else { continue }
+            var reclaimed = report["SpaceReclaimed"]?.intValue ?? 0
+            let candidates = volumes.away.filter { name, _, shown in
+                (takesNamed || VolumeName.isAnonymous(name)) && filters.admit(labels: shown["Labels"])
+                    && !routes.all.contains { $0.volumes.contains(name) }
+            }
+            let sizes = await volumeSizes(at: Set(candidates.map(\.node)))
+            for (name, node, _) in candidates {
                 do {
                     _ = try await removeVolume(name, node)
                     gone.append(.string(name))
+                    reclaimed += max(0, sizes[name]?.intValue ?? 0)
                 } catch {
                     logger.warning("a volume was not pruned", metadata: ["volume": "\(name)", "reason": "\(error)"])
                 }
             }
             report["VolumesDeleted"] = gone.isEmpty ? .null : .array(gone)
+            report["SpaceReclaimed"] = .int(reclaimed)
             return answer.replacing(body: report.buffer)
         }
     }

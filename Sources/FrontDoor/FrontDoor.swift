@@ -40,9 +40,16 @@ package final class FrontDoor: Planning {
     /// Which layers the device's engine has.
     let layers: LayerBook?
     /// Exec instances of remote containers: exec id to container id.
-    var execs = ExecBook()
+    let execs: ExecBook
     /// Containers whose start nobody has asked for yet: what their streams will answer is known in advance.
     var fresh: Set<String> = []
+    let eventLog = EventLog()
+    /// The device's engine did not answer when it was asked last; whoever watches it sets this.
+    package var isEngineDown = false
+    /// Images as the device's engine knew them last, by the names that creates gave.
+    var knownImages = Recent<LocalImage>(limit: 64)
+    /// The device's ids of the networks that every engine has of its own, by name.
+    var plainNetworks: [String: String] = [:]
     /// Told when a node becomes the target of its first route.
     var targetWatchers: [Int: @Sendable @NodeLoop (NodeID) -> Void] = [:]
     var nextWatcher = 0
@@ -85,6 +92,7 @@ package final class FrontDoor: Planning {
     ) throws(FrontDoorError) {
         networks = try NetworkBook(journal: routes.journal)
         volumes = try VolumeBook(journal: routes.journal)
+        execs = try ExecBook(journal: routes.journal)
         self.configuration = configuration
         self.control = control
         self.routes = routes
@@ -207,8 +215,9 @@ package final class FrontDoor: Planning {
         if let version, engine != nil, greeting.isKnown, !speaks(version) { return local(head) }
         return switch route {
         case .ping: planPing(head)
-        case .version where engine == nil: .handle(Job { _, _ in .answer(self.versionWithoutEngine()) })
-        case .info where engine == nil: .handle(Job { _, _ in .answer(self.infoWithoutEngine()) })
+        case .version where engine == nil || isEngineDown: planWithoutEngine(head, versionWithoutEngine)
+        case .info where engine == nil || isEngineDown: planWithoutEngine(head, infoWithoutEngine)
+        case .info where !routes.isEmpty: .handle(Job { _, _ in await self.info(head) })
         case .containerCreate(let name):
             .handle(Job(bodyLimit: 16 << 20) { body, _ in await self.create(head, name ?? "", query, body) })
         case .containerList where !routes.isEmpty || engine == nil:

@@ -37,6 +37,7 @@ package final class Journal {
         try database.run(
             "CREATE TABLE IF NOT EXISTS local(container TEXT PRIMARY KEY, workload BLOB NOT NULL) WITHOUT ROWID")
         try database.run(Self.awayImageTable)
+        try database.run(Self.execTable)
     }
 
     package func routes() throws(FrontDoorError) -> [Route] {
@@ -62,6 +63,7 @@ package final class Journal {
             }
             route.networks = (more["networks"]?.arrayValue ?? []).compactMap(\.stringValue)
             route.volumes = (more["volumes"]?.arrayValue ?? []).compactMap(\.stringValue)
+            route.anonymousVolumes = (more["anonymousVolumes"]?.arrayValue ?? []).compactMap(\.stringValue)
             found.append(route)
         }
         return found
@@ -93,6 +95,7 @@ package final class Journal {
                     })),
             "networks": .array(route.networks.map { .string($0) }),
             "volumes": .array(route.volumes.map { .string($0) }),
+            "anonymousVolumes": .array(route.anonymousVolumes.map { .string($0) }),
             "labels": .object(JSONObject(labels)), "command": .string(route.command),
         ]
         return more.text
@@ -152,7 +155,7 @@ package final class Journal {
     }
 
     /// Survives a crash of the daemon, but does not wait for the disk.
-    private func runLightly(_ sql: String, _ values: [Database.Value]) throws(FrontDoorError) {
+    func runLightly(_ sql: String, _ values: [Database.Value]) throws(FrontDoorError) {
         try database.run("PRAGMA synchronous=NORMAL")
         let written = Result { () throws(FrontDoorError) in try database.run(sql, values) }
         try database.run("PRAGMA synchronous=FULL")

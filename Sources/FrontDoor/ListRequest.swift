@@ -126,6 +126,11 @@ struct ListRequest: Sendable {
         }
         // Paths of this device mean other paths there: entries are chosen by `selects` when they are shown as they are here.
         if isAnsweredHere, filters.values("volume").contains(where: { $0.hasPrefix("/") }) { filters.remove("volume") }
+        // A guard sets this label to its own.
+        if isAnsweredHere {
+            filters.removeLabels(
+                filters.values("label").filter { $0.utf8.starts(with: CreateRequest.updateLabel.utf8) })
+        }
         for kind in ["network", "volume"] {
             for value in filters.values(kind) {
                 for name in named(kind, value) { filters.add(kind, name) }

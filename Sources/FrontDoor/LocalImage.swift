@@ -11,6 +11,8 @@ struct LocalImage: Sendable, Hashable {
     var repositoryDigests: [String]
     /// Digests of its layers' contents, bottom first; empty where the engine does not say.
     var diffIDs: [LayerDigest]
+    /// Whether its containers get volumes that nobody has asked for.
+    var declaresVolumes: Bool
 
     /// Reads `GET /images/NAME/json`.
     init?(_ json: JSON) {
@@ -21,5 +23,6 @@ struct LocalImage: Sendable, Hashable {
         let layers = json["RootFS"]?["Layers"]?.arrayValue ?? []
         let known = layers.compactMap { $0.stringValue.flatMap { LayerDigest($0) } }
         diffIDs = known.count == layers.count ? known : []
+        declaresVolumes = json["Config"]?["Volumes"]?.objectValue?.isEmpty == false
     }
 }

@@ -15,6 +15,8 @@ final class NetworkBook {
     private var names: [String: String] = [:]
     /// The addresses that the user asked for, where it did: what an engine draws itself is no wish.
     private var wishes: [String: JSON] = [:]
+    /// The networks of twins that are gone, of which events still tell.
+    private var former = Recent<String>()
 
     init(journal: Journal) throws(FrontDoorError) {
         self.journal = journal
@@ -37,10 +39,11 @@ final class NetworkBook {
     /// The device's id of a twin.
     /// - Parameter name: what it is called on the device: where a container shows a network's id, Podman gives its name.
     func network(ofTwin twin: String, named name: String, at node: NodeID) -> String? {
-        twins.first { $0.value[node] == twin || names[$0.key] == name && $0.value[node] != nil }?.key
+        twins.first { $0.value[node] == twin || names[$0.key] == name && $0.value[node] != nil }?.key ?? former[twin]
     }
 
     func put(twin: String?, of id: String, named name: String? = nil, at node: NodeID) throws(FrontDoorError) {
+        if twin == nil, let gone = twins[id]?[node] { former[gone] = id }
         twins[id, default: [:]][node] = twin
         if let name { names[id] = name }
         try keep(id)

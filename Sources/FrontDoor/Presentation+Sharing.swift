@@ -4,16 +4,18 @@ internal import Fleet
 /// Networks and volumes of containers elsewhere, by the names and ids that they have on the device.
 extension Presentation {
     /// One element of `GET /containers/json`, or a whole inspection: their form is the same in this.
-    /// - Parameter network: the device's id of a twin.
-    func sharing(_ container: JSON, network: (_ twin: String) -> String?) -> JSON {
+    /// - Parameter network: the device's id of a network of the node's, by its id and its name on the device.
+    func sharing(_ container: JSON, network: (_ id: String, _ name: String) -> String?) -> JSON {
         var container = container
         if let endpoints = container["NetworkSettings"]?["Networks"]?.objectValue?.members {
             let shown = endpoints.map { member in
                 var value = member.value
-                if let id = value["NetworkID"]?.stringValue.flatMap(network) { value["NetworkID"] = .string(id) }
-                if let links = value["Links"]?.arrayValue { value["Links"] = .array(links.map(link)) }
                 // Podman lists its own first network as `bridge`, as Docker does, but a container's as `podman`.
                 let key = member.key == "podman" ? "bridge" : name(member.key)
+                if let id = value["NetworkID"]?.stringValue, let own = network(id, key) {
+                    value["NetworkID"] = .string(own)
+                }
+                if let links = value["Links"]?.arrayValue { value["Links"] = .array(links.map(link)) }
                 return JSONObject.Member(key: key, value: value)
             }
             container.update(named: "NetworkSettings") { $0["Networks"] = .object(JSONObject(shown)) }

@@ -45,13 +45,31 @@ struct Presentation: Sendable {
         return container
     }
 
+    /// Labels with the one by which Podman updates containers as it was asked for: a guard sets its own.
+    /// - Parameter asked: the labels that the container was created with.
+    func labels(_ labels: JSON, asked: [String: String]) -> JSON {
+        guard labels[CreateRequest.updateLabel] == "disabled" else { return labels }
+        var labels = labels
+        labels[CreateRequest.updateLabel] = asked[CreateRequest.updateLabel].map { .string($0) }
+        return labels
+    }
+
     /// One document of `GET /events`.
-    func event(_ event: JSON) -> JSON {
+    /// - Parameter network: the device's id of a network of the node's, by its id and its name on the device.
+    func event(_ event: JSON, network: (_ id: String, _ name: String) -> String? = { _, _ in nil }) -> JSON {
         guard var actor = event["Actor"], var attributes = actor["Attributes"] else { return event }
         var event = event
         for key in ["name", "oldName"] {
             if let name = attributes[key]?.stringValue { attributes[key] = .string(self.name(name)) }
         }
+        if let id = actor["ID"]?.stringValue {
+            switch event["Type"]?.stringValue {
+            case "network": actor["ID"] = .string(network(id, attributes["name"]?.stringValue ?? "") ?? id)
+            case "volume": actor["ID"] = .string(name(id))
+            default: break
+            }
+        }
+        attributes = labels(attributes, asked: [:])
         if let image = attributes[Self.imageLabel]?.stringValue, !image.isEmpty {
             attributes["image"] = .string(image)
             if event["from"] != nil { event["from"] = .string(image) }

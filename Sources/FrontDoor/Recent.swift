@@ -2,7 +2,9 @@
 struct Recent<Value: Sendable>: Sendable {
     private var values: [String: Value] = [:]
     private var order: [String] = []
-    private static var limit: Int { 4096 }
+    private let limit: Int
+
+    init(limit: Int = 4096) { self.limit = limit }
 
     mutating func forget(_ id: String) { values[id] = nil }
 
@@ -12,9 +14,9 @@ struct Recent<Value: Sendable>: Sendable {
         set {
             guard let newValue else { return }
             if values.updateValue(newValue, forKey: id) == nil { order.append(id) }
-            guard order.count > Self.limit else { return }
-            for old in order.prefix(Self.limit / 4) { values[old] = nil }
-            order.removeFirst(Self.limit / 4)
+            guard order.count > limit else { return }
+            for old in order.prefix(limit / 4) { values[old] = nil }
+            order.removeFirst(limit / 4)
         }
     }
 }

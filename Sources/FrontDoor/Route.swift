@@ -28,8 +28,10 @@ package struct Route: Sendable, Hashable {
     package var mounts: [MirroredMount] = []
     /// This device's ids of the user-defined networks that it is in.
     package var networks: [String] = []
-    /// The named volumes that it uses.
+    /// The volumes that it uses, by name.
     package var volumes: [String] = []
+    /// Those among them that have no name of their own, and go with the last container that uses them if it is removed so.
+    package var anonymousVolumes: [String] = []
     /// The labels and the command that it was created with, for lists that cannot ask its node.
     package var labels: [String: String] = [:]
     package var command = ""

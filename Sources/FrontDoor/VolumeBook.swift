@@ -2,7 +2,7 @@ internal import DockerAPI
 internal import Engine
 internal import Fleet
 
-/// Named volumes of this device that its own engine does not have, or that hold nothing yet and may still go anywhere.
+/// Volumes of this device that its own engine does not have, or that hold nothing yet and may still go anywhere.
 @NodeLoop
 final class VolumeBook {
     enum Place: Sendable, Hashable {

@@ -50,7 +50,8 @@ struct Daemon {
         policy.acceptsBuilds = options.acceptsBuilds
         var guarding = GuardConfiguration(
             node: node, tenant: credentials.tenant, policy: policy, mirrors: "\(options.state)/mirrors",
-            images: "\(options.state)/images", contexts: "\(options.state)/contexts",
+            images: "\(options.state)/images", volumes: "\(options.state)/volumes",
+            contexts: "\(options.state)/contexts",
             broughtImages: "\(options.state)/images-brought")
         guarding.layers = "\(options.state)/layers"
         guarding.imageCache = options.imageCache
@@ -99,6 +100,11 @@ struct Daemon {
         handlers.event = {
             await event($0)
             desk.note($0)
+        }
+        let down = handlers.down
+        handlers.down = { error in
+            down(error)
+            door.isEngineDown = true
         }
         let watch = EngineWatch(
             client: DockerClient(dialer: UnixDialer(path: options.engine ?? "")), logger: Logger(label: "engine"),

@@ -19,6 +19,8 @@ struct DockerPathTests {
         ("HEAD", "/containers/web/archive", .container(ref: "web", action: "archive")),
         ("GET", "/containers/web/attach/ws", .container(ref: "web", action: "attach/ws")),
         ("POST", "/containers/web/exec", .container(ref: "web", action: "exec")),
+        ("GET", "/containers/web/checkpoints", .container(ref: "web", action: "checkpoints")),
+        ("DELETE", "/containers/web/checkpoints/c", .container(ref: "web", action: "checkpoints")),
         ("POST", "/exec/abc/start", .exec(id: "abc", action: "start")),
         ("GET", "/exec/abc/json", .exec(id: "abc", action: "json")), ("DELETE", "/exec/abc", .other),
         ("GET", "/images/json", .imageList), ("POST", "/images/create?fromImage=a", .imageCreate),

@@ -29,6 +29,18 @@ struct RequestHeadTests {
         #expect(head.keepAlive)
     }
 
+    @Test(
+        "A target with the host before it, as for a proxy, is passed on without",
+        arguments: [
+            ("http://docker/v1.41/info?a=b", "/v1.41/info?a=b"), ("HTTP://localhost:2375/_ping", "/_ping"),
+            ("http://[::1]:2375/info", "/info"), ("http://d", "/"), ("http://d?a=b", "/?a=b"),
+        ])
+    func absolute(_ target: String, _ expected: String) throws {
+        let head = try #require(try parse("GET \(target) HTTP/1.1\r\nHost: d\r\nX: y\r\n\r\n"))
+        #expect(head.target == expected)
+        #expect(String(buffer: head.raw) == "GET \(expected) HTTP/1.1\r\nHost: d\r\nX: y\r\n\r\n")
+    }
+
     @Test("Upgrade counts only when Connection asks for it")
     func upgrade() throws {
         let asked = try #require(
@@ -63,7 +75,11 @@ struct RequestHeadTests {
         ("GET /\r\nHost: d\r\n\r\n", 400),
         ("G(T / HTTP/1.1\r\nHost: d\r\n\r\n", 400),
         (" / HTTP/1.1\r\nHost: d\r\n\r\n", 400),
-        ("GET http://other/ HTTP/1.1\r\nHost: d\r\n\r\n", 400),
+        ("GET https://other/ HTTP/1.1\r\nHost: d\r\n\r\n", 400),
+        ("GET http://user@other/ HTTP/1.1\r\nHost: d\r\n\r\n", 400),
+        ("GET http:///info HTTP/1.1\r\nHost: d\r\n\r\n", 400),
+        ("GET http://d/a#b HTTP/1.1\r\nHost: d\r\n\r\n", 400),
+        ("GET http://d HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
         ("GET * HTTP/1.1\r\nHost: d\r\n\r\n", 400),
         ("GET /a#b HTTP/1.1\r\nHost: d\r\n\r\n", 400),
         ("GET /a%2 HTTP/1.1\r\nHost: d\r\n\r\n", 400),

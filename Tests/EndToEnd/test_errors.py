@@ -35,6 +35,16 @@ class Errors(Case):
             ("GET", f"/volumes/{ghost}", None, 404, f"^get {ghost}: no such volume$"),
             ("GET", "/nowhere", None, 404, "^page not found$"))
 
+    def test_checkpoints_are_refused_as_for_any_container_of_the_engine(self):
+        here, other = self.service("--label", "lighter.policy=local"), self.service()
+        for method, path, body in (("POST", "checkpoints", {"CheckpointID": "c1"}), ("GET", "checkpoints", None),
+                                   ("DELETE", "checkpoints/c1", None)):
+            with self.subTest(method=method):
+                wanted, found = (self.call(method, f"/containers/{name}/{path}", body) for name in (here, other))
+                self.assertEqual(found, wanted)
+                self.assertEqual(found[0], 501)
+                self.assertIn("experimental", found[1])
+
     def test_what_cannot_be_done_in_this_state_is_409(self):
         running, created = self.service(), self.name()
         self.docker("create", "--name", created, "busybox")

@@ -156,6 +156,60 @@ class Faults(Case):
         eventually("work runs here again", lambda: self.docker(
             "run", "--rm", "--label", "lighter.policy=local", "busybox", "true", expect=None).code == 0, 30)
 
+    def test_what_runs_elsewhere_is_all_there_while_the_devices_engine_is_stopped(self):
+        self.goes_away_again()
+        away, here = self.service("-v", "/data"), self.service("--label", "lighter.policy=local")
+        self.assert_at("cloud1", away)
+        volume = self.inspect(away, "{{(index .Mounts 0).Name}}")
+        self.fleet("stop", "edge1")
+        for restarted in (False, True):
+            with self.subTest(restarted=restarted):
+                if restarted:
+                    self.fleet("daemon", "edge1", "kill")
+                    self.fleet("daemon", "edge1", "start")
+                    eventually("the link is back", lambda: self.docker("exec", away, "true", expect=None).code == 0)
+                listed = self.names("-a")
+                self.assertIn(away, listed)
+                self.assertNotIn(here, listed)
+                self.assertEqual(self.state(away), "running")
+                self.docker("logs", away)
+                self.assertIn(volume, self.docker("volume", "ls", "-q").out.split())
+                self.assertTrue(self.docker("version", "--format", "{{.Server.Version}}").line)
+                self.assertIn("cannot reach its own engine", self.docker("info").err)
+                for command in (("inspect", "--type", "container", here), ("images",), ("start", here)):
+                    self.assertIn("Is the docker daemon running?", self.docker(*command, expect=1).err)
+                found = self.docker("run", "--rm", "--label", "lighter.policy=local", "busybox", "true", expect=125)
+                self.assertIn("Is the docker daemon running?", found.err)
+                if not restarted:  # what an image's name means is known from before
+                    self.assertEqual(self.docker("run", "--rm", "busybox", "echo", "away").line, "away")
+        self.docker("stop", "-t", "0", away)
+        self.docker("rm", "-v", away)
+        self.fleet("start", "edge1")
+        eventually("the engine's own are listed again", lambda: here in self.names("-a"), 30)
+        self.assertNotIn(away, self.names("-a"))
+
+    def test_exec_instances_outlive_the_devices_daemon(self):
+        self.goes_away_again()
+        name = self.service()
+
+        def create(command):
+            status, text = self.call("POST", f"/containers/{name}/exec", {"Cmd": ["sh", "-c", command],
+                                                                          "AttachStdout": True})
+            self.assertEqual(status, 201, text)
+            return json.loads(text)["Id"]
+        running, waiting = create("sleep 600"), create("echo late")
+        self.assertEqual(self.call("POST", f"/exec/{running}/start", {"Detach": True})[0], 200)
+        self.fleet("daemon", "edge1", "kill")
+        self.fleet("daemon", "edge1", "start")
+        shown = json.loads(eventually("the route is back", lambda: [
+            text for status, text in [self.call("GET", f"/exec/{running}/json")] if status == 200])[0])
+        self.assertEqual((shown["ID"], shown["Running"], shown["ContainerID"]),
+                         (running, True, self.inspect(name, "{{.Id}}")))
+        status, text = self.call("POST", f"/exec/{waiting}/start", {"Detach": False})
+        self.assertEqual(status, 200)
+        self.assertIn("late", text)
+        self.assertEqual(json.loads(self.call("GET", f"/exec/{waiting}/json")[1])["ExitCode"], 0)
+
     def test_a_link_that_is_cut_gives_errors_and_heals(self):
         name = self.service()
         self.fleet("cut", "cloud1")

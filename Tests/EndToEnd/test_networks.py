@@ -1,8 +1,10 @@
 """User-defined networks, links, and what a container is told of names and addresses."""
 
 import json
+import subprocess
+import time
 
-from fixture import Case, not_elsewhere
+from fixture import Case
 
 SERVE = ("sh", "-c", "mkdir /www; echo served >/www/index.html; exec httpd -f -p 8080 -h /www")
 
@@ -122,17 +124,64 @@ class Networks(Case):
         self.docker("start", server)
         self.shell("ping -c1 -W5 again", "--network", network)
 
-    @not_elsewhere
     def test_events_tell_of_a_network_and_who_joins_it(self):
         since = self.now()
         network = self.network()
+        ident = self.docker("network", "inspect", "--format", "{{.Id}}", network).line
         name = self.service("--network", network)
+        container = self.inspect(name, "{{.Id}}")
         self.docker("rm", "-f", name)
         self.docker("network", "rm", network)
-        seen = self.docker("events", "--since", since, "--until", self.now(), "--filter", "type=network", "--format",
-                           "{{.Action}} {{.Actor.Attributes.name}}").out.splitlines()
-        self.assertEqual([x.split()[0] for x in seen if x.endswith(f" {network}")],
-                         ["create", "connect", "disconnect", "destroy"])
+        for mine in ((), ("--filter", f"network={network}"), ("--filter", f"network={ident}")):
+            seen = self.docker("events", "--since", since, "--until", self.now(), "--filter", "type=network", *mine,
+                               "--format", "{{json .}}").out.splitlines()
+            seen = [e for e in map(json.loads, seen) if e["Actor"]["Attributes"]["name"] == network]
+            self.assertEqual([e["Action"] for e in seen], ["create", "connect", "disconnect", "destroy"])
+            self.assertEqual({e["Actor"]["ID"] for e in seen}, {ident})
+            self.assertEqual([e["Actor"]["Attributes"].get("container") for e in seen],
+                             [None, container, container, None])
+
+    def test_events_tell_of_the_engines_own_network_too(self):
+        ident = self.docker("network", "inspect", "--format", "{{.Id}}", "bridge").line
+        events = self.start("events", "--filter", "type=network", "--format", "{{json .}}", stdin=subprocess.DEVNULL)
+        time.sleep(0.5)  # nothing says that the stream stands
+        name = self.service()
+        container = self.inspect(name, "{{.Id}}")
+        self.docker("kill", name)
+        for action in ("connect", "disconnect"):
+            event = json.loads(events.stdout.readline())
+            self.assertEqual((event["Action"], event["Actor"]["ID"], event["Actor"]["Attributes"]["container"]),
+                             (action, ident, container))
+
+    def test_a_renamed_container_is_found_by_its_new_name_only(self):
+        network = self.network()
+        server, client = self.service("--network", network, "--network-alias", "store"), self.service("--network",
+                                                                                                   network)
+        waiting = self.name()
+        self.docker("create", "--name", waiting, "--network", network, "busybox", "sleep", "600")
+        since = self.now()
+        for old in (server, waiting):
+            self.docker("rename", old, f"{old}-new")
+            self.addCleanup(self.docker, "rm", "-f", f"{old}-new", expect=None)
+        self.assertEqual(self.docker("events", "--since", since, "--until", self.now(), "--filter", "type=network",
+                                     "--format", "{{.Action}} {{.Actor.Attributes.name}}").out, "")
+        self.docker("start", f"{waiting}-new")
+        for old in (server, waiting):
+            with self.subTest(running=old == server):
+                address = self.peers(f"{old}-new")[network]["IPAddress"]
+                self.assertIn(f"PING {old}-new ({address})",
+                              self.docker("exec", client, "ping", "-c1", "-W5", f"{old}-new").out)
+                self.docker("exec", client, "ping", "-c1", "-W5", old, expect=1)
+        self.docker("exec", client, "ping", "-c1", "-W5", "store")
+        self.docker("exec", f"{server}-new", "ping", "-c1", "-W5", client)
+
+    def test_a_container_in_a_network_may_be_renamed_there_and_back(self):
+        network = self.network("--subnet", "10.199.79.0/24")
+        server, client = self.service("--network", network, "--ip", "10.199.79.9"), self.service("--network", network)
+        self.docker("rename", server, f"{server}-new")
+        self.docker("rename", f"{server}-new", server)
+        self.assertIn(f"PING {server} (10.199.79.9)",
+                      self.docker("exec", client, "ping", "-c1", "-W5", server).out)
 
 
 class Sharing(Case):

@@ -344,6 +344,32 @@ class PodmanAsTarget(Placed):
         self.assertEqual(self.run_("--rm", "busybox", "sh", "-c", f"{limit} || true").line, "4096")
 
 
+    def test_the_node_s_owner_s_automatic_updates_pass_over_it(self):
+        label, of_engine = "io.containers.autoupdate", '{{index .Config.Labels "io.containers.autoupdate"}}'
+        asked, plain = self.service("--label", f"{label}=registry"), self.service()
+        for name in (asked, plain):
+            there = self.docker("inspect", "--format", of_engine, f"{name}.{self.device}", at=self.target, engine=True)
+            self.assertEqual(there.line, "disabled")
+        self.assertEqual(self.inspect(asked, of_engine), "registry")
+        self.assertNotIn(label, self.inspect(plain, "{{json .Config.Labels}}"))
+        self.assertEqual(self.names("--filter", f"label={label}=registry"), {asked})
+
+    def test_a_renamed_container_is_found_by_its_new_name_only(self):
+        network = self.network()
+        server, client = self.service("--network", network), self.service("--network", network)
+        self.docker("rename", server, f"{server}-new")
+        self.addCleanup(self.docker, "rm", "-f", f"{server}-new", expect=None)
+        self.docker("exec", client, "ping", "-c1", "-W5", f"{server}-new")
+        self.docker("exec", client, "ping", "-c1", "-W5", server, expect=1)
+
+    def test_an_anonymous_volume_is_listed_and_goes_with_its_container(self):
+        name = self.service("-v", "/data")
+        volume = self.inspect(name, "{{(index .Mounts 0).Name}}")
+        self.assertIn(volume, self.docker("volume", "ls", "-q").out.split())
+        self.docker("rm", "-f", "-v", name)
+        self.assertNotIn(volume, self.docker("volume", "ls", "-q").out.split())
+
+
 class PodmanAsDevice(Placed):
     device, target = "pod", "moby"
 

@@ -2,9 +2,11 @@
 
 import io
 import json
+import subprocess
 import tarfile
+import time
 
-from fixture import Case, eventually, not_elsewhere
+from fixture import Case, eventually
 
 
 class Volumes(Case):
@@ -54,7 +56,6 @@ class Volumes(Case):
         self.docker("rm", name)
         self.assertEqual(self.docker("volume", "rm", volume).line, volume)
 
-    @not_elsewhere
     def test_an_anonymous_volume_goes_with_its_container_only_if_asked(self):
         kept, gone = self.name(), self.name()
         for name in (kept, gone):
@@ -67,7 +68,6 @@ class Volumes(Case):
         self.assertIn(ours, self.volumes())
         self.assertNotIn(theirs, self.volumes())
 
-    @not_elsewhere
     def test_a_container_that_removes_itself_takes_its_anonymous_volume(self):
         name = self.service("--rm", "-v", "/data")
         volume = self.mounts(name)[0]["Name"]
@@ -164,7 +164,6 @@ class Volumes(Case):
         self.assertEqual(self.docker("volume", "create", volume).line, volume)
         self.assertEqual(self.docker("volume", "inspect", "--format", "{{.Labels.a}}", volume).line, "b")
 
-    @not_elsewhere
     def test_events_tell_of_a_volume_and_who_mounts_it(self):
         since = self.now()
         volume = self.volume()
@@ -175,6 +174,72 @@ class Volumes(Case):
         seen = [x.split()[0] for x in seen if x.endswith(f" {volume}")]
         # Some engines tell of the creation again when a container asks for the volume.
         self.assertEqual(list(dict.fromkeys(seen)), ["create", "mount", "unmount", "destroy"])
+        self.assertEqual([seen.count(x) for x in ("mount", "unmount", "destroy")], [1, 1, 1])
+
+    def test_events_tell_of_a_volume_that_a_run_makes_while_they_are_followed(self):
+        name = f"{self.tag}-made"
+        self.addCleanup(lambda: self.docker("volume", "rm", "-f", name, expect=None))
+        events = self.start("events", "--filter", "type=volume", "--filter", f"volume={name}", "--format", "{{json .}}",
+                            stdin=subprocess.DEVNULL)
+        time.sleep(0.5)  # nothing says that the stream stands
+        container = self.name()
+        self.docker("run", "--name", container, "-v", f"{name}:/data", "busybox", "true")
+        ident = self.inspect(container, "{{.Id}}")
+        self.docker("rm", container)
+        self.docker("volume", "rm", name)
+        seen = []
+        while "destroy" not in seen:
+            event = json.loads(events.stdout.readline())
+            self.assertEqual(event["Actor"]["ID"], name)
+            seen.append(event["Action"])
+            if event["Action"] in ("mount", "unmount"):
+                self.assertEqual(event["Actor"]["Attributes"]["container"], ident)
+            if event["Action"] == "mount":
+                self.assertEqual(event["Actor"]["Attributes"]["destination"], "/data")
+        self.assertEqual({x: seen.count(x) for x in seen}, {"create": 1, "mount": 1, "unmount": 1, "destroy": 1})
+
+    def test_an_anonymous_volume_is_like_any_other(self):
+        name = self.service("-v", "/data")
+        volume = self.mounts(name)[0]["Name"]
+        shown = json.loads(self.docker("volume", "inspect", volume).out)[0]
+        self.assertEqual((shown["Name"], shown["Driver"], shown["Scope"]), (volume, "local", "local"))
+        self.assertNotIn(volume, self.volumes("--filter", "dangling=true"))
+        self.assertIn("volume is in use", self.docker("volume", "rm", volume, expect=1).err)
+        self.assertEqual(self.names("-a", "--filter", f"volume={volume}"), {name})
+        self.docker("exec", name, "sh", "-c", "echo kept >/data/f")
+        self.docker("rm", "-f", name)
+        self.assertIn(volume, self.volumes("--filter", "dangling=true"))
+        self.assertEqual(self.shell("cat /again/f", "-v", f"{volume}:/again").out, "kept\n")
+        self.assertEqual(self.docker("volume", "rm", volume).line, volume)
+        self.assertIn("no such volume", self.docker("volume", "inspect", volume, expect=1).err.lower())
+
+    def test_a_volume_that_the_image_asks_for_is_listed_too(self):
+        image, name = self.image(), self.name()
+        self.docker("create", "--name", name, "busybox", "true")
+        self.docker("commit", "--change", "VOLUME /kept", name, image)
+        used = self.name()
+        self.docker("run", "-d", "--name", used, image, "sleep", "600")
+        [volume] = [m["Name"] for m in self.mounts(used) if m["Destination"] == "/kept"]
+        self.assertIn(volume, self.volumes())
+        self.docker("rm", "-f", "-v", used)
+        self.assertNotIn(volume, self.volumes())
+
+    def test_an_anonymous_volume_goes_with_the_last_that_uses_it(self):
+        first, second = self.service("-v", "/data"), self.name()
+        volume = self.mounts(first)[0]["Name"]
+        self.docker("run", "-d", "--name", second, "--volumes-from", first, "busybox", "sleep", "600")
+        self.docker("rm", "-f", "-v", first)
+        self.assertIn(volume, self.volumes())
+        self.docker("rm", "-f", "-v", second)
+        self.assertNotIn(volume, self.volumes())
+
+    def test_prune_takes_anonymous_volumes_that_nobody_uses(self):
+        used, gone = self.service("-v", "/data"), self.service("-v", "/data")
+        kept, left = (self.mounts(name)[0]["Name"] for name in (used, gone))
+        self.docker("rm", "-f", gone)
+        self.assertIn(left, self.docker("volume", "prune", "-f").out)
+        self.assertLessEqual({kept}, self.volumes())
+        self.assertNotIn(left, self.volumes())
 
     def test_what_is_wrong_with_a_volume_is_said(self):
         ghost = f"{self.tag}-ghost"

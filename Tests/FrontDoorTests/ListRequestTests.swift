@@ -26,6 +26,15 @@ struct ListRequestTests {
         #expect(query.first("limit") == nil && query.flag("all"), "the newest two of all are not the newest two webs")
     }
 
+    @Test("Nor for a label that its guard has set to another value")
+    func updateLabel() throws {
+        let list = try request(#"filters={"label":["io.containers.autoupdate=registry","a=b"]}"#)
+        let query = list.query(forRemote: ListRequest.Anchors(), ancestors: []) { _, _ in [] }
+        #expect(try query.filters().values("label") == ["a=b"])
+        #expect(list.selects(["State": "running", "Labels": ["io.containers.autoupdate": "registry", "a": "b"]]))
+        #expect(!list.selects(["State": "running", "Labels": ["a": "b"]]))
+    }
+
     @Test("An image is asked for by the digests that the node knows it by")
     func ancestors() throws {
         let list = try request(#"filters={"ancestor":["busybox"]}"#)

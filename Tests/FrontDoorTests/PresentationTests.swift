@@ -11,6 +11,16 @@ struct PresentationTests {
 
     init() throws { presentation = Presentation(origin: try NodeID("edge1")) }
 
+    @Test("The label by which Podman updates is shown as it was asked for, and one that a guard did not set stays")
+    func updateLabel() {
+        let key = "io.containers.autoupdate"
+        #expect(presentation.labels([key: "disabled", "a": "b"], asked: [:]) == ["a": "b"])
+        #expect(presentation.labels([key: "disabled"], asked: [key: "registry"]) == [key: "registry"])
+        #expect(presentation.labels([key: "local"], asked: [:]) == [key: "local"])
+        let event: JSON = ["Actor": ["ID": "c", "Attributes": [key: "disabled", "name": "web.edge1"]]]
+        #expect(presentation.event(event)["Actor"]?["Attributes"] == ["name": "web"])
+    }
+
     @Test("A listed container has the name and the image that its user gave")
     func listed() throws {
         let seen = try JSON.parse(

@@ -1,3 +1,4 @@
+import DockerAPI
 import Engine
 import Fleet
 import LighterTesting
@@ -127,6 +128,14 @@ extension Rig {
         guard var route = routes[Self.cloud] else { return }
         route.ports = [port]
         try routes.put(route)
+    }
+}
+
+extension Rig {
+    /// The JSON documents of a chunked answer, each a line of its own.
+    static func documents(_ chunked: String) -> [JSON] {
+        chunked.utf8.split(separator: UInt8(ascii: "\n")).filter { $0.first == UInt8(ascii: "{") }
+            .compactMap { try? JSON.parse(Array($0)) }
     }
 }
 

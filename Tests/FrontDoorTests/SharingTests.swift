@@ -56,7 +56,7 @@ struct SharingTests {
             ],
         ]
         let presentation = Presentation(origin: try NodeID("edge1"))
-        let own = presentation.sharing(shown) { $0 == "t1" ? "n1" : nil }
+        let own = presentation.sharing(shown) { id, _ in id == "t1" ? "n1" : nil }
         #expect(
             own["HostConfig"] == [
                 "NetworkMode": "app", "Binds": ["data:/d", "/srv:/s"], "Links": ["/db:/web/store"],
@@ -72,7 +72,7 @@ struct SharingTests {
     @Test("Podman's first network is shown by the name that Docker has for its own")
     func firstNetwork() throws {
         let shown: JSON = ["NetworkSettings": ["Networks": ["podman": ["NetworkID": "podman"]]]]
-        let own = Presentation(origin: try NodeID("edge1")).sharing(shown) { _ in nil }
+        let own = Presentation(origin: try NodeID("edge1")).sharing(shown) { _, _ in nil }
         #expect(own["NetworkSettings"]?["Networks"] == ["bridge": ["NetworkID": "podman"]])
     }
 

@@ -220,7 +220,7 @@ struct SplicingTests {
             "POST /build HTTP/1.1\r\nHost: d\r\nContent-Length: +3\r\n\r\nabc",
             "GET /images/json HTTP/1.1\r\nHost: d\r\nX: a\r\n folded\r\n\r\n",
             "GET /images/json HTTP/1.1\r\nHost : d\r\n\r\n", "GET /images/json HTTP/1.1\nHost: d\n\n",
-            "GET http://d/images/json HTTP/1.1\r\nHost: d\r\n\r\n", "garbage\r\n\r\n", "\u{16}\u{03}\u{01}\r\n\r\n",
+            "GET http://a@d/images/json HTTP/1.1\r\nHost: d\r\n\r\n", "garbage\r\n\r\n", "\u{16}\u{03}\u{01}\r\n\r\n",
         ])
     func ambiguous(request: String) async throws {
         try await Rig.with { rig in

@@ -131,10 +131,14 @@ package enum Admission: Sendable, Hashable {
     private static func own(_ query: Query, _ scope: CallScope) throws(DockerFailure) -> Query {
         var query = query
         var filters = try query.filters()
-        filters.add("label", "\(WorkloadLabels.tenant)=\(scope.tenant)")
-        filters.add("label", "\(WorkloadLabels.origin)=\(scope.origin)")
+        for label in ownLabels(scope) { filters.add("label", label) }
         query.setFilters(filters)
         return query
+    }
+
+    /// What tells a caller's own from all else, as a filter wants it.
+    static func ownLabels(_ scope: CallScope) -> [String] {
+        ["\(WorkloadLabels.tenant)=\(scope.tenant)", "\(WorkloadLabels.origin)=\(scope.origin)"]
     }
 
     private static func ticketed(_ query: Query, _ scope: CallScope, _ what: String) throws(DockerFailure) -> Query {

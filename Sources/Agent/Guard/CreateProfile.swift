@@ -21,6 +21,9 @@ package struct CreateProfile: Sendable {
     /// Those of the caller's paths that are files.
     package var files: Set<String> = []
 
+    /// Whether the engine is Podman, whose owner's `podman auto-update` heeds a label of the container's, or of its image.
+    package var isPodman = false
+
     package init(policy: GuardPolicy, node: NodeID, ownContainers: [String: String] = [:]) {
         self.policy = policy
         self.node = node

@@ -92,6 +92,11 @@ package struct CreateSanitizer: Sendable {
                 if !key.utf8.starts(with: WorkloadLabels.prefix.utf8) { pairs.append((key, value)) }
             }
         }
+        if profile.isPodman {
+            // An image's own label counts where the container has none.
+            pairs.removeAll { $0.0 == CreateRequest.updateLabel }
+            pairs.append((CreateRequest.updateLabel, "disabled"))
+        }
         var labels = labels
         labels.image = shownImage
         if labels.image.isEmpty, case .string(let image)? = body.value(named: "Image") { labels.image = image }

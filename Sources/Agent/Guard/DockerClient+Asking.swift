@@ -10,10 +10,26 @@ extension DockerClient {
             if answer.status == 404 || answer.status == 400 { return nil }
             return try answer.checked().json()
         } catch {
-            var failure = error.failure
-            // 503 is for a node without room.
-            if failure.status == 503 { failure.status = 502 }
-            throw failure
+            throw error.failureOfEngine
         }
+    }
+
+    /// Has the engine do something on a caller's behalf.
+    /// - Throws: `DockerFailure` in the engine's words, or when it cannot be asked.
+    func tell(_ target: String, _ body: JSON? = nil) async throws(DockerFailure) {
+        do throws(EngineError) {
+            try await request("POST", target, body: body?.buffer, timeout: .seconds(30)).checked()
+        } catch {
+            throw error.failureOfEngine
+        }
+    }
+}
+
+extension EngineError {
+    /// As another node is told of it: 503 is for a node without room.
+    fileprivate var failureOfEngine: DockerFailure {
+        var failure = failure
+        if failure.status == 503 { failure.status = 502 }
+        return failure
     }
 }

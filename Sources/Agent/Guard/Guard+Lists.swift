@@ -3,17 +3,33 @@ import NIOCore
 
 /// Lists of which not every engine keeps to what was asked: Podman shows events and volumes that have any of the labels.
 extension Guard {
-    /// The events of the caller's own containers, in Docker's words.
+    /// The events of the caller's own containers, and of the networks and volumes as these join and leave them; in Docker's words.
+    ///
+    /// Those of networks and volumes have no labels: an engine that is asked for labels would leave them out. Whose they are is
+    /// known by the container that they name.
     func ownEvents(_ head: RequestHead, _ admitted: Admitted, _ query: Query) throws(DockerFailure) -> Passage {
         let filters = try query.filters()
+        let scope = admitted.scope
+        var asked = filters.forEveryEngine
+        var plain = filters
+        plain.removeLabels(Admission.ownLabels(scope))
+        let wantsObjects = plain.admitsObjectEvents
+        if wantsObjects { asked.remove("label") }
         var query = query
-        query.setFilters(filters.forEveryEngine)
+        query.setFilters(asked)
         var passage = Passage(
             head: try Passage.head(head, version: admitted.apiVersion, path: "/events", query: query))
-        passage.rewrite = { document in
-            guard let event = try? JSON.parse(document), filters.admit(labels: event["Actor"]?["Attributes"]) else {
-                return nil
+        passage.rewrite = { [weak self, inventory] document in
+            guard let event = try? JSON.parse(document) else { return nil }
+            let attributes = event["Actor"]?["Attributes"]
+            if wantsObjects, ["network", "volume"].contains(event["Type"]?.stringValue) {
+                guard let id = attributes?["container"]?.stringValue,
+                    inventory.index.isOf(id, origin: scope.origin, tenant: scope.tenant),
+                    self?.isOfRename(event) == false
+                else { return nil }
+                return document
             }
+            guard filters.admit(labels: attributes) else { return nil }
             guard var canonical = EventAction.canonical(event)?.buffer else { return document }
             canonical.writeString("\n")
             return canonical

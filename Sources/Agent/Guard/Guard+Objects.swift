@@ -19,6 +19,7 @@ extension Guard {
         for name in [WorkloadLabels.engineName(reference, origin: origin), reference] {
             guard let found = try await inventory.client.ask("/\(kind.rawValue)s/\(name)") else { continue }
             if isOwn(found, origin) { return found }
+            if kind == .volume, try await isOwnAnonymous(found, origin) { return found }
         }
         return nil
     }
@@ -31,8 +32,42 @@ extension Guard {
 
     /// The part of `GET /system/df` that is about the origin's own volumes.
     func volumeUsage(of origin: NodeID) async throws(DockerFailure) -> JSON {
-        let volumes = try await inventory.client.ask("/system/df")?["Volumes"]?.arrayValue ?? []
-        return ["Volumes": .array(volumes.filter { isOwn($0, origin) })]
+        var own: [JSON] = []
+        for volume in try await inventory.client.ask("/system/df")?["Volumes"]?.arrayValue ?? [] {
+            if isOwn(volume, origin) {
+                own.append(volume)
+            } else if try await isOwnAnonymous(volume, origin) {
+                own.append(volume)
+            }
+        }
+        return ["Volumes": .array(own)]
+    }
+
+    // MARK: Volumes without names
+
+    /// Whether a volume came with a container of the origin's: a container gets no others than its origin's own.
+    private func isOwnAnonymous(_ volume: JSON, _ origin: NodeID) async throws(DockerFailure) -> Bool {
+        guard let name = volume["Name"]?.stringValue, VolumeName.isAnonymous(name) else { return false }
+        if volumeRights.has(name, origin) { return true }
+        var filters = DockerFilters()
+        filters.add("volume", name)
+        var query = Query()
+        query.set("all", "1")
+        query.setFilters(filters)
+        let users = try await inventory.client.ask(query.target("/containers/json"))?.arrayValue ?? []
+        return users.contains { user in
+            inventory.index.isOf(
+                user["Id"]?.stringValue ?? "", origin: origin, tenant: configuration.tenant)
+        }
+    }
+
+    /// Remembers whose the volumes are that a container leaves behind when it is removed without them.
+    func noteVolumes(leftBy record: ContainerRecord) async throws(DockerFailure) {
+        let mounts = try await inventory.client.ask("/containers/\(record.id)/json")?["Mounts"]?.arrayValue ?? []
+        for mount in mounts where mount["Type"]?.stringValue == "volume" {
+            guard let name = mount["Name"]?.stringValue, VolumeName.isAnonymous(name) else { continue }
+            volumeRights.grant(name, to: record.workload.origin)
+        }
     }
 
     /// The one way to an object that exists, so that nobody learns of another's.

@@ -12,6 +12,8 @@ extension Guard {
         case passage(Passage)
         /// The guard's own.
         case answer(JSON)
+        /// Done, and nothing to say: 204.
+        case done
         case produced(Produced)
     }
 
@@ -49,6 +51,8 @@ extension Guard {
             .passage(try await commit(head, admitted, ref, query, body))
         case .create(let name, let query):
             .passage(try await create(head, admitted, name, query, body))
+        case .container(let ref, .rename, let query):
+            try await rename(ref, admitted, query)
         case .container(let ref, let action, let query):
             .passage(try await container(head, admitted, ref, action, query, body))
         case .exec(let id, let action, let query):
@@ -72,11 +76,7 @@ extension Guard {
     ) async throws(DockerFailure) -> Passage {
         let (ticket, record) = try await ownContainer(ref, admitted)
         if action == .start { await startClearance(of: ticket.workload) }
-        var query = query
-        if action == .rename {
-            let name = try Admission.containerName(query.first("name") ?? "")
-            query.set("name", WorkloadLabels.engineName(name, origin: ticket.origin))
-        }
+        if action == .remove, !query.flag("v") { try await noteVolumes(leftBy: record) }
         let path = "/containers/\(record.id)" + (action == .remove ? "" : "/\(action.rawValue)")
         switch action {
         case .update:
@@ -105,6 +105,12 @@ extension Guard {
             passage.hijacks = action.hijacks
             return passage
         }
+    }
+
+    private func rename(_ ref: String, _ admitted: Admitted, _ query: Query) async throws(DockerFailure) -> Verdict {
+        let (_, record) = try await ownContainer(ref, admitted)
+        try await rename(record, to: try Admission.containerName(query.first("name") ?? ""), admitted.apiVersion)
+        return .done
     }
 
     /// The container of the ticket's workload that `ref` means.
@@ -198,6 +204,8 @@ extension Guard {
     ) async throws(DockerFailure) -> Passage {
         let json = try parsed(body)
         var profile = CreateProfile(policy: configuration.policy, node: configuration.node)
+        // One that has not been heard yet may be.
+        profile.isPodman = inventory.engine?.isPodman ?? true
         for reference in CreateSanitizer.references(in: json) {
             let record = try await inventory.container(reference, origin: ticket.origin, tenant: ticket.tenant)
             profile.ownContainers[reference] = record?.id

@@ -23,6 +23,8 @@ package struct GuardConfiguration: Sendable {
     package var mirrors: String?
     /// The file that remembers whose images are whose; nil where a restart may forget it.
     package var images: String?
+    /// The file that remembers whose volumes without names are whose; nil where a restart may forget it.
+    package var volumes: String?
     /// Where chunks of other nodes' build contexts are kept; nil where they are not.
     package var contexts: String?
     /// The file that remembers which images Lighter brought; nil where a restart may take them for the owner's.
@@ -35,10 +37,12 @@ package struct GuardConfiguration: Sendable {
 
     package init(
         node: NodeID, tenant: TenantID, policy: GuardPolicy = GuardPolicy(), headroom: Headroom = Headroom(),
-        mirrors: String? = nil, images: String? = nil, contexts: String? = nil, broughtImages: String? = nil
+        mirrors: String? = nil, images: String? = nil, volumes: String? = nil, contexts: String? = nil,
+        broughtImages: String? = nil
     ) {
         self.broughtImages = broughtImages
         self.contexts = contexts
+        self.volumes = volumes
         self.images = images
         self.mirrors = mirrors
         self.node = node
@@ -64,6 +68,7 @@ package final class Guard {
     var refusedUntil: [LayerDigest: Double] = [:]
     /// The last look at the cache's room.
     var tidying: Task<Void, Never>?
+    let volumeRights: VolumeRights
     /// Rights that are being found out.
     var noting: Task<Void, Never>?
     let logger: Logger
@@ -74,6 +79,8 @@ package final class Guard {
     private var creating: Set<WorkloadID> = []
     private let inbox = TicketInbox()
     var addresses = ContainerAddresses()
+    /// When containers left networks to join them under another name.
+    var reconnections = QuietSpans()
 
     /// - Parameters:
     ///   - dialer: to this node's own engine.
@@ -90,6 +97,7 @@ package final class Guard {
         layers = LayerBook(client: inventory.client)
         rights = ImageRights(path: configuration.images)
         cache = ImageCache(path: configuration.broughtImages)
+        volumeRights = VolumeRights(path: configuration.volumes)
         self.logger = logger
         self.free = free
         self.now = now

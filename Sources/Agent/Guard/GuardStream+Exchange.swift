@@ -70,6 +70,13 @@ extension GuardStream: EngineExchangeOwner {
                         json, version: admission.apiVersion, closing: !head.keepAlive, method: head.method)
                     stream.writeAndFlush(bytes, promise: nil)
                     finished(reusable: true)
+                case .done:
+                    guard case .deciding = phase else { return }
+                    let bytes = DockerResponseBytes.make(
+                        status: 204, contentType: nil, body: ByteBuffer(), version: admission.apiVersion,
+                        closing: !head.keepAlive)
+                    stream.writeAndFlush(bytes, promise: nil)
+                    finished(reusable: true)
                 case .produced(let produced):
                     guard case .deciding = phase else { return }
                     await send(produced, version: admission.apiVersion)

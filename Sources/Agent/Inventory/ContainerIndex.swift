@@ -7,6 +7,15 @@ package struct ContainerIndex: Sendable {
     private var execs: [String: String] = [:]
     private var execOrder: [String] = []
     private static let execCapacity = 4096
+    /// Whose the containers were that went last: of some, news is still to come.
+    private var departed: [String: Owner] = [:]
+    private var departures: [String] = []
+    private static let departedCapacity = 1024
+
+    private struct Owner: Sendable, Hashable {
+        var origin: NodeID
+        var tenant: TenantID
+    }
 
     package init() {}
 
@@ -26,7 +35,25 @@ package struct ContainerIndex: Sendable {
         guard let record = records.removeValue(forKey: id) else { return nil }
         byWorkload[record.workload.id]?.remove(id)
         if byWorkload[record.workload.id]?.isEmpty == true { byWorkload[record.workload.id] = nil }
+        if !record.isLocal { noteDeparture(of: record) }
         return record
+    }
+
+    private mutating func noteDeparture(of record: ContainerRecord) {
+        let owner = Owner(origin: record.workload.origin, tenant: record.workload.tenant)
+        guard departed.updateValue(owner, forKey: record.id) == nil else { return }
+        departures.append(record.id)
+        guard departures.count > Self.departedCapacity else { return }
+        for old in departures.prefix(Self.departedCapacity / 4) { departed[old] = nil }
+        departures.removeFirst(Self.departedCapacity / 4)
+    }
+
+    /// Whether a container is, or was until lately, one that this origin asked for.
+    package func isOf(_ id: String, origin: NodeID, tenant: TenantID) -> Bool {
+        if let record = records[id] {
+            return !record.isLocal && record.workload.origin == origin && record.workload.tenant == tenant
+        }
+        return departed[id] == Owner(origin: origin, tenant: tenant)
     }
 
     package func containers(of workload: WorkloadID) -> [ContainerRecord] {

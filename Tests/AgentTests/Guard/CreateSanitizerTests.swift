@@ -53,6 +53,22 @@ struct CreateSanitizerTests {
         #expect(host["RestartPolicy"] == sent["HostConfig"]?["RestartPolicy"])
     }
 
+    @Test("keeps Podman's owner's automatic updates away from a foreign container", arguments: [true, false])
+    func automaticUpdates(isPodman: Bool) throws {
+        let node = try NodeID("cloud1")
+        let labels = WorkloadLabels(
+            id: .random(), epoch: 7, origin: try NodeID("edge1"), tenant: .main, target: node, name: "web", image: "")
+        var profile = CreateProfile(policy: GuardPolicy(), node: node)
+        profile.isPodman = isPodman
+        for asked: JSON in [["io.containers.autoupdate": "registry", "a": "b"], ["a": "b"]] {
+            let body: JSON = ["Image": "x", "Labels": asked]
+            let made = try CreateSanitizer(profile: profile).sanitize(body, labels: labels)["Labels"]
+            #expect(made?["a"] == "b")
+            #expect(made?["io.containers.autoupdate"] == (isPodman ? "disabled" : asked["io.containers.autoupdate"]))
+            #expect(made?.objectValue?.keys.filter { $0 == "io.containers.autoupdate" }.count ?? 0 <= 1)
+        }
+    }
+
     @Test("keeps each of the usual options")
     func usualOptions() throws {
         let host = try #require(Self.sanitize(CreateFixtures.createWithUsualOptions)["HostConfig"])

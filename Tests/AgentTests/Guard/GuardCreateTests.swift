@@ -123,7 +123,7 @@ struct GuardCreateTests {
             #expect(
                 try await client.call("POST", "/containers/web/update", body: #"{"memory":8388608}"#)?.status == 200)
             #expect(engine.calls.last?.json == ["Memory": 8_388_608])
-            #expect(try await client.call("POST", "/containers/web/rename?name=shop")?.status == 200)
+            #expect(try await client.call("POST", "/containers/web/rename?name=shop")?.status == 204)
             #expect(engine.calls.last?.head.target == "/containers/\(Self.id)/rename?name=shop.edge1")
             #expect(try await client.call("POST", "/containers/web/rename?name=a%20b")?.status == 400)
         }

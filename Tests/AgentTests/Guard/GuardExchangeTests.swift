@@ -124,7 +124,7 @@ struct GuardExchangeTests {
             "GET /_ping HTTP/1.1\nHost: d\n\n",
             "GET /_ping HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
             "POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n",
-            "GET http://other/_ping HTTP/1.1\r\nHost: d\r\n\r\n", "GET /_ping HTTP/2.0\r\nHost: d\r\n\r\n",
+            "GET https://other/_ping HTTP/1.1\r\nHost: d\r\n\r\n", "GET /_ping HTTP/2.0\r\nHost: d\r\n\r\n",
         ])
     func smuggling(bytes: String) async throws {
         try await withGuard { rig, engine in
