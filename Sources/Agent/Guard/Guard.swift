@@ -64,6 +64,7 @@ package final class Guard {
     var refusedUntil: [LayerDigest: Double] = [:]
     /// The last look at the cache's room.
     var tidying: Task<Void, Never>?
+    let bases: BuildBases
     /// Rights that are being found out.
     var noting: Task<Void, Never>?
     let logger: Logger
@@ -90,6 +91,7 @@ package final class Guard {
         layers = LayerBook(client: inventory.client)
         rights = ImageRights(path: configuration.images)
         cache = ImageCache(path: configuration.broughtImages)
+        bases = BuildBases(client: inventory.client)
         self.logger = logger
         self.free = free
         self.now = now
