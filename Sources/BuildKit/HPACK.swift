@@ -86,9 +86,12 @@ package struct HPACKDecoder: Sendable {
         guard let first = block.getInteger(at: block.readerIndex, as: UInt8.self) else { throw broken("no text") }
         let length = try integer(&block, prefix: 7)
         guard let bytes = block.readSlice(length: length) else { throw broken("a text that ends") }
-        let plain = first & 0x80 == 0
+        let plain =
+            first & 0x80 == 0
             ? Array(bytes.readableBytesView) : HuffmanCode.shared.decode(bytes.readableBytesView)
-        guard let plain, let text = String(validating: plain, as: UTF8.self) else { throw broken("a text that is none") }
+        guard let plain, let text = String(validating: plain, as: UTF8.self) else {
+            throw broken("a text that is none")
+        }
         return text
     }
 

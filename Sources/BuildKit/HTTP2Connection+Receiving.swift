@@ -112,7 +112,9 @@ extension HTTP2Connection {
         guard frame.stream != 0 else { throw HTTP2Error(.protocolError, "a head of no stream") }
         var payload = try unpadded(frame)
         if frame.has(Flag.priority) {
-            guard payload.readSlice(length: 5) != nil else { throw HTTP2Error(.frameSize, "a head without its priority") }
+            guard payload.readSlice(length: 5) != nil else {
+                throw HTTP2Error(.frameSize, "a head without its priority")
+            }
         }
         block = (frame.stream, frame.has(Flag.endStream), payload)
         if frame.has(Flag.endHeaders) { try finishBlock(&events) }
@@ -122,7 +124,8 @@ extension HTTP2Connection {
         guard var block else { throw HTTP2Error(.protocolError, "the continuation of no head") }
         block.bytes.writeImmutableBuffer(frame.payload)
         // One without bytes costs nothing to send, and never ends.
-        guard block.bytes.readableBytes <= Self.blockLimit, frame.payload.readableBytes > 0 || frame.has(Flag.endHeaders)
+        guard block.bytes.readableBytes <= Self.blockLimit,
+            frame.payload.readableBytes > 0 || frame.has(Flag.endHeaders)
         else { throw HTTP2Error(.calm, "a head of over \(Self.blockLimit) bytes") }
         self.block = block
         if frame.has(Flag.endHeaders) { try finishBlock(&events) }

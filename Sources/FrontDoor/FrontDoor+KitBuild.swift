@@ -48,7 +48,7 @@ extension FrontDoor {
             return .adopt(
                 Adoption(head: Self.switching) { [sessions] channel in
                     let client = HTTP2Peer(.client, channel)
-                    sessions.adopted(id, HeldSessions.Claimed(client: client, head: head))
+                    sessions.adopt(id, KitSession(client, head))
                     return client
                 })
         }
@@ -87,16 +87,14 @@ extension FrontDoor {
     /// `POST /build?version=2`, as clients of before buildx ask.
     func planKitBuild(_ head: RequestHead, _ request: BuildRequest, _ session: String) -> Plan {
         let policy = policy(of: request)
-        if let target = policy.target, target != control.node, !request.ties.isEmpty {
-            sessions.release(session)
-            return .answer(
-                Answer(
-                    DockerFailure(status: 409, message: Self.tied(request, target))
-                        .response(version: greeting.apiVersion.description)))
-        }
-        guard mayLeave(policy), request.ties.isEmpty else {
-            sessions.release(session)
-            return local(head)
+        let isTied = !request.ties.isEmpty
+        guard mayLeave(policy), !isTied else {
+            return .ask { [self] in
+                await keep(session)
+                guard isTied, let target = policy.target, target != control.node else { return local(head) }
+                let refusal = DockerFailure(status: 409, message: Self.tied(request.ties, target))
+                return .answer(Answer(refusal.response(version: greeting.apiVersion.description)))
+            }
         }
         return .handle(
             Job { [self] body, client in
@@ -113,8 +111,18 @@ extension FrontDoor {
             })
     }
 
-    static func tied(_ request: BuildRequest, _ target: NodeID) -> String {
-        "lighter: node \(target) cannot take the build: it uses \(request.ties.joined(separator: ", "))"
+    /// A build stays here, and so does its session.
+    func keep(_ session: String) async {
+        guard let engine else { return }
+        do {
+            try await sessions.release(session, to: engine)
+        } catch {
+            logger.warning("a session did not reach the engine here", metadata: ["error": "\(error)"])
+        }
+    }
+
+    static func tied(_ ties: [String], _ target: NodeID) -> String {
+        "lighter: node \(target) cannot take the build: it uses \(ties.joined(separator: ", "))"
     }
 
     // MARK: Away
@@ -127,24 +135,13 @@ extension FrontDoor {
         gone: AsyncStream<Never>
     ) async -> Result<KitResult, Stay> {
         let id = request.session ?? ""
-        var session: KitSession?
         do throws(Stay) {
             try foresee(request, policy)
-            guard let claimed = await sessions.claim(id) else { throw Stay("its session has not come") }
-            let mine = KitSession(claimed)
-            session = mine
-            return .success(try await away(request, head, policy, mine, audience, gone))
+            guard let session = await sessions.claim(id) else { throw Stay("its session has not come") }
+            return .success(try await away(request, head, policy, session, audience, gone))
         } catch {
             logger.info("a build stays on this device", metadata: ["reason": "\(error.reason)"])
-            if let session, let engine {
-                do {
-                    try await session.stay(engine)
-                } catch {
-                    logger.warning("a session did not reach the engine here", metadata: ["error": "\(error)"])
-                }
-            } else {
-                sessions.release(id)
-            }
+            await keep(id)
             return .failure(error)
         }
     }
@@ -179,14 +176,13 @@ extension FrontDoor {
         let (dockerfile, bases) = try await bases(of: String(buffer: file.bytes), request)
         let errand = try await errand(request, policy, dockerfile, bases)
         do {
-            let answer = try await begin(request, head, errand, session, files)
+            let (engine, answer) = try await begin(request, head, errand, session, files)
             audience.begin()
             let result = await follow(answer, request, errand, audience, gone)
-            session.leave()
+            session.leave(engine)
             await control.abandon(errand.workload, epoch: errand.lease.epoch, reason: "the build has ended")
             return result
         } catch {
-            session.leave()
             await control.abandon(errand.workload, epoch: errand.lease.epoch, reason: "the build stays on its device")
             throw error
         }
@@ -195,18 +191,21 @@ extension FrontDoor {
     /// Gives the other node what the build needs, and starts it there.
     private func begin(
         _ request: BuildRequest, _ head: RequestHead, _ errand: Errand, _ session: KitSession, _ files: [KitFile]
-    ) async throws(Stay) -> DockerStream {
+    ) async throws(Stay) -> (HTTP2Peer, DockerStream) {
+        var joined: HTTP2Peer?
         do {
             let names = errand.bases.mapValues { "\(Self.baseName):\($0.id.dropFirst("sha256:".count))" }
             let pinned = ByteBuffer(string: errand.file.pinned(names))
             let given = files.map { file in
-                file.path == request.dockerfile ? KitFile(path: file.path, bytes: pinned, changed: Self.age(pinned)) : file
+                file.path == request.dockerfile
+                    ? KitFile(path: file.path, bytes: pinned, changed: Self.age(pinned)) : file
             }
             let ticket = NodeDialer.Ticketing(ticket: errand.lease.ticket, renew: nil)
             let dialer = NodeDialer(control: control, node: errand.target, purpose: "build", ticket: ticket)
             for image in errand.bases.values { try await ship(image, to: errand.target).wait() }
             let target = versioned("/session", head, at: errand.target)
-            try await session.join(dialer, session.request(target), instead: given)
+            let engine = try await session.join(dialer, session.request(target), instead: given)
+            joined = engine
             let query = request.away(dockerfile: request.dockerfile)
             let bases = Set(errand.bases.values.map(\.id)).sorted().joined(separator: ",")
             let answer = try await DockerClient(dialer: dialer, maximumIdle: 0).stream(
@@ -217,10 +216,10 @@ extension FrontDoor {
                 if said.status == 403 { noteRefusal(said, by: errand.target) }
                 throw Stay("node \(errand.target) does not build it: \(Self.message(of: said))")
             }
-            return answer
-        } catch let stay as Stay {
-            throw stay
+            return (engine, answer)
         } catch {
+            if let joined { session.leave(joined) }
+            if let stay = error as? Stay { throw stay }
             throw Stay("node \(errand.target) cannot build it: \(error)")
         }
     }

@@ -5,12 +5,6 @@ internal import NIOCore
 /// Sessions of BuildKit's clients that wait for their build, which says where it goes: only then may an engine have them.
 @NodeLoop
 final class HeldSessions {
-    /// A session that is the front door's: its client serves what the build needs.
-    struct Claimed: Sendable {
-        var client: HTTP2Peer
-        var head: RequestHead
-    }
-
     private static let patience = TimeAmount.seconds(20)
     private static let claimPatience = TimeAmount.seconds(5)
 
@@ -20,7 +14,9 @@ final class HeldSessions {
     }
 
     private var waiting: [String: Waiting] = [:]
-    private var claims: [String: (number: Int, answer: CheckedContinuation<Claimed?, Never>)] = [:]
+    private var claims: [String: (number: Int, answers: [CheckedContinuation<KitSession?, Never>])] = [:]
+    /// The front door's, each until its client ends it; several builds may have one.
+    private var adopted: [String: KitSession] = [:]
     /// Sessions whose build stays here.
     private var staying = Recent<Bool>()
     private var number = 0
@@ -42,19 +38,25 @@ final class HeldSessions {
         }
     }
 
-    /// The session is the engine's here.
-    func release(_ id: String) {
+    /// The session is the engine's here; one that is the front door's joins it.
+    func release(_ id: String, to engine: any DockerDialer) async throws {
+        if let session = adopted[id] { return try await session.stay(engine) }
+        release(id)
+    }
+
+    private func release(_ id: String) {
         staying[id] = true
         waiting.removeValue(forKey: id)?.verdict.resume(returning: false)
     }
 
     /// Takes a session for the front door; nil where none comes, or the engine here has it already.
-    func claim(_ id: String) async -> Claimed? {
-        guard staying[id] == nil, claims[id] == nil else { return nil }
+    func claim(_ id: String) async -> KitSession? {
+        if let session = adopted[id] { return session }
+        guard staying[id] == nil else { return nil }
         number += 1
         let mine = number
         return await withCheckedContinuation { answer in
-            claims[id] = (mine, answer)
+            claims[id, default: (mine, [])].answers.append(answer)
             waiting.removeValue(forKey: id)?.verdict.resume(returning: true)
             NodeLoop.shared.loop.scheduleTask(in: Self.claimPatience) { [weak self] in
                 NodeLoop.assumeIsolated { self?.giveUp(id, mine) }
@@ -65,13 +67,19 @@ final class HeldSessions {
     private func giveUp(_ id: String, _ mine: Int) {
         guard claims[id]?.number == mine else { return }
         release(id)
-        claims.removeValue(forKey: id)?.answer.resume(returning: nil)
+        settle(id, nil)
+    }
+
+    private func settle(_ id: String, _ session: KitSession?) {
+        for answer in claims.removeValue(forKey: id)?.answers ?? [] { answer.resume(returning: session) }
     }
 
     /// The client's connection is the front door's now.
-    func adopted(_ id: String, _ claimed: Claimed) {
+    func adopt(_ id: String, _ session: KitSession) {
         staying[id] = true
-        guard let claim = claims.removeValue(forKey: id) else { return claimed.client.close() }
-        claim.answer.resume(returning: claimed)
+        guard claims[id] != nil else { return session.close() }
+        adopted[id] = session
+        session.ended = { [weak self] in self?.adopted[id] = nil }
+        settle(id, session)
     }
 }

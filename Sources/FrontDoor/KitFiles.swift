@@ -78,7 +78,9 @@ final class KitFileReader: HTTP2StreamOwner {
     func received(_ fields: [HeaderField], ends: Bool) {
         guard let status = fields.first("grpc-status") else { return }
         if status == "0", knowsAll, open.isEmpty { return end(nil) }
-        end(FrontDoorError(.unreachable, "the client does not give its files: \(fields.first("grpc-message") ?? status)"))
+        end(
+            FrontDoorError(
+                .unreachable, "the client does not give its files: \(fields.first("grpc-message") ?? status)"))
     }
 
     func received(_ data: ByteBuffer, ends: Bool) {
@@ -102,7 +104,9 @@ final class KitFileReader: HTTP2StreamOwner {
                 return finishIfDone()
             }
             files[number]?.bytes.writeImmutableBuffer(piece)
-            if files[number]?.bytes.readableBytes ?? 0 > Self.limit { fail("its Dockerfile is over \(Self.limit) bytes") }
+            if files[number]?.bytes.readableBytes ?? 0 > Self.limit {
+                fail("its Dockerfile is over \(Self.limit) bytes")
+            }
         case Packet.finish: end(nil)
         default: fail("the client does not give its files: \(packet.text(4))")
         }

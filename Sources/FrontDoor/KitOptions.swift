@@ -10,12 +10,15 @@ struct KitSolve: Sendable {
     private var names: [String] = []
     private var output: (type: String, attributes: [(key: String, value: String)])?
     /// Why it cannot be said in those words.
-    private(set) var doubt: String?
+    private var doubt: String?
+    /// Whether its client wants to know something of BuildKit, and nothing built.
+    let isQuestion: Bool
 
     /// Reads `moby.buildkit.v1.SolveRequest`.
     init(_ message: ProtoMessage) throws {
         ref = message.text(1)
         session = message.text(5)
+        isQuestion = message.number(11) == 1
         var exporters = [(type: message.text(3), attributes: try message.map(4))]
         let listed = message.all(13)
         if !listed.isEmpty {
@@ -26,12 +29,16 @@ struct KitSolve: Sendable {
         }
         // 1 ref, 3 and 4 exporter, 5 session, 6 and 7 frontend, 8 cache, 9 entitlements, 11 internal, 13 exporters.
         let known: Set<Int> = [1, 3, 4, 5, 6, 7, 8, 9, 11, 13]
-        if message.fields.contains(where: { !known.contains($0.number) }) { doubt = "it asks for what is not known" }
-        if !message.text(6).isEmpty || !message.all(7).isEmpty { doubt = "its client is none that asks step by step" }
-        if message.all(8).contains(where: { $0.readableBytes > 0 }) { doubt = "it has a cache of its own" }
-        if !message.all(9).isEmpty { doubt = "it asks for entitlements" }
+        if message.fields.contains(where: { !known.contains($0.number) }) { doubt = "parameters that are not known" }
+        if !message.text(6).isEmpty { doubt = "a frontend from the start" }
+        // Options are told again with the frontend, and count there; caches count here.
+        if try message.map(7).contains(where: { $0.key.hasPrefix("cache-") && !$0.value.isEmpty }) {
+            doubt = "a cache of its own"
+        }
+        if message.all(8).contains(where: { $0.readableBytes > 0 }) { doubt = "a cache of its own" }
+        if !message.all(9).isEmpty { doubt = "entitlements" }
         guard exporters.count == 1, let exporter = exporters.first else {
-            doubt = "it has several outputs"
+            doubt = "several outputs"
             return
         }
         try take(exporter)
@@ -44,23 +51,21 @@ struct KitSolve: Sendable {
                 switch key {
                 case "name": names += value.split(separator: ",").map(String.init)
                 case "push" where value == "false" || value.isEmpty: break
-                default: doubt = "its image is to be made with \(key)"
+                default: doubt = "an image made with \(key)"
                 }
             }
         case "local", "tar": output = exporter
-        default: doubt = "its output is neither an image nor files"
+        default: doubt = "an output that is neither an image nor files"
         }
     }
 
-    /// The parameters of the same build, given what a client asks of the frontend; nil where there are none.
-    func query(_ frontend: ProtoMessage) throws -> (query: Query?, doubt: String?) {
-        if let doubt { return (nil, doubt) }
+    /// The parameters of the same build, given what a client asks of the frontend, and why they are not all.
+    func query(_ frontend: ProtoMessage) throws -> (query: Query, doubt: String?) {
+        var doubt = doubt
         // 2 frontend, 3 its options, 5 and 6 how the result is told, 12 caches, 14 that all is to be done now.
         let known: Set<Int> = [2, 3, 5, 6, 14]
-        guard frontend.text(2) == "dockerfile.v0", frontend.number(5) == 1 else { return (nil, "it has no Dockerfile") }
-        guard frontend.fields.allSatisfy({ known.contains($0.number) }) else {
-            return (nil, "it begins with more than a Dockerfile")
-        }
+        if !frontend.fields.allSatisfy({ known.contains($0.number) }) { doubt = "more than a Dockerfile" }
+        if frontend.text(2) != "dockerfile.v0" || frontend.number(5) != 1 { doubt = "no Dockerfile" }
         var query = Query()
         query.set("version", "2")
         query.set("session", session)
@@ -87,15 +92,16 @@ struct KitSolve: Sendable {
                 arguments[String(key.dropFirst("build-arg:".count))] = .string(value)
             case let key where key.hasPrefix("label:"):
                 labels[String(key.dropFirst("label:".count))] = .string(value)
-            default: return (nil, "its option \(key) has no word in Docker's own API")
+            default: doubt = "the option \(key)"
             }
         }
         query.set("buildargs", JSON.object(arguments).text)
         query.set("labels", JSON.object(labels).text)
         if let output {
-            let attributes = JSONObject(output.attributes.map { JSONObject.Member(key: $0.key, value: .string($0.value)) })
+            let attributes = JSONObject(
+                output.attributes.map { JSONObject.Member(key: $0.key, value: .string($0.value)) })
             query.set("outputs", JSON.array([["Type": .string(output.type), "Attrs": .object(attributes)]]).text)
         }
-        return (query, nil)
+        return (query, doubt)
     }
 }

@@ -196,7 +196,9 @@ struct MessageTests {
         #expect(found == ["one", "", "three"] && reader.isEmpty)
     }
 
-    @Test("are refused when they are long or packed", arguments: [[0, 0, 0, 0, 11], [1, 0, 0, 0, 1], [0, 255, 0, 0, 0]])
+    @Test(
+        "are refused when they are long or packed",
+        arguments: [[0, 0, 0, 0, 11], [1, 0, 0, 0, 1], [0, 255, 0, 0, 0]])
     func refused(bytes: [UInt8]) {
         var reader = GRPCReader(limit: 10)
         reader.add(ByteBuffer(bytes: bytes))
@@ -205,7 +207,9 @@ struct MessageTests {
 
     @Test("keep what is not known of them")
     func fields() throws {
-        let bytes: [UInt8] = [0x08, 0x96, 1, 0x12, 2, 0x68, 0x69, 0x19, 1, 2, 3, 4, 5, 6, 7, 8, 0x25, 1, 2, 3, 4, 0x10, 5]
+        let bytes: [UInt8] = [
+            0x08, 0x96, 1, 0x12, 2, 0x68, 0x69, 0x19, 1, 2, 3, 4, 5, 6, 7, 8, 0x25, 1, 2, 3, 4, 0x10, 5,
+        ]
         let message = try ProtoMessage(ByteBuffer(bytes: bytes))
         #expect(message.number(1) == 150 && message.text(2) == "hi" && message.number(2) == 5)
         #expect(message.buffer == ByteBuffer(bytes: bytes))

@@ -135,11 +135,6 @@ class BuildKit(Case):
         if "version 20." in command_output(OLDER, "--version"):
             cls.clients["older"] = OLDER
 
-    def each(self):
-        for name in self.clients:
-            with self.subTest(client=name):
-                yield name
-
     def command(self, client, *options):
         """A command line and its environment."""
         config = self.folder()
@@ -183,54 +178,58 @@ class BuildKit(Case):
         return self.docker("run", "--rm", f"{self.tag}:v1", *command).out
 
     def test_an_image_is_made_there_and_is_here_with_its_name(self):
-        for client in self.each():
-            names = self.names_there()
-            folder = self.context("FROM busybox AS one\nARG WORD\nCOPY . /in/\nRUN echo $WORD > /word\nFROM busybox\n"
-                                  f"COPY --from=one /in /in\nCOPY --from=one /word /\nLABEL t={self.tag}{client}\n"
-                                  'CMD ["sh", "-c", "ls -A /in; cat /word"]\n',
-                                  **{"text": "a", "x.skipped": "b", ".dockerignore": "*.skipped\n.dockerignore\nDockerfile\n"})
-            said = self.build(client, folder, "--build-arg", "WORD=given")
-            self.assertNotIn("lighter.invalid", said)
-            self.assertIn("docker.io/library/busybox", said)
-            self.assert_there()
-            self.assertEqual(self.ran(), "text\ngiven\n")
-            eventually("names there are as before", lambda: self.names_there() == names, 20)
+        for client in self.clients:
+            with self.subTest(client=client):
+                names = self.names_there()
+                folder = self.context("FROM busybox AS one\nARG WORD\nCOPY . /in/\nRUN echo $WORD > /word\nFROM busybox\n"
+                                      f"COPY --from=one /in /in\nCOPY --from=one /word /\nLABEL t={self.tag}{client}\n"
+                                      'CMD ["sh", "-c", "ls -A /in; cat /word"]\n',
+                                      **{"text": "a", "x.skipped": "b", ".dockerignore": "*.skipped\n.dockerignore\nDockerfile\n"})
+                said = self.build(client, folder, "--build-arg", "WORD=given")
+                self.assertNotIn("lighter.invalid", said)
+                self.assertIn("docker.io/library/busybox", said)
+                self.assert_there()
+                self.assertEqual(self.ran(), "text\ngiven\n")
+                eventually("names there are as before", lambda: self.names_there() == names, 20)
 
     def test_secrets_and_cached_folders(self):
-        for client in self.each():
-            for n in (1, 2):
-                folder = self.context(f"FROM busybox\nRUN --mount=type=cache,id={self.tag}{client},target=/c "
-                                      f"--mount=type=secret,id=word wc -c < /run/secrets/word >> /c/log; echo {n} >> /c/log; "
-                                      "cp /c/log /log\nCMD cat /log\n", word="hidden\n")
-                self.build(client, folder, "--secret", f"id=word,src={folder / 'word'}")
-                self.assert_there()
-            self.assertEqual(self.ran(), "7\n1\n7\n2\n")
+        for client in self.clients:
+            with self.subTest(client=client):
+                for n in (1, 2):
+                    folder = self.context(f"FROM busybox\nRUN --mount=type=cache,id={self.tag}{client},target=/c "
+                                          f"--mount=type=secret,id=word wc -c < /run/secrets/word >> /c/log; echo {n} >> /c/log; "
+                                          "cp /c/log /log\nCMD cat /log\n", word="hidden\n")
+                    self.build(client, folder, "--secret", f"id=word,src={folder / 'word'}")
+                    self.assert_there()
+                self.assertEqual(self.ran(), "7\n1\n7\n2\n")
 
     def test_the_result_as_files(self):
-        for client in self.each():
-            folder = self.context(f"FROM busybox AS made\nRUN echo built {self.tag}{client} > /result\nFROM scratch\n"
-                                  "COPY --from=made /result /\n")
-            out = self.folder() / "out"
-            command, variables = self.command(client, "-o", f"type=local,dest={out}", folder)
-            done = subprocess.run(command, text=True, timeout=120, capture_output=True, env=variables)
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertEqual((out / "result").read_text(), f"built {self.tag}{client}\n")
+        for client in self.clients:
+            with self.subTest(client=client):
+                folder = self.context(f"FROM busybox AS made\nRUN echo built {self.tag}{client} > /result\nFROM scratch\n"
+                                      "COPY --from=made /result /\n")
+                out = self.folder() / "out"
+                command, variables = self.command(client, "-o", f"type=local,dest={out}", folder)
+                done = subprocess.run(command, text=True, timeout=120, capture_output=True, env=variables)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual((out / "result").read_text(), f"built {self.tag}{client}\n")
 
     def test_a_second_build_is_cached_and_a_changed_file_is_not(self):
-        for client in self.each():
-            dockerfile = f"FROM busybox\nRUN echo {self.tag}{client}\nCOPY page /page\nRUN cat /page > /copy\nCMD cat /copy\n"
-            self.build(client, self.context(dockerfile, page="one\n"))
-            folder = self.context(dockerfile, page="one\n")
-            said = self.build(client, folder)
-            self.assertRegex(said, r"\] RUN cat .*\n#\d+ CACHED")
-            (folder / "page").write_text("two\n")
-            said = self.build(client, folder)
-            self.assertRegex(said, r"\] RUN echo .*\n#\d+ CACHED")
-            self.assertEqual(self.ran(), "two\n")
-            (folder / "Dockerfile").write_text(dockerfile.replace("/copy\nCMD", "/kopy\nCMD").replace("cat /copy", "ls /kopy"))
-            self.build(client, folder)
-            self.assertEqual(self.ran(), "/kopy\n")
-            self.assert_there()
+        for client in self.clients:
+            with self.subTest(client=client):
+                dockerfile = f"FROM busybox\nRUN echo {self.tag}{client}\nCOPY page /page\nRUN cat /page > /copy\nCMD cat /copy\n"
+                self.build(client, self.context(dockerfile, page="one\n"))
+                folder = self.context(dockerfile, page="one\n")
+                said = self.build(client, folder)
+                self.assertRegex(said, r"\] RUN cat .*\n(#\d+ sha256.*\n)?#\d+ CACHED")
+                (folder / "page").write_text("two\n")
+                said = self.build(client, folder)
+                self.assertRegex(said, r"\] RUN echo .*\n(#\d+ sha256.*\n)?#\d+ CACHED")
+                self.assertEqual(self.ran(), "two\n")
+                (folder / "Dockerfile").write_text(dockerfile.replace("/copy\nCMD", "/kopy\nCMD").replace("cat /copy", "ls /kopy"))
+                self.build(client, folder)
+                self.assertEqual(self.ran(), "/kopy\n")
+                self.assert_there()
 
     @lighter_only
     def test_a_base_that_only_the_device_has_travels_first(self):
@@ -238,16 +237,18 @@ class BuildKit(Case):
         self.docker("run", "--name", name, "--label", "lighter.policy=local", "busybox", "sh", "-c", "echo mine > /base")
         self.docker("commit", name, base, at="edge1", engine=True)
         self.addCleanup(self.docker, "rmi", "-f", base, at="edge1", engine=True, expect=None)
-        for client in self.each():
-            self.build(client, self.context(f"FROM {base}\nRUN cat /base > /{client}\nCMD cat /{client}\n"))
-            self.assert_there()
-            self.assertEqual(self.ran(), "mine\n")
+        for client in self.clients:
+            with self.subTest(client=client):
+                self.build(client, self.context(f"FROM {base}\nRUN cat /base > /{client}\nCMD cat /{client}\n"))
+                self.assert_there()
+                self.assertEqual(self.ran(), "mine\n")
 
     def test_a_step_that_fails_shows_its_output_and_code(self):
-        for client in self.each():
-            said = self.build(client, self.context(f"FROM busybox\nRUN echo before {self.tag}{client}; exit 7\n"), expect=1)
-            self.assertIn(f"before {self.tag}{client}", said)
-            self.assertRegex(said, "exit code: 7")
+        for client in self.clients:
+            with self.subTest(client=client):
+                said = self.build(client, self.context(f"FROM busybox\nRUN echo before {self.tag}{client}; exit 7\n"), expect=1)
+                self.assertIn(f"before {self.tag}{client}", said)
+                self.assertRegex(said, "exit code: 7")
 
     def begun(self, client):
         """A build in the middle of a step, and what runs there."""
@@ -277,32 +278,35 @@ class BuildKit(Case):
             return ""
 
     def test_a_client_that_leaves_ends_the_build(self):
-        for client in self.each():
-            process, running = self.begun(client)
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
-            eventually("the step has ended", lambda: not running(), 30)
+        for client in self.clients:
+            with self.subTest(client=client):
+                process, running = self.begun(client)
+                process.send_signal(signal.SIGINT)
+                process.wait(30)
+                eventually("the step has ended", lambda: not running(), 30)
 
     @remote_only
     def test_a_link_that_breaks_in_the_middle_is_an_error(self):
-        for client in self.each():
-            process, running = self.begun(client)
-            self.mended()
-            command_output(TESTBED, "cut", "cloud1")
-            said = process.communicate(timeout=60)[0].decode()
-            self.assertNotEqual(process.returncode, 0)
-            self.assertIn("did not come to this device", said)
-            command_output(TESTBED, "heal", "cloud1")
-            eventually("the step has ended", lambda: not running(), 60)
+        for client in self.clients:
+            with self.subTest(client=client):
+                process, running = self.begun(client)
+                self.mended()
+                command_output(TESTBED, "cut", "cloud1")
+                said = process.communicate(timeout=60)[0].decode()
+                self.assertNotEqual(process.returncode, 0)
+                self.assertIn("did not come to this device", said)
+                command_output(TESTBED, "heal", "cloud1")
+                eventually("the step has ended", lambda: not running(), 60)
 
     @lighter_only
     def test_what_would_be_wrong_elsewhere_is_built_on_the_device(self):
-        for client in self.each():
-            self.build(client, self.context(f"FROM busybox\nRUN echo {client}\n"), "--network", "host")
-            self.assertFalse(self.built_there())
-            self.build(client, self.context("FROM busybox\nLABEL a=b\n"), "--label", "lighter.policy=local", "--label",
-                       f"t={self.tag}{client}")
-            self.assertFalse(self.built_there())
+        for client in self.clients:
+            with self.subTest(client=client):
+                self.build(client, self.context(f"FROM busybox\nRUN echo {client}\n"), "--network", "host")
+                self.assertFalse(self.built_there())
+                self.build(client, self.context("FROM busybox\nLABEL a=b\n"), "--label", "lighter.policy=local", "--label",
+                           f"t={self.tag}{client}")
+                self.assertFalse(self.built_there())
 
     def test_a_builder_is_looked_at(self):
         command, variables = self.command("buildx")

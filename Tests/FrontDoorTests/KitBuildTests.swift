@@ -111,7 +111,9 @@ struct KitBuildTests {
     private static let target =
         "POST /v1.41/build?version=2&session=s1&remote=client-session&t=mine&buildargs=%7B%7D&rm=1&networkmode=default"
 
-    @Test("An older client's build goes to another node with its session; its bases have names there, and the image comes home")
+    @Test(
+        "An older client's build goes to another node with its session; its bases have names there, and the image comes home"
+    )
     func older() async throws {
         try await with { rig, scene, far in
             let session = try await session(rig)
@@ -152,7 +154,9 @@ struct KitBuildTests {
     }
 
     /// Of Control.Solve, for the session and a name.
-    private static func solve(_ exporter: String = "moby", _ more: (inout ProtoMessage) -> Void = { _ in }) -> ProtoMessage {
+    private static func solve(_ exporter: String = "moby", _ more: (inout ProtoMessage) -> Void = { _ in })
+        -> ProtoMessage
+    {
         var message = ProtoMessage()
         message.add(1, "r1")
         message.add(3, exporter)
@@ -173,7 +177,9 @@ struct KitBuildTests {
     }
 
     /// A client of the control service, once the engine here has been given its connection.
-    private func control(_ rig: Rig, _ scene: HomecomingScene) async throws -> (client: KitPlayer, engine: KitPlayer, Peer) {
+    private func control(_ rig: Rig, _ scene: HomecomingScene) async throws -> (
+        client: KitPlayer, engine: KitPlayer, Peer
+    ) {
         let engines = AsyncStream.makeStream(of: Peer.self)
         scene.state.withLock { state in
             state.scripts.here = { $0.line == "POST /grpc" ? Far.hand(engines.continuation) : nil }
@@ -273,7 +279,9 @@ struct KitBuildTests {
         case entitlement, cache, output, frontend, option, network, pull, inputs, label, push
     }
 
-    @Test("What another node is not asked for is built by the engine here, which gets the session as it came", arguments: Odd.allCases)
+    @Test(
+        "What another node is not asked for is built by the engine here, which gets the session as it came",
+        arguments: Odd.allCases)
     func stays(odd: Odd) async throws {
         try await with { rig, scene, _ in
             let (client, engine, connection) = try await control(rig, scene)
@@ -323,9 +331,12 @@ struct KitBuildTests {
         }
     }
 
-    @Test("A Dockerfile that is in doubt is built here, by a session that has been looked into", arguments: [
-        "# syntax=docker/dockerfile:1\nFROM busybox\n", "FROM unknown\n", "FROM busybox\nRUN --mount=type=bind,from=nginx x\n",
-    ])
+    @Test(
+        "A Dockerfile that is in doubt is built here, by a session that has been looked into",
+        arguments: [
+            "# syntax=docker/dockerfile:1\nFROM busybox\n", "FROM unknown\n",
+            "FROM busybox\nRUN --mount=type=bind,from=nginx x\n",
+        ])
     func doubt(text: String) async throws {
         try await with { rig, scene, _ in
             let sessions = AsyncStream.makeStream(of: Peer.self)

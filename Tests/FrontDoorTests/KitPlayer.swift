@@ -122,7 +122,9 @@ actor KitPlayer {
                     let packet = try ProtoMessage(message)
                     switch packet.number(1) {
                     case 0:
-                        if let stat = packet.bytes(2) { name = try ProtoMessage(stat).text(1) } else {
+                        if let stat = packet.bytes(2) {
+                            name = try ProtoMessage(stat).text(1)
+                        } else {
                             var request = ProtoMessage()
                             request.add(1, 1)
                             request.add(3, name == "folder" ? 0 : name == "Dockerfile" ? 0 : 1)

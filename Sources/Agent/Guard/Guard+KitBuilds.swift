@@ -47,7 +47,8 @@ extension Guard {
         try await self.bases.take(bases)
         do throws(DockerFailure) {
             var passage = Passage(
-                head: try Self.request(passed.target("/build"), [("Host", "docker"), ("Content-Length", "0")], admitted))
+                head: try Self.request(
+                    passed.target("/build"), [("Host", "docker"), ("Content-Length", "0")], admitted))
             let rights = rights
             passage.rewrite = { line in
                 // Lines about the build's progress are long, and many.
@@ -116,7 +117,8 @@ struct KitAdmission {
     /// The name of a session at the engine: the workload is in it, so that a build finds its own alone.
     func own(_ session: String) throws(DockerFailure) -> String {
         guard (1...128).contains(session.utf8.count), Admission.isReference(session) else {
-            throw DockerFailure(status: 400, message: "lighter: a session's name is of letters, digits, '_', '.' and '-'")
+            throw DockerFailure(
+                status: 400, message: "lighter: a session's name is of letters, digits, '_', '.' and '-'")
         }
         return "\(workload.hex)-\(session)"
     }
@@ -187,7 +189,8 @@ struct KitAdmission {
     /// Files for the caller, which go to it by its session; an image has no name and needs no word.
     private func check(outputs text: String) throws(DockerFailure) {
         let list = (try? JSON.parse(Array(text.utf8), rejectDuplicates: true))?.arrayValue
-        guard let list, list.count == 1, let output = list[0].objectValue, Set(output.keys).isSubset(of: ["Type", "Attrs"]),
+        guard let list, list.count == 1, let output = list[0].objectValue,
+            Set(output.keys).isSubset(of: ["Type", "Attrs"]),
             output["Type"] == "local" || output["Type"] == "tar"
         else { throw refusal("outputs", "an image without a name or files for the caller are all that is made here") }
     }

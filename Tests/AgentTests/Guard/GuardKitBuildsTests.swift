@@ -42,10 +42,12 @@ struct GuardKitBuildsTests {
         }
     }
 
-    @Test("do without a session that is none", arguments: [
-        "", "X-Docker-Expose-Session-Uuid: a\r\nX-Docker-Expose-Session-Uuid: b\r\n",
-        "X-Docker-Expose-Session-Uuid: a/../b\r\n", "X-Docker-Expose-Session-Uuid: a\r\nContent-Length: 1\r\n",
-    ])
+    @Test(
+        "do without a session that is none",
+        arguments: [
+            "", "X-Docker-Expose-Session-Uuid: a\r\nX-Docker-Expose-Session-Uuid: b\r\n",
+            "X-Docker-Expose-Session-Uuid: a/../b\r\n", "X-Docker-Expose-Session-Uuid: a\r\nContent-Length: 1\r\n",
+        ])
     func sessionsRefused(headers: String) async throws {
         try await withGuard(policy: Self.building) { rig, engine in
             let client = try await rig.connect(ticket: rig.ticket())
@@ -84,7 +86,8 @@ struct GuardKitBuildsTests {
 
     private static func admission() throws -> KitAdmission {
         KitAdmission(
-            policy: GuardPolicy(), node: try NodeID("cloud1"), origin: try NodeID("edge1"), workload: try WorkloadID(
+            policy: GuardPolicy(), node: try NodeID("cloud1"), origin: try NodeID("edge1"),
+            workload: try WorkloadID(
                 String(repeating: "a", count: 32)))
     }
 
@@ -117,9 +120,11 @@ struct GuardKitBuildsTests {
         #expect(throws: DockerFailure.self) { try Self.admission().admit(Query("\(Self.query)&\(more)")) }
     }
 
-    @Test("are refused without a session of their own", arguments: [
-        "version=2", "version=2&session=s", "version=2&remote=client-session", "session=&remote=client-session",
-    ])
+    @Test(
+        "are refused without a session of their own",
+        arguments: [
+            "version=2", "version=2&session=s", "version=2&remote=client-session", "session=&remote=client-session",
+        ])
     func sessionless(query: String) throws {
         #expect(throws: DockerFailure.self) { try Self.admission().admit(Query(query)) }
     }
@@ -131,7 +136,8 @@ struct GuardKitBuildsTests {
             engine.answer = { call in
                 switch call.head.routePath {
                 case "/build":
-                    let lines = #"{"id":"moby.image.id","aux":{"ID":"\#(image)"}}\#r\#n{"id":"moby.buildkit.trace","aux":""}\#r\#n"#
+                    let lines =
+                        #"{"id":"moby.image.id","aux":{"ID":"\#(image)"}}\#r\#n{"id":"moby.buildkit.trace","aux":""}\#r\#n"#
                     return .raw("HTTP/1.1 200 OK\r\nContent-Length: \(lines.utf8.count)\r\n\r\n\(lines)")
                 case "/images/\(image)/history": return .json([])
                 case "/images/json": return .json([["RepoTags": [.string("\(BuildBases.repository):old")]]])
@@ -140,7 +146,8 @@ struct GuardKitBuildsTests {
             }
             let client = try await rig.connect(ticket: rig.ticket())
             let answer = try await client.call(
-                "POST", "/v1.41/build?\(Self.query)&dockerfile=a", "X-Lighter-Bases: \(Self.base)\r\nX-Registry-Config: x\r\n")
+                "POST", "/v1.41/build?\(Self.query)&dockerfile=a",
+                "X-Lighter-Bases: \(Self.base)\r\nX-Registry-Config: x\r\n")
             #expect(answer?.status == 200 && answer?.body.contains("moby.image.id") == true)
             let hex = Self.base.dropFirst("sha256:".count)
             await engine.waitForPath("DELETE /images/\(BuildBases.repository):\(hex)")
@@ -160,7 +167,9 @@ struct GuardKitBuildsTests {
         }
     }
 
-    @Test("do not begin without their bases", arguments: ["sha256:1", "busybox", Array(repeating: base, count: 65).joined(separator: ",")])
+    @Test(
+        "do not begin without their bases",
+        arguments: ["sha256:1", "busybox", Array(repeating: base, count: 65).joined(separator: ",")])
     func bases(header: String) async throws {
         try await withGuard(policy: Self.building) { rig, engine in
             let client = try await rig.connect(ticket: rig.ticket())
