@@ -10,6 +10,8 @@ final class HTTP2Relay: HTTP2StreamOwner {
     /// The other end; let go of when both streams have closed.
     private var other: HTTP2Relay?
     private var isOver = false
+    /// Whether the nearer side has been given an answer's head.
+    private(set) var hasAnswered = false
 
     private init(_ peer: HTTP2Peer, _ id: UInt32) {
         self.peer = peer
@@ -37,7 +39,9 @@ final class HTTP2Relay: HTTP2StreamOwner {
     }
 
     func received(_ fields: [HeaderField], ends: Bool) {
-        if let other { other.peer.send(fields, on: other.id, ends: ends) }
+        guard let other else { return }
+        other.hasAnswered = true
+        other.peer.send(fields, on: other.id, ends: ends)
     }
 
     func received(_ data: ByteBuffer, ends: Bool) {

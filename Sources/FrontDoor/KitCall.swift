@@ -49,7 +49,7 @@ final class KitCall: HTTP2StreamOwner, KitAudience {
         watcher.relay?.detach()
         watchers[index].relay = nil
         desk.front.give(watcher.id, to: KitWatcher(desk.front, watcher.id))
-        desk.front.send(GRPC.head, on: watcher.id, ends: false)
+        if watcher.relay?.hasAnswered != true { desk.front.send(GRPC.head, on: watcher.id, ends: false) }
         for status in held { desk.front.send(GRPC.frame(status), on: watcher.id) }
         held = []
         heldBytes = 0

@@ -28,6 +28,8 @@ final class KitDesk {
     let front: HTTP2Peer
     private let back: HTTP2Peer
     private var builds: [String: KitCall] = [:]
+    /// Calls that want to be told of a build which is not known yet: a client makes both at once, in any order.
+    private var early: [(ref: String, id: UInt32, relay: HTTP2Relay)] = []
 
     init(_ door: FrontDoor, _ front: HTTP2Peer, _ back: HTTP2Peer) {
         self.door = door
@@ -41,6 +43,7 @@ final class KitDesk {
             back.close()
             for build in builds.values { build.cancel() }
             builds = [:]
+            early = []
         }
         back.closed = { [weak front] in front?.close() }
         if back.isClosed { front.close() }
@@ -80,9 +83,17 @@ final class KitDesk {
             let build = KitCall(self, solve, id, relay)
             // Its session is of no use to anybody, but its client waits for it.
             if solve.isQuestion { build.over() } else { builds[solve.ref] = build }
-        case Method.status: builds[message?.text(1) ?? ""]?.watch(id, relay)
+            for watcher in early where watcher.ref == solve.ref { build.watch(watcher.id, watcher.relay) }
+            early.removeAll { $0.ref == solve.ref }
+        case Method.status: watch(message?.text(1) ?? "", id, relay)
         default: break
         }
+    }
+
+    private func watch(_ ref: String, _ id: UInt32, _ relay: HTTP2Relay) {
+        if let build = builds[ref] { return build.watch(id, relay) }
+        early.append((ref, id, relay))
+        if early.count > Self.limit { early.removeFirst() }
     }
 
     /// The engine here gets a request as it came.

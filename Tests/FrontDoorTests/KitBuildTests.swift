@@ -195,8 +195,10 @@ struct KitBuildTests {
 
     private static let build = [HeaderField("buildkit-controlapi-buildid", "r1")]
 
-    @Test("A client of today has its calls answered by the engine here, until its build leaves; then as it goes there")
-    func today() async throws {
+    @Test(
+        "A client of today has its calls answered by the engine here, until its build leaves; then as it goes there",
+        arguments: [true, false])
+    func today(isWatchedFirst: Bool) async throws {
         try await with { rig, scene, far in
             let (client, engine, connection) = try await control(rig, scene)
             let question = try await client.open("/moby.buildkit.v1.Control/ListWorkers", [], ProtoMessage())
@@ -210,10 +212,14 @@ struct KitBuildTests {
             #expect(try await client.answer(on: question).messages == [workers])
 
             let session = try await session(rig)
-            let solving = try await client.open(KitDesk.Method.solve, [], Self.solve())
             var status = ProtoMessage()
             status.add(1, "r1")
-            let watching = try await client.open(KitDesk.Method.status, [], status)
+            let early = isWatchedFirst ? try await client.open(KitDesk.Method.status, [], status) : nil
+            let solving = try await client.open(KitDesk.Method.solve, [], Self.solve())
+            let watching: UInt32
+            if let early { watching = early } else {
+                watching = try await client.open(KitDesk.Method.status, [], status)
+            }
             let step = try await client.open(KitDesk.Method.frontendSolve, Self.build, Self.frontend(["label:a": "b"]))
             #expect(try await session.receiveHead().hasPrefix("HTTP/1.1 101 "))
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -268,6 +274,70 @@ struct KitBuildTests {
             #expect(trailers.first("grpc-status") == "2")
             #expect(trailers.first("grpc-message") == "process \"x\" exit code: 7")
             #expect(scene.state.withLock { $0.tags.isEmpty })
+            await session.close()
+            await serving
+            await connection.close()
+        }
+    }
+
+    @Test("A client's question, and one that gives up, get their session at the engine here at once", arguments: [true, false])
+    func question(isMarked: Bool) async throws {
+        try await with { rig, scene, _ in
+            let (client, engine, connection) = try await control(rig, scene)
+            let sessions = AsyncStream.makeStream(of: Peer.self)
+            scene.state.withLock { state in
+                state.scripts.here = { $0.line == "POST /session" ? Far.hand(sessions.continuation) : nil }
+            }
+            let session = try await session(rig)
+            _ = try await client.open(KitDesk.Method.solve, [], Self.solve { if isMarked { $0.add(11, 1) } })
+            _ = try await client.open(KitDesk.Method.frontendReturn, Self.build, ProtoMessage())
+            #expect(try await session.receiveHead() == Self.switching)
+            var paths: [String] = []
+            while paths.count < 2 {
+                if case .head(_, let fields, _) = try await engine.next() { paths.append(fields.first(":path") ?? "") }
+            }
+            #expect(paths == [KitDesk.Method.solve, KitDesk.Method.frontendReturn])
+            await session.close()
+            await connection.close()
+        }
+    }
+
+    @Test("Builds of one session may go different ways")
+    func shared() async throws {
+        try await with { rig, scene, far in
+            let (client, engine, connection) = try await control(rig, scene)
+            let sessions = AsyncStream.makeStream(of: Peer.self)
+            scene.state.withLock { state in
+                state.scripts.here = { $0.line == "POST /session" ? Far.hand(sessions.continuation) : nil }
+            }
+            let session = try await session(rig)
+            _ = try await client.open(KitDesk.Method.solve, [], Self.solve())
+            let step = try await client.open(KitDesk.Method.frontendSolve, Self.build, Self.frontend())
+            _ = try await session.receiveHead()
+            let player = KitPlayer(session, .server)
+            async let serving: Void = player.serve("Dockerfile", Self.dockerfile) { _ in }
+            _ = try await far.session()
+            try await far.answer(Self.lines(Self.image))
+            #expect(try await client.answer(on: step).trailers.first("grpc-status") == "0")
+            var other = ProtoMessage()
+            other.add(1, "r2")
+            other.add(3, "moby")
+            other.add(5, "s1")
+            _ = try await client.open(KitDesk.Method.solve, [], other)
+            _ = try await client.open(
+                KitDesk.Method.frontendSolve, [HeaderField("buildkit-controlapi-buildid", "r2")],
+                Self.frontend(["label:lighter.policy": "local"]))
+            for await peer in sessions.stream {
+                let here = KitPlayer(peer, .client)
+                #expect(try await here.read(folder: "dockerfile").text == Self.dockerfile)
+                break
+            }
+            var solves = 0
+            while solves < 1 {
+                if case .head(_, let fields, _) = try await engine.next(), fields.first(":path") == KitDesk.Method.frontendSolve {
+                    solves += 1
+                }
+            }
             await session.close()
             await serving
             await connection.close()
