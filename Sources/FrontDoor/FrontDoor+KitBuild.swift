@@ -87,12 +87,13 @@ extension FrontDoor {
     /// `POST /build?version=2`, as clients of before buildx ask.
     func planKitBuild(_ head: RequestHead, _ request: BuildRequest, _ session: String) -> Plan {
         let policy = policy(of: request)
-        let isTied = !request.ties.isEmpty
-        guard mayLeave(policy), !isTied else {
-            return .ask { [self] in
+        var ties = request.ties
+        if !buildsMayLeave { ties.append("a session that the engine of a device with policy local has") }
+        guard mayLeave(policy), ties.isEmpty else {
+            return .ask { [self, ties] in
                 await keep(session)
-                guard isTied, let target = policy.target, target != control.node else { return local(head) }
-                let refusal = DockerFailure(status: 409, message: Self.tied(request.ties, target))
+                guard !ties.isEmpty, let target = policy.target, target != control.node else { return local(head) }
+                let refusal = DockerFailure(status: 409, message: Self.tied(ties, target))
                 return .answer(Answer(refusal.response(version: greeting.apiVersion.description)))
             }
         }

@@ -217,7 +217,9 @@ struct KitBuildTests {
             let early = isWatchedFirst ? try await client.open(KitDesk.Method.status, [], status) : nil
             let solving = try await client.open(KitDesk.Method.solve, [], Self.solve())
             let watching: UInt32
-            if let early { watching = early } else {
+            if let early {
+                watching = early
+            } else {
                 watching = try await client.open(KitDesk.Method.status, [], status)
             }
             let step = try await client.open(KitDesk.Method.frontendSolve, Self.build, Self.frontend(["label:a": "b"]))
@@ -280,7 +282,9 @@ struct KitBuildTests {
         }
     }
 
-    @Test("A client's question, and one that gives up, get their session at the engine here at once", arguments: [true, false])
+    @Test(
+        "A client's question, and one that gives up, get their session at the engine here at once",
+        arguments: [true, false])
     func question(isMarked: Bool) async throws {
         try await with { rig, scene, _ in
             let (client, engine, connection) = try await control(rig, scene)
@@ -334,7 +338,9 @@ struct KitBuildTests {
             }
             var solves = 0
             while solves < 1 {
-                if case .head(_, let fields, _) = try await engine.next(), fields.first(":path") == KitDesk.Method.frontendSolve {
+                if case .head(_, let fields, _) = try await engine.next(),
+                    fields.first(":path") == KitDesk.Method.frontendSolve
+                {
                     solves += 1
                 }
             }
@@ -449,6 +455,17 @@ struct KitBuildTests {
                 #expect(try await peer.receive(to: "HTTP/2") == "not even HTTP/2")
                 break
             }
+            // Labels come too late for it: where they say more than a wish, that is said.
+            for (label, answer) in [
+                ("lighter.policy%22%3A%22remote", "here"), ("lighter.target%22%3A%22cloud1", "409"),
+            ] {
+                let build = try await rig.client()
+                try await build.send(
+                    "\(Self.target)&labels=%7B%22\(label)%22%7D HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n")
+                #expect(try await build.receive(to: answer).contains(answer))
+                await build.close()
+            }
+            #expect(scene.state.withLock { $0.builtHere.count } == 1 && rig.plane.placementsAsked.isEmpty)
             await session.close()
         }
     }
