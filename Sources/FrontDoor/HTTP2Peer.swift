@@ -70,6 +70,9 @@ final class HTTP2Peer: RawSide {
         flush()
     }
 
+    /// Whether a stream is still open.
+    func has(_ id: UInt32) -> Bool { connection.has(id) && !isClosed }
+
     func give(_ id: UInt32, to owner: any HTTP2StreamOwner) {
         if owners[id] != nil { owners[id] = owner }
     }

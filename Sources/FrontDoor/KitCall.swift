@@ -108,6 +108,8 @@ final class KitCall: HTTP2StreamOwner, KitAudience {
     func begin() {
         isAway = true
         relay.detach()
+        // Its client may have given up before there was anything to take back.
+        guard desk.front.has(id) else { return cancel() }
         desk.front.give(id, to: self)
         for index in watchers.indices { take(index) }
         for (step, _) in later ?? [] { desk.refuse(step, 12, Self.notOffered) }

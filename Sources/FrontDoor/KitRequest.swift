@@ -10,6 +10,7 @@ final class KitRequest: HTTP2StreamOwner {
     private let peer: HTTP2Peer
     private let id: UInt32
     private var data = ByteBuffer()
+    private var isRefused = false
     private let whole: @NodeLoop (ProtoMessage?, ByteBuffer) -> Void
 
     /// - Parameter whole: told the message, nil for what is none, and all that came.
@@ -23,12 +24,14 @@ final class KitRequest: HTTP2StreamOwner {
 
     func received(_ more: ByteBuffer, ends: Bool) {
         peer.consumed(more.readableBytes, on: id)
-        data.writeImmutableBuffer(more)
-        guard data.readableBytes <= Self.limit else {
+        guard !isRefused else { return }
+        guard data.readableBytes + more.readableBytes <= Self.limit else {
+            isRefused = true
+            data = ByteBuffer()
             let trailers = GRPC.failure(8, "lighter: the request is over \(Self.limit) bytes")
-            peer.send(GRPC.head + trailers, on: id, ends: true)
-            return
+            return peer.send(GRPC.head + trailers, on: id, ends: true)
         }
+        data.writeImmutableBuffer(more)
         guard ends else { return }
         var reader = GRPCReader(limit: Self.limit)
         reader.add(data)
