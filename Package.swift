@@ -83,7 +83,8 @@ let package = Package(
         room(
             "FrontDoor",
             [
-                "Fleet", "Placement", "BuildKit", "Compression", "DockerAPI", "Engine", "Images", "Link", "Mounts", "Wire",
+                "Fleet", "Placement", "BuildKit", "Compression", "DockerAPI", "Engine", "Images", "Link", "Mounts",
+                "Wire",
                 "Session",
                 "CSQLite",
                 nioCore, nioPosix, logging, protobuf,
