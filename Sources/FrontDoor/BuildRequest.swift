@@ -23,6 +23,8 @@ struct BuildRequest: Sendable {
     var isQuiet: Bool { query.flag("q") }
     /// Of a build by BuildKit, the session in which its client serves the context; nil for the classic builder.
     let session: String?
+    /// By which its client may take it back, in a request of its own.
+    var cancelID: String? { query.first("buildid").flatMap { $0.isEmpty ? nil : $0 } }
     /// Whether the result goes to the client as files, and is no image.
     var goesToFiles: Bool { !Self.isNothing(query.first("outputs") ?? "") }
     private let query: Query

@@ -100,7 +100,11 @@ extension FrontDoor {
         return .handle(
             Job { [self] body, client in
                 let audience = KitLines(client, greeting.chunked())
-                switch await buildByKit(request, head, policy, audience, gone: client.gone) {
+                let (cancelled, cancel) = AsyncStream<Never>.makeStream()
+                let id = request.cancelID
+                if let id { cancellations[id] = cancel }
+                defer { if let id { cancellations[id] = nil } }
+                switch await buildByKit(request, head, policy, audience, ends: [client.gone, cancelled]) {
                 case .failure(let stay):
                     if let refusal = stay.refusal { return failure(409, "lighter: \(refusal)") }
                     guard let engine else { return failure(501, "lighter: this device has no engine of its own") }
@@ -110,6 +114,13 @@ extension FrontDoor {
                     return .streamed
                 }
             })
+    }
+
+    /// `POST /build/cancel`, by which clients of before buildx take back a build.
+    func planBuildCancel(_ head: RequestHead, _ query: Query) -> Plan {
+        guard let id = query.first("id"), let cancel = cancellations[id] else { return local(head) }
+        cancel.finish()
+        return .answer(Answer(ByteBuffer(string: "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")))
     }
 
     /// A build stays here, and so does its session.
@@ -128,18 +139,18 @@ extension FrontDoor {
 
     // MARK: Away
 
-    /// Builds at another node.
+    /// Builds at another node, until one of `ends` does.
     ///
     /// - Returns: why it stays here, as long as nobody has heard of it; the session is the engine's here then.
     func buildByKit(
         _ request: BuildRequest, _ head: RequestHead, _ policy: Policy, _ audience: any KitAudience,
-        gone: AsyncStream<Never>
+        ends: [AsyncStream<Never>]
     ) async -> Result<KitResult, Stay> {
         let id = request.session ?? ""
         do throws(Stay) {
             try foresee(request, policy)
             guard let session = await sessions.claim(id) else { throw Stay("its session has not come") }
-            return .success(try await away(request, head, policy, session, audience, gone))
+            return .success(try await away(request, head, policy, session, audience, ends))
         } catch {
             logger.info("a build stays on this device", metadata: ["reason": "\(error.reason)"])
             await keep(id)
@@ -163,7 +174,7 @@ extension FrontDoor {
 
     private func away(
         _ request: BuildRequest, _ head: RequestHead, _ policy: Policy, _ session: KitSession,
-        _ audience: any KitAudience, _ gone: AsyncStream<Never>
+        _ audience: any KitAudience, _ ends: [AsyncStream<Never>]
     ) async throws(Stay) -> KitResult {
         let files: [KitFile]
         do {
@@ -179,7 +190,7 @@ extension FrontDoor {
         do {
             let (engine, answer) = try await begin(request, head, errand, session, files)
             audience.begin()
-            let result = await follow(answer, request, errand, audience, gone)
+            let result = await follow(answer, request, errand, audience, ends)
             session.leave(engine)
             await control.abandon(errand.workload, epoch: errand.lease.epoch, reason: "the build has ended")
             return result
@@ -232,19 +243,21 @@ extension FrontDoor {
 
     private func follow(
         _ answer: DockerStream, _ request: BuildRequest, _ errand: Errand, _ audience: any KitAudience,
-        _ gone: AsyncStream<Never>
+        _ ends: [AsyncStream<Never>]
     ) async -> KitResult {
         await withTaskGroup(of: KitResult?.self) { group in
             group.addTask { await self.hear(answer, request, errand, audience) }
-            group.addTask {
-                for await _ in gone {}
-                answer.cancel()
-                return nil
+            for end in ends {
+                group.addTask {
+                    for await _ in end {}
+                    answer.cancel()
+                    return nil
+                }
             }
             var result: KitResult?
             if let first = await group.next() { result = first }
             group.cancelAll()
-            return result ?? .failed("the client has gone")
+            return result ?? .failed("the build was cancelled")
         }
     }
 

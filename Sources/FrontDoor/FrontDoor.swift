@@ -36,6 +36,8 @@ package final class FrontDoor: Planning {
     let shipments = Shipments()
     let homecomings = Homecomings()
     let sessions = HeldSessions()
+    /// Builds elsewhere that their clients may take back, by the names that they gave them.
+    var cancellations: [String: AsyncStream<Never>.Continuation] = [:]
     /// Images that only other nodes have.
     let images: ImageBook
     /// Which layers the device's engine has.
@@ -225,6 +227,7 @@ package final class FrontDoor: Planning {
         case .diskUsage where engine != nil && !(routes.isEmpty && volumes.hasNone):
             .handle(Job { _, _ in await self.diskUsage(head, query) })
         case .build: planBuild(head, query)
+        case .buildCancel: planBuildCancel(head, query)
         case .session: planSession(head)
         case .grpc: planControl(head)
         case .imageHoldings: .handle(Job { _, _ in await self.imageHoldings() })

@@ -90,7 +90,7 @@ final class KitCall: HTTP2StreamOwner, KitAudience {
             return await home(FrontDoor.Stay("it uses \(ties.joined(separator: ", "))", refusal: refusal))
         }
         guard door.mayLeave(policy) else { return await home(FrontDoor.Stay("its labels keep it here")) }
-        return await door.buildByKit(request, head, policy, self, gone: gone)
+        return await door.buildByKit(request, head, policy, self, ends: [gone])
     }
 
     /// Its client is done with it, and nothing of it left.

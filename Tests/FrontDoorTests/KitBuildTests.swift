@@ -153,6 +153,27 @@ struct KitBuildTests {
         }
     }
 
+    @Test("An older client takes its build back in a request of its own")
+    func cancelled() async throws {
+        try await with { rig, scene, far in
+            let session = try await session(rig)
+            let build = try await rig.client()
+            try await build.send("\(Self.target)&buildid=b1 HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n")
+            _ = try await session.receiveHead()
+            let player = KitPlayer(session, .server)
+            async let serving: Void = player.serve("Dockerfile", Self.dockerfile) { _ in }
+            _ = try await far.session()
+            try await far.answer("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n\(Self.trace("x"))\r\n")
+            _ = try await build.receive(to: "moby.buildkit.trace")
+            #expect(try await rig.post("/build/cancel?id=b1").head.hasPrefix("HTTP/1.1 200 "))
+            #expect(try await build.receive(to: "0\r\n\r\n").contains("cancelled"))
+            #expect(scene.state.withLock { $0.tags.isEmpty })
+            await session.close()
+            await serving
+            await build.close()
+        }
+    }
+
     /// Of Control.Solve, for the session and a name.
     private static func solve(_ exporter: String = "moby", _ more: (inout ProtoMessage) -> Void = { _ in })
         -> ProtoMessage
