@@ -67,6 +67,7 @@ let package = Package(
         room("Link", ["Fleet", "Trust", nioCore, nioPosix, nioTLS, nioSSL, logging]),
         // Docker.
         room("DockerAPI", ["Fleet", nioCore]),
+        room("BuildKit", [nioCore]),
         .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
         room("Compression", ["CZstd", nioCore]),
         room("Images", ["Compression", crypto, nioCore]),
@@ -82,7 +83,8 @@ let package = Package(
         room(
             "FrontDoor",
             [
-                "Fleet", "Placement", "Compression", "DockerAPI", "Engine", "Images", "Link", "Mounts", "Wire",
+                "Fleet", "Placement", "BuildKit", "Compression", "DockerAPI", "Engine", "Images", "Link", "Mounts",
+                "Wire",
                 "Session",
                 "CSQLite",
                 nioCore, nioPosix, logging, protobuf,
@@ -132,6 +134,7 @@ let package = Package(
         tests(of: "Authority", ["Trust", crypto, x509, nioCore, nioEmbedded, nioSSL]),
         tests(of: "Link", ["Trust", "Authority", nioCore, nioPosix, nioEmbedded, nioSSL, logging]),
         tests(of: "DockerAPI", [nioCore]),
+        tests(of: "BuildKit", [nioCore]),
         tests(of: "Compression", [nioCore]),
         tests(of: "Images", ["Compression", nioCore]),
         tests(of: "Engine", ["DockerAPI", nioCore, nioPosix, logging]),
@@ -139,8 +142,8 @@ let package = Package(
         tests(
             of: "FrontDoor",
             [
-                "Compression", "DockerAPI", "Engine", "Images", "Link", "Placement", "Session", nioCore, nioPosix,
-                logging,
+                "BuildKit", "Compression", "DockerAPI", "Engine", "Images", "Link", "Placement", "Session", nioCore,
+                nioPosix, logging,
             ]),
         tests(
             of: "Agent", ["Compression", "DockerAPI", "Engine", "Images", "Trust", "Wire", nioCore, nioPosix, logging]),

@@ -1,9 +1,10 @@
-"""The figures of what travels for a container elsewhere: its image, its mounts, its ports."""
+"""The figures of what travels for a container elsewhere: its image, its build, its mounts, its ports."""
 
 import contextlib
 import itertools
 import os
 import shutil
+import subprocess
 
 from bed import HERE, SCRATCH, SSH, HAProxy, Place, Trouble, fleet, need, program
 from figures import DEVICE, RUN, TARGET, Figure, median, ms, paired, ready, turns
@@ -70,6 +71,75 @@ def version(place, image, changed):
         place.docker(place.engine, "commit", name, image)
     finally:
         place.docker(place.engine, "rm", name)
+
+
+# -------------------------------------------------------------------- build
+
+
+def build(quick):
+    """Bytes over the link for a build whose context has not changed: Lighter, and `docker build` on a remote context."""
+    files, folder, count = 2000 if quick else 8000, SCRATCH / "context", 2 if quick else 7
+    ready("remote", f"{DEVICE}:{LINK}", TARGET)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        held = grow(folder, files, "build")
+        (folder / "Dockerfile").write_text("FROM busybox\nCOPY . /src\nRUN true\n")
+        with Place(DEVICE) as edge, Place(TARGET) as cloud, SSH(cloud) as ssh:
+            hosts = {"lighter": (edge.door, {}), "tcp": (f"tcp://{cloud.address}:2375", {}),
+                     "ssh": (ssh.host, {"PATH": ssh.path("plain")})}
+            classic = built(edge, folder, hosts, count, {"DOCKER_BUILDKIT": "0"})
+            plugins = {"DOCKER_BUILDKIT": "1", "DOCKER_CONFIG": str(buildx())}
+            kit = built(edge, folder, {name: hosts[name] for name in ("lighter", "tcp")}, count, plugins)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    name = f"bytes over the link for a build of an unchanged context of {size(held)}"
+    return [figure_of_build(f"{name}, classic builder", f"classic builder, {peer}", classic, other, bounds)
+            for other, peer, bounds in (("tcp", "`DOCKER_HOST=tcp://`", {"least": 20, "aim": 100}),
+                                        ("ssh", "`DOCKER_HOST=ssh://`", {"least": 20, "aim": 100}))
+            ] + [figure_of_build(f"{name}, BuildKit", "buildx, `DOCKER_HOST=tcp://`", kit, "tcp", {})]
+
+
+def built(edge, folder, hosts, count, environment):
+    """Bytes at the device's interface and seconds, of builds that come after one of the same context."""
+    seconds = {name: [] for name in hosts}
+
+    def one(name):
+        host, more = hosts[name]
+        before = edge.ask("traffic", "eth0")["bytes"]
+        seconds[name].append(
+            edge.docker(host, "build", "-t", "benchmark/built", str(folder), **more, **environment))
+        return edge.ask("traffic", "eth0")["bytes"] - before
+
+    samples = turns(count, {name: lambda name=name: one(name) for name in hosts}, warmup=1)
+    return {**samples, "seconds": {name: found[1:] for name, found in seconds.items()}}
+
+
+def figure_of_build(name, peer, samples, other, bounds):
+    times = {who: ms(median(samples["seconds"][who])) for who in ("lighter", other)}
+    return Figure(
+        name, peer,
+        f"{size(median(samples['lighter']))} against {size(median(samples[other]))}; "
+        f"in {times['lighter']} against {times[other]}",
+        paired(samples, other, "lighter"), higher=True, samples=samples, **bounds)
+
+
+def buildx():
+    """A folder of settings for the docker client in which BuildKit's plugin is."""
+    need_plugin()
+    folder = SCRATCH / "docker"
+    (folder / "cli-plugins").mkdir(parents=True, exist_ok=True)
+    shutil.copy2(PLUGIN, folder / "cli-plugins" / PLUGIN.name)
+    return folder
+
+
+PLUGIN = HERE.parent / ".build" / "clients" / "cli-plugins" / "docker-buildx"
+
+
+def need_plugin():
+    done = subprocess.run([HERE.parent / "scripts" / "need", "buildx"], text=True, capture_output=True)
+    if done.returncode or not PLUGIN.exists():
+        raise Trouble(f"buildx could not be had: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
 
 
 # --------------------------------------------------------------------- sync
@@ -225,4 +295,4 @@ def listens(place, number):
         return False
 
 
-FIGURES = {"update": update, "sync": sync, "edit": edit, "port": port}
+FIGURES = {"update": update, "build": build, "sync": sync, "edit": edit, "port": port}

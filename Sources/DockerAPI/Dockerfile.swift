@@ -7,6 +7,9 @@ package struct Dockerfile: Sendable, Hashable {
         package let description: String
     }
 
+    /// Who reads it: BuildKit knows more instructions than the classic builder.
+    package enum Builder: Sendable { case classic, kit }
+
     private struct Base: Sendable, Hashable {
         var line: Int
         var reference: String
@@ -24,14 +27,15 @@ package struct Dockerfile: Sendable, Hashable {
     }
 
     /// - Parameter arguments: of the build; they come before what the file says of them.
-    package init(_ text: String, arguments: [String: String]) throws(Doubt) {
-        var reader = Reader(arguments: arguments)
+    package init(_ text: String, arguments: [String: String], builder: Builder = .classic) throws(Doubt) {
+        var reader = Reader(arguments: arguments, builder: builder)
         // By bytes: to Swift, CR and LF together are one character.
         let lines = text.utf8.split(separator: ASCII.lf, omittingEmptySubsequences: false).map { line in
             String(decoding: line.last == ASCII.cr ? line.dropLast() : line, as: UTF8.self)
         }
         for (number, line) in lines.enumerated() { try reader.take(line, number) }
         guard reader.hasStage else { throw Doubt(description: "the Dockerfile has no FROM") }
+        guard reader.documents.isEmpty else { throw Doubt(description: "a document in the Dockerfile does not end") }
         self.lines = lines
         bases = reader.bases
     }
@@ -56,15 +60,28 @@ package struct Dockerfile: Sendable, Hashable {
         /// Whether the line before goes on in this one.
         private var continues = false
         private var isComment = true
+        private let builder: Builder
+        /// What ends the documents in which the lines are, the present one first.
+        private(set) var documents: [(end: String, mayBeIndented: Bool)] = []
 
-        init(arguments: [String: String]) { self.arguments = arguments }
+        init(arguments: [String: String], builder: Builder) {
+            self.arguments = arguments
+            self.builder = builder
+        }
 
         mutating func take(_ line: String, _ number: Int) throws(Doubt) {
+            if let (end, mayBeIndented) = documents.first {
+                if line.drop(while: { mayBeIndented && $0 == "\t" }) == end { documents.removeFirst() }
+                return
+            }
             let words = line.split { $0 == " " || $0 == "\t" }.map(String.init)
             if words.first?.hasPrefix("#") == true {
                 let directive = words.joined().lowercased()
                 if isComment, directive.hasPrefix("#escape=") {
                     throw Doubt(description: "the Dockerfile has an escape character of its own")
+                }
+                if isComment, builder == .kit, directive.hasPrefix("#syntax=") {
+                    throw Doubt(description: "the Dockerfile has a syntax of its own")
                 }
                 return
             }
@@ -73,6 +90,10 @@ package struct Dockerfile: Sendable, Hashable {
             let isContinued = continues
             continues = line.reversed().first { $0 != " " && $0 != "\t" } == "\\"
             if words.contains(where: { $0.contains("--from=") }) { try checkSource(words) }
+            if builder == .kit {
+                try checkMounts(words)
+                if !isContinued, ["RUN", "COPY", "ADD"].contains(first.uppercased()) { openDocuments(words) }
+            }
             guard !isContinued else { return }
             switch first.uppercased() {
             case "FROM":
@@ -121,6 +142,27 @@ package struct Dockerfile: Sendable, Hashable {
                 if stages.contains(source.lowercased()) { continue }
                 if let number = Int(source), (0..<stageCount).contains(number) { continue }
                 throw Doubt(description: "it copies from '\(source)', which is no stage of the build")
+            }
+        }
+
+        /// `RUN --mount=…,from=` does as `COPY --from=`.
+        private func checkMounts(_ words: [String]) throws(Doubt) {
+            for word in words where word.contains("--mount=") {
+                for option in word.split(separator: ",") where option.hasPrefix("from=") || option.contains("=from=") {
+                    try checkSource(["--from=" + (option.split(separator: "=").last ?? "")])
+                }
+            }
+        }
+
+        /// `<<NAME`: the lines up to one that is the name are no instructions.
+        private mutating func openDocuments(_ words: [String]) {
+            for word in words.dropFirst() {
+                var rest = word.drop { $0.isNumber }
+                guard rest.hasPrefix("<<"), !rest.hasPrefix("<<<") else { continue }
+                let mayBeIndented = rest.hasPrefix("<<-")
+                rest = rest.dropFirst(mayBeIndented ? 3 : 2)
+                let name = rest.filter { $0 != "\"" && $0 != "'" }
+                if !name.isEmpty, !name.contains("<") { documents.append((name, mayBeIndented)) }
             }
         }
 

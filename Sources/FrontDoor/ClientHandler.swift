@@ -29,6 +29,8 @@ final class ClientHandler: ChannelInboundHandler {
         case forwarding(Exchange)
         /// The answer was planned before the body had come: it is read and dropped.
         case draining(BodyReader, keepAlive: Bool)
+        /// Another protocol is spoken, which is not this handler's.
+        case adopted(any RawSide)
         /// Everything has been said; what still comes is dropped.
         case ending
     }
@@ -67,6 +69,7 @@ final class ClientHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var buffer = unwrapInboundIn(data)
+        if case .adopted(let side) = state { return NodeLoop.assumeIsolated { side.received(buffer) } }
         if inbound.readableBytes == 0 { inbound = buffer } else { inbound.writeBuffer(&buffer) }
         advance()
     }
@@ -78,12 +81,14 @@ final class ClientHandler: ChannelInboundHandler {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if case .forwarding(let exchange) = state { exchange.backend.setReading(context.channel.isWritable) }
+        if case .adopted(let side) = state { NodeLoop.assumeIsolated { side.writabilityChanged() } }
         context.fireChannelWritabilityChanged()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case .some(.inputClosed) = event as? ChannelEvent {
             inputClosed = true
+            if case .adopted(let side) = state { NodeLoop.assumeIsolated { side.inputClosed() } }
             clientInputClosed()
             advance()
         }
@@ -94,6 +99,7 @@ final class ClientHandler: ChannelInboundHandler {
         inputClosed = true
         if case .forwarding(let exchange) = state { leave(exchange) }
         if case .receiving(_, _, let feed) = state { NodeLoop.assumeIsolated { feed.cut() } }
+        if case .adopted(let side) = state { NodeLoop.assumeIsolated { side.inputClosed() } }
         spare?.backend.abandon()
         spare = nil
         state = .ending
@@ -139,7 +145,7 @@ final class ClientHandler: ChannelInboundHandler {
             case .idle: return try readHead()
             case .gathering(let head, let reader, let body, let job):
                 return try gather(head, reader, body, job)
-            case .handling: return false
+            case .handling, .adopted: return false
             case .receiving(let head, let reader, let feed): return try receive(head, reader, feed)
             case .forwarding(let exchange): return try sendBody(exchange)
             case .draining(let reader, let keepAlive): return try drain(reader, keepAlive)
@@ -177,6 +183,7 @@ final class ClientHandler: ChannelInboundHandler {
             if head.expectsContinue { writeAndFlush(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
             state = .gathering(head, BodyReader(head.framing), ByteBuffer(), job)
         case .receive(let reception): startReceiving(head, reception)
+        case .adopt(let adoption): adopt(adoption)
         case .ask(let question):
             guard let context else { return }
             state = .handling(head)
@@ -188,6 +195,20 @@ final class ClientHandler: ChannelInboundHandler {
                 }
             }
         }
+    }
+
+    private func adopt(_ adoption: Adoption) {
+        guard let context else { return }
+        let channel = context.channel
+        writeAndFlush(adoption.head)
+        let side = NodeLoop.assumeIsolated { adoption.take(channel) }
+        state = .adopted(side)
+        spare?.backend.abandon()
+        spare = nil
+        let early = inbound
+        inbound = ByteBuffer()
+        if early.readableBytes > 0 { NodeLoop.assumeIsolated { side.received(early) } }
+        if inputClosed { NodeLoop.assumeIsolated { side.inputClosed() } }
     }
 
     private func planned(_ plan: Plan, for head: RequestHead) {

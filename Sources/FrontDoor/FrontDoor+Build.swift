@@ -8,9 +8,6 @@ internal import Placement
 internal import Session
 
 /// `POST /build` by the classic builder: at another node where policy says so, and the image comes home.
-///
-/// BuildKit's builds stay here: names, secrets and entitlements are inside streams of `/session` and `/grpc`, where no guard
-/// can judge them.
 extension FrontDoor {
     /// A context larger than this is built here: it is kept on disk until the build has ended.
     private static let contextLimit: Int64 = 1 << 30
@@ -18,7 +15,7 @@ extension FrontDoor {
     /// Seconds for which a node that does not build for others is not asked again.
     private static let refusalLifetime = 600.0
 
-    private var refusingBuilds: [NodeID: String] {
+    var refusingBuilds: [NodeID: String] {
         buildRefusals.filter { $0.value.until > now() }.mapValues(\.reason)
     }
 
@@ -33,7 +30,7 @@ extension FrontDoor {
     }
 
     /// Where a build goes, and what it begins with.
-    private struct Errand: Sendable {
+    struct Errand: Sendable {
         var target: NodeID
         var lease: Placed
         var workload: WorkloadID
@@ -45,17 +42,15 @@ extension FrontDoor {
     func planBuild(_ head: RequestHead, _ query: Query) -> Plan {
         guard engine != nil, let folder = configuration.spool else { return local(head) }
         let request = BuildRequest(head, query)
-        let labels = (try? PolicyOverrides(labels: request.labels)) ?? PolicyOverrides()
-        let policy = Policy(firstOf: [labels, configuration.policy, control.gatewayPolicy])
+        if let session = request.session { return planKitBuild(head, request, session) }
+        let policy = policy(of: request)
         if let target = policy.target, target != control.node, !request.ties.isEmpty {
             let message =
                 "lighter: node \(target) cannot take the build: it uses \(request.ties.joined(separator: ", "))"
             return .answer(
                 Answer(DockerFailure(status: 409, message: message).response(version: greeting.apiVersion.description)))
         }
-        let stays = policy.kind == .local && (policy.target == nil || policy.target == control.node)
-        let others = control.snapshot.nodes.contains { $0.id != control.node && $0.acceptsWork }
-        guard !stays, others, request.ties.isEmpty else { return local(head) }
+        guard mayLeave(policy), request.ties.isEmpty else { return local(head) }
         return .receive(
             Reception { body, client in
                 do {
@@ -70,14 +65,25 @@ extension FrontDoor {
             })
     }
 
+    func policy(of request: BuildRequest) -> Policy {
+        let labels = (try? PolicyOverrides(labels: request.labels)) ?? PolicyOverrides()
+        return Policy(firstOf: [labels, configuration.policy, control.gatewayPolicy])
+    }
+
+    func mayLeave(_ policy: Policy) -> Bool {
+        let stays = policy.kind == .local && (policy.target == nil || policy.target == control.node)
+        return !stays && control.snapshot.nodes.contains { $0.id != control.node && $0.acceptsWork }
+    }
+
     private func build(
         _ build: Build, _ policy: Policy, _ body: BodyFeed, _ client: ClientWriter
     ) async throws -> Job.Outcome {
         var build = build
         do throws(Stay) {
             try await gather(&build, body)
-            let (file, bases) = try await bases(of: build)
-            let errand = try await errand(build, policy, file, bases)
+            guard let text = build.context.text else { throw Stay("its context has no \(build.request.dockerfile)") }
+            let (file, bases) = try await bases(of: text, build.request)
+            let errand = try await errand(build.request, policy, file, bases)
             let outcome = try await buildAway(build, errand, client)
             await control.abandon(errand.workload, epoch: errand.lease.epoch, reason: "the build has ended")
             return outcome
@@ -89,7 +95,7 @@ extension FrontDoor {
     }
 
     /// Why a build that might have left does not.
-    private struct Stay: Error {
+    struct Stay: Error {
         var reason: String
         /// What its client is told where it asked for another node.
         var refusal: String?
@@ -115,11 +121,10 @@ extension FrontDoor {
         guard build.context.hasEnded else { throw Stay("its context ends in the middle") }
     }
 
-    private func bases(of build: Build) async throws(Stay) -> (Dockerfile, [String: LocalImage]) {
-        guard let text = build.context.text else { throw Stay("its context has no \(build.request.dockerfile)") }
+    func bases(of text: String, _ request: BuildRequest) async throws(Stay) -> (Dockerfile, [String: LocalImage]) {
         let file: Dockerfile
         do throws(Dockerfile.Doubt) {
-            file = try Dockerfile(text, arguments: build.request.arguments)
+            file = try Dockerfile(text, arguments: request.arguments, builder: request.session == nil ? .classic : .kit)
         } catch {
             throw Stay(error.description)
         }
@@ -131,15 +136,15 @@ extension FrontDoor {
         return (file, bases)
     }
 
-    private func errand(
-        _ build: Build, _ policy: Policy, _ file: Dockerfile, _ bases: [String: LocalImage]
+    func errand(
+        _ build: BuildRequest, _ policy: Policy, _ file: Dockerfile, _ bases: [String: LocalImage]
     ) async throws(Stay) -> Errand {
         let base = file.references.last.flatMap { bases[$0] }
         let request = WorkloadRequest(
             id: .random(), tenant: control.tenant, origin: control.node, image: file.references.last ?? "scratch",
             imageID: base?.id ?? "", imageSize: base?.size ?? .zero,
-            workKey: "build \(build.request.tags.first?.familiarName ?? build.request.dockerfile)",
-            resources: build.request.resources, policy: policy)
+            workKey: "build \(build.tags.first?.familiarName ?? build.dockerfile)", resources: build.resources,
+            policy: policy)
         let expected = Placement.decide(
             request, snapshot: freshSnapshot, now: now(), fleetReachable: control.isConnected, refused: refusingBuilds,
             estimates: estimates, memory: &thresholds, policySource: "the build's labels or the configuration")
@@ -204,10 +209,15 @@ extension FrontDoor {
         guard let answer = try? await client.request("POST", "/lighter/chunks", body: question.buffer) else {
             return nil
         }
-        if answer.status == 403 { buildRefusals[node] = (Self.message(of: answer), now() + Self.refusalLifetime) }
+        if answer.status == 403 { noteRefusal(answer, by: node) }
         guard answer.status == 200, let missing = try? answer.json()["Missing"]?.arrayValue
         else { return nil }
         return Set(missing.compactMap { $0.stringValue.flatMap { LayerDigest($0) } })
+    }
+
+    /// A node that does not build for others is not asked again for a while.
+    func noteRefusal(_ answer: DockerResponse, by node: NodeID) {
+        buildRefusals[node] = (Self.message(of: answer), now() + Self.refusalLifetime)
     }
 
     /// Passes the build's progress on as it comes; a client that hangs up ends the build there.

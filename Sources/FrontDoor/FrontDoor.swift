@@ -35,6 +35,9 @@ package final class FrontDoor: Planning {
     let leases = PendingLeases()
     let shipments = Shipments()
     let homecomings = Homecomings()
+    let sessions = HeldSessions()
+    /// Builds elsewhere that their clients may take back, by the names that they gave them.
+    var cancellations: [String: AsyncStream<Never>.Continuation] = [:]
     /// Images that only other nodes have.
     let images: ImageBook
     /// Which layers the device's engine has.
@@ -233,6 +236,9 @@ package final class FrontDoor: Planning {
         case .diskUsage where engine != nil && !(routes.isEmpty && volumes.hasNone):
             .handle(Job { _, _ in await self.diskUsage(head, query) })
         case .build: planBuild(head, query)
+        case .buildCancel: planBuildCancel(head, query)
+        case .session: planSession(head)
+        case .grpc: planControl(head)
         case .imageHoldings: .handle(Job { _, _ in await self.imageHoldings() })
         case .mountStates: .handle(Job { _, _ in await self.mountStates() })
         case .imagePin: .handle(Job(bodyLimit: 64 << 10) { body, _ in await self.pinImage(body) })

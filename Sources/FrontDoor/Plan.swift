@@ -12,6 +12,8 @@ indirect enum Plan: Sendable {
     case handle(Job)
     /// Let a job answer that reads the body as it comes.
     case receive(Reception)
+    /// Answer, and leave the connection to who speaks another protocol on it.
+    case adopt(Adoption)
     /// Ask first, then plan; the body waits.
     case ask(@Sendable @NodeLoop () async -> Plan)
 }
@@ -57,6 +59,14 @@ struct Answer: Sendable {
         self.bytes = bytes
         self.closes = closes
     }
+}
+
+/// A connection that is no HTTP/1 any more.
+struct Adoption: Sendable {
+    /// What the client is answered.
+    var head: ByteBuffer
+    /// Gets all that the client says behind its request.
+    var take: @Sendable @NodeLoop (any Channel) -> any RawSide
 }
 
 /// Work on a body that is too long to be gathered.

@@ -28,6 +28,8 @@ package final class FakeEngine: Sendable {
         case drop
         /// Leaves the client waiting.
         case silence
+        /// The test answers by itself, with a handler of its own for all that follows.
+        case hand(@Sendable (any Channel) -> Void)
     }
 
     package typealias Script = @Sendable (Request) -> Answer
@@ -94,9 +96,11 @@ package final class FakeEngine: Sendable {
         }
     }
 
-    fileprivate func answer(_ request: Request, on channel: any Channel) {
+    /// - Returns: whether the connection is the test's own from now on.
+    fileprivate func answer(_ request: Request, on channel: any Channel) -> Bool {
         state.withLock { $0.requests.append(request) }
-        switch script(request) {
+        let answer = script(request)
+        switch answer {
         case .json(let json, let status):
             let bytes = DockerResponseBytes.json(json, status: status, version: "1.41", method: request.head.method)
             channel.writeAndFlush(bytes, promise: nil)
@@ -113,7 +117,10 @@ package final class FakeEngine: Sendable {
                 DockerResponseBytes.chunkedHead(contentType: "application/json", version: "1.41"), promise: nil)
         case .drop: channel.close(promise: nil)
         case .silence: break
+        case .hand(let take): take(channel)
         }
+        if case .hand = answer { return true }
+        return false
     }
 }
 
@@ -125,6 +132,7 @@ private final class FakeEngineHandler: ChannelInboundHandler {
     private var input = ByteBuffer()
     private var parser = HeadParser<RequestHead>()
     private var current: (head: RequestHead, reader: BodyReader, body: ByteBuffer)?
+    private var isHandedOver = false
 
     init(_ engine: FakeEngine, connection: Int) {
         self.engine = engine
@@ -132,6 +140,7 @@ private final class FakeEngineHandler: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if isHandedOver { return context.fireChannelRead(data) }
         input.writeImmutableBuffer(unwrapInboundIn(data))
         do throws(HTTPError) {
             try process(context.channel)
@@ -143,6 +152,7 @@ private final class FakeEngineHandler: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if isHandedOver { return context.fireUserInboundEventTriggered(event) }
         if event as? ChannelEvent == .inputClosed { context.close(promise: nil) }
     }
 
@@ -160,7 +170,8 @@ private final class FakeEngineHandler: ChannelInboundHandler {
             }
             guard let done = current, done.reader.isComplete else { return }
             current = nil
-            engine.answer(.init(head: done.head, body: done.body, connection: connection), on: channel)
+            isHandedOver = engine.answer(.init(head: done.head, body: done.body, connection: connection), on: channel)
+            if isHandedOver { return }
         }
     }
 }

@@ -128,6 +128,14 @@ class Case(unittest.TestCase):
             name = container if isinstance(container, str) else container.name
             self.assertEqual(self.whereabouts(name), {"cloud1" if WORLD.policy == "remote" else "edge1"})
 
+    def assert_built_away(self, name):
+        """The image was made on the other node, where it has no name; to be asked before anything runs from it."""
+        if WORLD.plain or WORLD.policy != "remote":
+            return
+        there = docker.DockerClient(base_url=WORLD.engines["cloud1"], timeout=PATIENCE)
+        self.addCleanup(there.close)
+        self.assertEqual(there.images.get(self.client.images.get(name).id).tags, [])
+
     # -------------------------------------------------------------- looking
 
     def fetch(self, port, path="/", address="127.0.0.1"):

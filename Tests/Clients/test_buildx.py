@@ -32,6 +32,7 @@ class Buildx(Case):
         self.write("FROM busybox\nCOPY page /page\nRUN echo more >> /page\nCMD cat /page\n")
         self.write("from the context\n", "page")
         self.build("--load")
+        self.assert_built_away(f"{self.tag}-1")
         self.assertEqual(self.run_(f"{self.tag}-1"), b"from the context\nmore\n")
 
     def test_what_was_built_runs_in_the_background_where_the_policy_says(self):
@@ -52,6 +53,7 @@ class Buildx(Case):
                    "CMD cat /size; ls /run/secrets 2>&1\n")
         self.write("hidden\n", "word")
         self.build("--load", "--secret", "id=word,src=word")
+        self.assert_built_away(f"{self.tag}-1")
         said = self.run_(f"{self.tag}-1", ["sh", "-c", "cat /size; cat /run/secrets/word 2>/dev/null; true"])
         self.assertEqual(said, b"7\n")
 
@@ -112,6 +114,8 @@ class Buildx(Case):
         for n in "ab":
             self.gone(self.client.images.remove, f"{self.tag}-{n}", force=True)
         self.buildx("bake", "--load")
+        for n in "ab":
+            self.assert_built_away(f"{self.tag}-{n}")
         self.assertEqual([self.run_(f"{self.tag}-{n}") for n in "ab"], [b"a\n", b"b\n"])
 
     def test_the_builders_list_and_disk_use(self):

@@ -133,6 +133,8 @@ class Compose2Files(Files, ComposeCase):
               word: {file: ./word.txt}
             """ % self.tag)
         self.gone(self.client.images.remove, f"{self.tag}-built", force=True)
+        self.compose("build")
+        self.assert_built_away(f"{self.tag}-built")
         self.up()
         eventually("its output", lambda: self.one("main").logs() == b"hidden\n")
 

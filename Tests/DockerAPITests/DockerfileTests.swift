@@ -54,4 +54,36 @@ struct DockerfileTests {
     func doubt(text: String) {
         #expect(throws: Dockerfile.Doubt.self) { try references(text) }
     }
+
+    @Test("are told of what BuildKit alone understands, too")
+    func kit() throws {
+        let text = """
+            FROM busybox AS a
+            RUN <<END cat <<-'OTHER' 3<<"x"
+            FROM nothing
+            END
+            \tFROM nothing
+            \tOTHER
+            x
+            RUN --mount=type=bind,from=a,target=/a --mount=type=cache,target=/c true <<<word
+            COPY --link --from=a <<FILE /a /b
+            FROM nothing
+            FILE
+            FROM other
+            """
+        #expect(try Dockerfile(text, arguments: [:], builder: .kit).references == ["busybox", "other"])
+    }
+
+    @Test(
+        "are in doubt for BuildKit where a frontend of its own, or another image, comes in",
+        arguments: [
+            "# syntax=docker/dockerfile:1\nFROM busybox\n", "#syntax = x\nFROM busybox\n",
+            "FROM busybox\nRUN --mount=type=bind,from=nginx,target=/a true\n",
+            "FROM busybox\nRUN --mount=from=nginx true\n", "FROM busybox\nRUN true \\\n  --mount=from=nginx true\n",
+            "FROM busybox\nRUN <<END\ntrue\n",
+        ])
+    func kitDoubt(text: String) {
+        #expect(throws: Dockerfile.Doubt.self) { try Dockerfile(text, arguments: [:], builder: .kit) }
+        #expect(throws: Never.self) { try Dockerfile(text, arguments: [:]) }
+    }
 }

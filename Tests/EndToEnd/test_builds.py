@@ -2,8 +2,13 @@
 
 import json
 import os
+import signal
+import subprocess
+import time
+from pathlib import Path
 
-from fixture import Case
+from fixture import (PLAIN, POLICY, REPO, TESTBED, Case, command_output, environment, eventually, lighter_only,
+                     remote_only)
 
 
 class Builds(Case):
@@ -114,3 +119,210 @@ class Builds(Case):
                 self.assertRegex(self.build(dockerfile, expect=1)[1], words)
         self.assertRegex(self.docker("build", self.folder(), expect=1).err,
                          "(?i)Dockerfile.*no such file|unable to evaluate")
+
+
+OLDER = "/usr/bin/docker"  # Debian's docker.io, whose client speaks to BuildKit by itself
+
+
+class BuildKit(Case):
+    """`docker build` by BuildKit: with buildx, as clients of today, and without, as those before."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        command_output(REPO / "scripts" / "need", "buildx")
+        cls.clients = {"buildx": "docker"}
+        if "version 20." in command_output(OLDER, "--version"):
+            cls.clients["older"] = OLDER
+
+    def command(self, client, *options):
+        """A command line and its environment."""
+        config = self.folder()
+        (config / "cli-plugins").symlink_to(REPO / ".build" / "clients" / "cli-plugins")
+        progress = ("--progress", "plain")
+        return ([self.clients[client], "--config", str(config), "build", *progress, *map(str, options)],
+                {**environment(self.world.front_doors["edge1"]), "DOCKER_BUILDKIT": "1"})
+
+    def build(self, client, folder, *options, expect=0):
+        command, variables = self.command(client, "-t", f"{self.tag}:v1", *options, folder)
+        done = subprocess.run(command, text=True, timeout=120, capture_output=True, env=variables)
+        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
+        for node in ("edge1", "cloud1"):
+            self.addCleanup(self.docker, "rmi", "-f", f"{self.tag}:v1", at=node, engine=True, expect=None)
+        return done.stdout + done.stderr
+
+    def context(self, dockerfile, **files):
+        folder = self.folder()
+        for name, text in {"Dockerfile": dockerfile, **files}.items():
+            (folder / name).write_text(text)
+        return folder
+
+    def built_there(self):
+        """Whether the image of the test was made by the other node's engine."""
+        if POLICY != "remote" or PLAIN:
+            return False
+        image = self.docker("image", "inspect", "--format", "{{.Id}}", f"{self.tag}:v1", at="edge1", engine=True).line
+        there = self.docker("image", "inspect", "--format", "{{.RepoTags}}", image, at="cloud1", engine=True,
+                            expect=None)
+        if there.code == 0:
+            self.assertEqual(there.line, "[]", "names there are its owner's")
+        return there.code == 0
+
+    def assert_there(self):
+        self.assertEqual(self.built_there(), POLICY == "remote" and not PLAIN)
+
+    def names_there(self):
+        return sorted(x for x in self.docker("images", "--format", "{{.Repository}}:{{.Tag}}", at="cloud1",
+                                             engine=True).out.split() if "<none>" not in x)
+
+    def ran(self, *command):
+        return self.docker("run", "--rm", f"{self.tag}:v1", *command).out
+
+    def test_an_image_is_made_there_and_is_here_with_its_name(self):
+        for client in self.clients:
+            with self.subTest(client=client):
+                names = self.names_there()
+                folder = self.context("FROM busybox AS one\nARG WORD\nCOPY . /in/\nRUN echo $WORD > /word\n"
+                                      "FROM busybox\nCOPY --from=one /in /in\nCOPY --from=one /word /\n"
+                                      f"LABEL t={self.tag}{client}\n"
+                                      'CMD ["sh", "-c", "ls -A /in; cat /word"]\n',
+                                      **{"text": "a", "x.skipped": "b",
+                                         ".dockerignore": "*.skipped\n.dockerignore\nDockerfile\n"})
+                said = self.build(client, folder, "--build-arg", "WORD=given")
+                self.assertNotIn("lighter.invalid", said)
+                self.assertIn("docker.io/library/busybox", said)
+                self.assert_there()
+                self.assertEqual(self.ran(), "text\ngiven\n")
+                if not PLAIN:
+                    eventually("names there are as before", lambda: self.names_there() == names, 20)
+
+    def test_secrets_and_cached_folders(self):
+        for client in self.clients:
+            with self.subTest(client=client):
+                for n in (1, 2):
+                    folder = self.context(f"FROM busybox\nRUN --mount=type=cache,id={self.tag}{client},target=/c "
+                                          "--mount=type=secret,id=word wc -c < /run/secrets/word >> /c/log; "
+                                          f"echo {n} >> /c/log; "
+                                          "cp /c/log /log\nCMD cat /log\n", word="hidden\n")
+                    self.build(client, folder, "--secret", f"id=word,src={folder / 'word'}")
+                    self.assert_there()
+                self.assertEqual(self.ran(), "7\n1\n7\n2\n")
+
+    def test_the_result_as_files(self):
+        for client in self.clients:
+            with self.subTest(client=client):
+                folder = self.context(f"FROM busybox AS made\nRUN echo built {self.tag}{client} > /result\n"
+                                      "FROM scratch\nCOPY --from=made /result /\n")
+                out = self.folder() / "out"
+                command, variables = self.command(client, "-o", f"type=local,dest={out}", folder)
+                done = subprocess.run(command, text=True, timeout=120, capture_output=True, env=variables)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual((out / "result").read_text(), f"built {self.tag}{client}\n")
+
+    def test_a_second_build_is_cached_and_a_changed_file_is_not(self):
+        for client in self.clients:
+            with self.subTest(client=client):
+                dockerfile = (f"FROM busybox\nRUN echo {self.tag}{client}\nCOPY page /page\nRUN cat /page > /copy\n"
+                              "CMD cat /copy\n")
+                self.build(client, self.context(dockerfile, page="one\n"))
+                folder = self.context(dockerfile, page="one\n")
+                said = self.build(client, folder)
+                self.assertRegex(said, r"\] RUN cat .*\n(#\d+ sha256.*\n)?#\d+ CACHED")
+                (folder / "page").write_text("two\n")
+                said = self.build(client, folder)
+                self.assertRegex(said, r"\] RUN echo .*\n(#\d+ sha256.*\n)?#\d+ CACHED")
+                self.assertEqual(self.ran(), "two\n")
+                other = dockerfile.replace("> /copy", "> /kopy").replace("cat /copy", "ls /kopy")
+                (folder / "Dockerfile").write_text(other)
+                self.build(client, folder)
+                self.assertEqual(self.ran(), "/kopy\n")
+                self.assert_there()
+
+    @lighter_only
+    def test_a_base_that_only_the_device_has_travels_first(self):
+        name, base = self.name(), f"{self.tag}-base"
+        self.docker("run", "--name", name, "--label", "lighter.policy=local", "busybox", "sh", "-c",
+                    "echo mine > /base")
+        self.docker("commit", name, base, at="edge1", engine=True)
+        self.addCleanup(self.docker, "rmi", "-f", base, at="edge1", engine=True, expect=None)
+        for client in self.clients:
+            with self.subTest(client=client):
+                self.build(client, self.context(f"FROM {base}\nRUN cat /base > /{client}\nCMD cat /{client}\n"))
+                self.assert_there()
+                self.assertEqual(self.ran(), "mine\n")
+
+    def test_a_step_that_fails_shows_its_output_and_code(self):
+        for client in self.clients:
+            with self.subTest(client=client):
+                folder = self.context(f"FROM busybox\nRUN echo before {self.tag}{client}; exit 7\n")
+                said = self.build(client, folder, expect=1)
+                self.assertIn(f"before {self.tag}{client}", said)
+                self.assertRegex(said, "exit code: 7")
+
+    def begun(self, client):
+        """A build in the middle of a step, and what runs there."""
+        mark = f"{self.tag}{client}"
+        seconds = 10_000 + int(self.tag[-4:], 16) + len(client)  # nobody else's
+        folder = self.context(f"FROM busybox\nRUN echo begun {mark}; sleep {seconds}\n")
+        command, variables = self.command(client, folder)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=variables)
+        self.addCleanup(self.reap, process)
+        seen, end = b"", time.monotonic() + 60
+        while f"begun {mark}\n".encode() not in seen.partition(b"RUN")[2].partition(b"\n")[2]:
+            more = process.stdout.read1(4096)
+            self.assertTrue(more and time.monotonic() < end, seen.decode())
+            seen += more
+
+        def running():
+            return [p for p in Path("/proc").glob("[0-9]*/cmdline")
+                    if self.command_line(p) == f"sleep {seconds} "]
+
+        eventually("the step runs", running)
+        return process, running
+
+    @staticmethod
+    def command_line(path):
+        try:
+            return path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return ""
+
+    def test_a_client_that_leaves_ends_the_build(self):
+        for client in self.clients:
+            with self.subTest(client=client):
+                process, running = self.begun(client)
+                process.send_signal(signal.SIGINT)
+                process.wait(30)
+                eventually("the step has ended", lambda: not running(), 30)
+
+    @remote_only
+    def test_a_link_that_breaks_in_the_middle_is_an_error(self):
+        for client in self.clients:
+            with self.subTest(client=client):
+                process, running = self.begun(client)
+                self.mended()
+                command_output(TESTBED, "cut", "cloud1")
+                said = process.communicate(timeout=60)[0].decode()
+                self.assertNotEqual(process.returncode, 0)
+                self.assertIn("did not come to this device", said)
+                command_output(TESTBED, "heal", "cloud1")
+                eventually("the step has ended", lambda: not running(), 60)
+                self.fleet("up")
+
+    @lighter_only
+    def test_what_would_be_wrong_elsewhere_is_built_on_the_device(self):
+        for client in self.clients:
+            with self.subTest(client=client):
+                self.build(client, self.context(f"FROM busybox\nRUN echo {client}\n"), "--network", "host")
+                self.assertFalse(self.built_there())
+                self.build(client, self.context("FROM busybox\nLABEL a=b\n"), "--label", "lighter.policy=local",
+                           "--label", f"t={self.tag}{client}")
+                self.assertFalse(self.built_there())
+
+    def test_a_builder_is_looked_at(self):
+        command, variables = self.command("buildx")
+        buildx = [*command[:3], "buildx"]
+        for words, wanted in ((("inspect",), "Driver:"), (("du",), "Total:"), (("ls",), "default")):
+            done = subprocess.run([*buildx, *words], text=True, capture_output=True, env=variables, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(wanted, done.stdout)

@@ -147,7 +147,7 @@ struct BuildTests {
             "version=2&session=abc", "remote=https://example.org/a.git", "networkmode=host", "cgroupparent=x",
             "networkmode=container:web", "extrahosts=a:host-gateway", "securityopt=%5B%22a%22%5D", "pull=1", "squash=1",
             "ulimits=%5B%7B%7D%5D", "cachefrom=%5B%22a%22%5D", "platform=linux/arm64", "outputs=x", "new=1", "t=Upper",
-            "labels=%7B%22lighter.policy%22%3A%22local%22%7D",
+            "labels=%7B%22lighter.policy%22%3A%22local%22%7D", "version=2",
         ])
     func ties(query: String) async throws {
         try await with { rig, scene in

@@ -74,9 +74,13 @@ final class HomecomingScene: Sendable {
         var builtHere: [ByteBuffer] = []
         /// What travelled of each context.
         var contextBytes: [Int] = []
+        /// What answers before all else, here and there.
+        var scripts: (here: Script?, there: Script?)
         /// Chain ids of the layers here.
         var base: Int = 1
     }
+
+    typealias Script = @Sendable (FakeEngine.Request) -> FakeEngine.Answer?
 
     enum BuildAnswer { case image, error, refusal, silence }
 
@@ -87,6 +91,7 @@ final class HomecomingScene: Sendable {
 
     /// What the device's engine says.
     func here(_ request: FakeEngine.Request) -> FakeEngine.Answer {
+        if let answer = state.withLock({ $0.scripts.here })?(request) { return answer }
         let image = Self.image
         switch request.line {
         case "GET /images/json": return .json([["Id": .string("sha256:" + "b".repeated(64))]])
@@ -130,6 +135,7 @@ final class HomecomingScene: Sendable {
 
     /// What the other node's guard says.
     func there(_ request: FakeEngine.Request) -> FakeEngine.Answer {
+        if let answer = state.withLock({ $0.scripts.there })?(request) { return answer }
         let image = Self.image
         switch request.line {
         case "GET /images/\(image.id)/json": return .json(image.inspection)

@@ -27,6 +27,8 @@ package enum Admission: Sendable, Hashable {
     /// An image of a container of the ticket's workload; `ref` is as the caller wrote it.
     case commit(ref: String, Query)
     case build(Query)
+    /// In which the caller gives BuildKit what a build of the ticket's workload asks it for.
+    case session
     /// Which chunks of a build's context are missing here; the guard answers it itself.
     case missingChunks
     case create(name: String?, Query)
@@ -96,6 +98,9 @@ package enum Admission: Sendable, Hashable {
         case .image(let id, let action) where ["history", ""].contains(action):
             return .ownImage(id: id, action: action, query)
         case .build: return .build(try ticketed(query, scope, "build"))
+        case .session:
+            _ = try ticketed(query, scope, "session")
+            return .session
         case .missingChunks:
             _ = try ticketed(query, scope, "build")
             return .missingChunks

@@ -35,7 +35,7 @@ final class EngineExchange: ChannelSide {
 
     private static let tapLimit = 64 << 10
     /// The most bytes that one document of a rewritten answer may have.
-    private static let documentLimit = 1 << 20
+    private static let documentLimit = 4 << 20
 
     private let passage: Passage
     private let method: String

@@ -35,7 +35,7 @@ extension Guard {
         return passage
     }
 
-    private func checkBuilds() throws(DockerFailure) {
+    func checkBuilds() throws(DockerFailure) {
         guard configuration.policy.acceptsBuilds else {
             throw DockerFailure(
                 status: 403,
@@ -146,7 +146,6 @@ struct BuildAdmission {
             }
         }
         try bound(&passed)
-        // Always the classic builder: BuildKit's parameters are inside of its sessions.
         passed.set("version", "1")
         passed.set("rm", "1")
         passed.set("forcerm", "1")

@@ -46,7 +46,11 @@ extension Guard {
         case .missingChunks:
             .answer(try missingChunks(body, admitted.scope))
         case .build(let query):
-            .passage(try await build(head, admitted, query))
+            .passage(
+                query.first("version") == "2"
+                    ? try await kitBuild(head, admitted, query) : try await build(head, admitted, query))
+        case .session:
+            .passage(try session(head, admitted))
         case .commit(let ref, let query):
             .passage(try await commit(head, admitted, ref, query, body))
         case .create(let name, let query):

@@ -69,6 +69,7 @@ package final class Guard {
     /// The last look at the cache's room.
     var tidying: Task<Void, Never>?
     let volumeRights: VolumeRights
+    let bases: BuildBases
     /// Rights that are being found out.
     var noting: Task<Void, Never>?
     let logger: Logger
@@ -98,6 +99,7 @@ package final class Guard {
         rights = ImageRights(path: configuration.images)
         cache = ImageCache(path: configuration.broughtImages)
         volumeRights = VolumeRights(path: configuration.volumes)
+        bases = BuildBases(client: inventory.client)
         self.logger = logger
         self.free = free
         self.now = now

@@ -1,0 +1,211 @@
+import DockerAPI
+import Engine
+import Fleet
+import Images
+import NIOCore
+import Trust
+
+/// Builds of other nodes by BuildKit, asked for by `POST /build`: its own service would be too much to judge.
+///
+/// The session stays unread: in it the engine asks, and the caller gives what is its own.
+extension Guard {
+    /// Joins the caller to the engine's BuildKit, under a name that no other workload's build can use.
+    func session(_ head: RequestHead, _ admitted: Admitted) throws(DockerFailure) -> Passage {
+        let admission = try kitAdmission(admitted)
+        let uuids = head.headers.all(KitAdmission.uuidHeader)
+        guard head.upgrade == "h2c", head.framing == .none, uuids.count == 1, let session = uuids.first else {
+            throw DockerFailure(
+                status: 400, message: "lighter: a session has one \(KitAdmission.uuidHeader) and changes to h2c")
+        }
+        var fields = [
+            ("Host", "docker"), ("Connection", "Upgrade"), ("Upgrade", "h2c"),
+            (KitAdmission.uuidHeader, try admission.own(session)),
+        ]
+        // What is synced under one key is the next session's of the same: another node's must not be.
+        for key in head.headers.all("X-Docker-Expose-Session-Sharedkey").prefix(1) {
+            fields.append(("X-Docker-Expose-Session-Sharedkey", "\(admission.origin)-\(key)"))
+        }
+        for name in ["X-Docker-Expose-Session-Name", "X-Docker-Expose-Session-Grpc-Method"] {
+            fields += head.headers.all(name).map { (name, $0) }
+        }
+        var passage = Passage(head: try Self.request("/session", fields, admitted))
+        passage.hijacks = true
+        return passage
+    }
+
+    /// Admits a build without names; its bases have names for as long as it lasts.
+    func kitBuild(
+        _ head: RequestHead, _ admitted: Admitted, _ query: Query
+    ) async throws(DockerFailure) -> Passage {
+        let admission = try kitAdmission(admitted)
+        let passed = try admission.admit(query)
+        guard head.framing == .none else {
+            throw DockerFailure(status: 400, message: "lighter: BuildKit's context comes by its session, not as a body")
+        }
+        try checkHeadroom()
+        let bases = try KitAdmission.bases(head.headers.all(KitAdmission.basesHeader))
+        try await self.bases.take(bases)
+        do throws(DockerFailure) {
+            var passage = Passage(
+                head: try Self.request(
+                    passed.target("/build"), [("Host", "docker"), ("Content-Length", "0")], admitted))
+            let rights = rights
+            passage.rewrite = { line in
+                // Lines about the build's progress are long, and many.
+                if line.readableBytes < 1024, let json = try? JSON.parse(line),
+                    json["id"]?.stringValue == "moby.image.id",
+                    let image = json["aux"]?["ID"]?.stringValue.flatMap({ LayerDigest($0) })
+                {
+                    // Not its to remove: a build without a step may be its base image.
+                    rights.grant(image, to: admission.origin, .brought)
+                }
+                return line
+            }
+            passage.ended = { [weak self] in self?.bases.release(bases) }
+            return passage
+        } catch {
+            self.bases.release(bases)
+            throw error
+        }
+    }
+
+    private func kitAdmission(_ admitted: Admitted) throws(DockerFailure) -> KitAdmission {
+        guard let ticket = admitted.scope.ticket else {
+            throw DockerFailure(status: 403, message: "lighter: a build needs the ticket of a workload")
+        }
+        try checkBuilds()
+        let policy = configuration.policy
+        guard policy.maximumMemory == nil, policy.maximumCPUs == nil else {
+            throw DockerFailure(
+                status: 403,
+                message: "lighter: node \(configuration.node) bounds what others use, and BuildKit's builds cannot be")
+        }
+        return KitAdmission(
+            policy: policy, node: configuration.node, origin: ticket.origin, workload: ticket.workload)
+    }
+
+    private static func request(
+        _ path: String, _ fields: [(String, String)], _ admitted: Admitted
+    ) throws(DockerFailure) -> RequestHead {
+        do throws(HTTPError) {
+            return try RequestHead.make("POST", (admitted.apiVersion.map { "/v\($0)" } ?? "") + path, fields)
+        } catch {
+            throw DockerFailure(error)
+        }
+    }
+}
+
+/// What of a BuildKit build's parameters is let through.
+struct KitAdmission {
+    static let uuidHeader = "X-Docker-Expose-Session-Uuid"
+    static let basesHeader = "X-Lighter-Bases"
+
+    let policy: GuardPolicy
+    let node: NodeID
+    let origin: NodeID
+    let workload: WorkloadID
+
+    private static let plain: Set<String> = ["dockerfile", "nocache", "labels", "target"]
+    /// What BuildKit has no use for.
+    private static let dropped: Set<String> = [
+        "version", "q", "rm", "forcerm", "memory", "memswap", "cpushares", "cpuperiod", "cpuquota",
+    ]
+    /// Arguments that BuildKit heeds itself: another frontend, and which builds share the folders that it caches.
+    private static let frontend = "BUILDKIT_SYNTAX"
+    private static let cacheNames = "BUILDKIT_CACHE_MOUNT_NS"
+
+    /// The name of a session at the engine: the workload is in it, so that a build finds its own alone.
+    func own(_ session: String) throws(DockerFailure) -> String {
+        guard (1...128).contains(session.utf8.count), Admission.isReference(session) else {
+            throw DockerFailure(
+                status: 400, message: "lighter: a session's name is of letters, digits, '_', '.' and '-'")
+        }
+        return "\(workload.hex)-\(session)"
+    }
+
+    /// - Throws: what is not admitted, and why.
+    func admit(_ query: Query) throws(DockerFailure) -> Query {
+        var passed = Query()
+        var seen: Set<String> = []
+        for pair in query.pairs {
+            guard pair.name == "extrahosts" || seen.insert(pair.name).inserted else {
+                throw refusal(pair.name, "it is given twice")
+            }
+            switch pair.name {
+            case let name where Self.dropped.contains(name): break
+            case let name where Self.plain.contains(name): passed.append(name, pair.value)
+            case "session": passed.append("session", try own(pair.value))
+            case "remote": break
+            case "buildargs": break
+            case "outputs":
+                try check(outputs: pair.value)
+                passed.append("outputs", pair.value)
+            case "shmsize":
+                guard let size = Int64(pair.value), (0...policy.maximumShm.bytes).contains(size) else {
+                    throw refusal("shmsize", "at most \(policy.maximumShm) are offered")
+                }
+                passed.append("shmsize", "\(size)")
+            case "networkmode":
+                guard ["", "default", "none"].contains(pair.value) else {
+                    throw refusal(pair.name, "builds of other nodes have no network but the default one")
+                }
+                passed.append(pair.name, pair.value)
+            case "extrahosts":
+                guard !pair.value.contains("host-gateway") else {
+                    throw refusal(pair.name, "host-gateway is this node's own address")
+                }
+                passed.append(pair.name, pair.value)
+            default: throw refusal(pair.name, "it is not offered to other nodes")
+            }
+        }
+        guard seen.contains("session"), query.first("remote") == "client-session" else {
+            throw refusal("context", "it comes by the caller's own session")
+        }
+        passed.set("buildargs", try arguments(query.first("buildargs")))
+        passed.set("remote", "client-session")
+        passed.set("version", "2")
+        return passed
+    }
+
+    /// Folders that BuildKit caches are found by their names: each node has names of its own.
+    private func arguments(_ text: String?) throws(DockerFailure) -> String {
+        var arguments = JSONObject()
+        if let text, !text.isEmpty, text != "null" {
+            guard let given = (try? JSON.parse(Array(text.utf8), rejectDuplicates: true))?.objectValue else {
+                throw refusal("buildargs", "they are no object of texts")
+            }
+            for member in given.members where !member.value.isNull {
+                guard member.value.stringValue != nil else { throw refusal("buildargs", "they are no object of texts") }
+                guard member.key != Self.frontend else {
+                    throw refusal(member.key, "other nodes build with this engine's own frontend")
+                }
+                arguments[member.key] = member.value
+            }
+        }
+        arguments[Self.cacheNames] = .string("lighter-\(origin)")
+        return JSON.object(arguments).text
+    }
+
+    /// Files for the caller, which go to it by its session; an image has no name and needs no word.
+    private func check(outputs text: String) throws(DockerFailure) {
+        let list = (try? JSON.parse(Array(text.utf8), rejectDuplicates: true))?.arrayValue
+        guard let list, list.count == 1, let output = list[0].objectValue,
+            Set(output.keys).isSubset(of: ["Type", "Attrs"]),
+            output["Type"] == "local" || output["Type"] == "tar"
+        else { throw refusal("outputs", "an image without a name or files for the caller are all that is made here") }
+    }
+
+    static func bases(_ headers: [String]) throws(DockerFailure) -> [LayerDigest] {
+        let words = headers.flatMap { $0.split(separator: ",") }
+        let bases = words.compactMap { LayerDigest(String($0)) }
+        guard bases.count == words.count, bases.count <= BuildBases.limit else {
+            throw DockerFailure(
+                status: 400, message: "lighter: \(basesHeader) are the ids of at most \(BuildBases.limit) images")
+        }
+        return bases
+    }
+
+    private func refusal(_ name: String, _ why: String) -> DockerFailure {
+        DockerFailure(status: 403, message: "lighter: node \(node) does not admit a build's \(name): \(why)")
+    }
+}
