@@ -51,6 +51,8 @@ struct KitSolve: Sendable {
                 switch key {
                 case "name": names += value.split(separator: ",").map(String.init)
                 case "push" where value == "false" || value.isEmpty: break
+                // It is loaded in any case.
+                case "load": break
                 default: doubt = "an image made with \(key)"
                 }
             }

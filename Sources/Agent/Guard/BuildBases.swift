@@ -9,9 +9,10 @@ import NIOCore
 /// is first given to an image that holds nothing.
 @NodeLoop
 final class BuildBases {
-    /// Of a domain that nobody can have: no registry is asked for it.
-    static let repository = "lighter.invalid/base"
-    private static let nothing = "lighter.invalid/nothing"
+    /// A domain that nobody can have: no registry is asked for it.
+    nonisolated static let domain = "lighter.invalid/"
+    static let repository = domain + "base"
+    private static let nothing = domain + "nothing"
     /// Bases of one build.
     nonisolated static let limit = 64
 

@@ -68,7 +68,10 @@ extension Guard {
         guard event.type == "image", !cache.isEmpty else { return }
         let images: [LayerDigest]
         switch event.action {
-        case "tag": images = cached(event.actorID)
+        case "tag":
+            // What a build's base is called for a while is nobody's word.
+            let isOwn = event.attributes["name"]?.hasPrefix(BuildBases.domain) ?? false
+            images = isOwn ? [] : cached(event.actorID)
         case "load", "import": images = ownWork.covers("load", at: now()) ? [] : cached(event.actorID)
         case "pull":
             // Podman's have the image's id, with the name beside it.

@@ -44,20 +44,25 @@ extension Guard {
         }
         try checkHeadroom()
         let bases = try KitAdmission.bases(head.headers.all(KitAdmission.basesHeader))
+        for base in bases {
+            try await checkUse(of: "\(base)", by: admitted.scope)
+            noteUse(of: "\(base)")
+        }
+        let before = await imagesBefore()
         try await self.bases.take(bases)
         do throws(DockerFailure) {
             var passage = Passage(
                 head: try Self.request(
                     passed.target("/build"), [("Host", "docker"), ("Content-Length", "0")], admitted))
-            let rights = rights
-            passage.rewrite = { line in
+            passage.rewrite = { [weak self] line in
                 // Lines about the build's progress are long, and many.
                 if line.readableBytes < 1024, let json = try? JSON.parse(line),
                     json["id"]?.stringValue == "moby.image.id",
                     let image = json["aux"]?["ID"]?.stringValue.flatMap({ LayerDigest($0) })
                 {
                     // Not its to remove: a build without a step may be its base image.
-                    rights.grant(image, to: admission.origin, .brought)
+                    self?.rights.grant(image, to: admission.origin, .brought)
+                    self?.noteBrought(image, before: before)
                 }
                 return line
             }

@@ -167,6 +167,19 @@ struct GuardKitBuildsTests {
         }
     }
 
+    @Test("leave an image that others brought what it is: its name for a build is not its owner's")
+    func naming() async throws {
+        try await withGuard(policy: Self.building) { rig, _ in
+            let image = try #require(LayerDigest(Self.base))
+            for (name, stays) in [("\(BuildBases.repository):x", true), ("mine:1", false)] {
+                rig.desk.cache.put(image, name: nil, at: GuardRig.now)
+                let about = #"{"ID":"\#(image)","Attributes":{"name":"\#(name)"}}"#
+                rig.desk.note(try EngineEvent(ByteBuffer(string: #"{"Type":"image","Action":"tag","Actor":\#(about)}"#)))
+                #expect((rig.desk.cache[image] != nil) == stays)
+            }
+        }
+    }
+
     @Test(
         "do not begin without their bases",
         arguments: ["sha256:1", "busybox", Array(repeating: base, count: 65).joined(separator: ",")])
