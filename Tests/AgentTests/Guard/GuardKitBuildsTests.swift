@@ -174,7 +174,8 @@ struct GuardKitBuildsTests {
             for (name, stays) in [("\(BuildBases.repository):x", true), ("mine:1", false)] {
                 rig.desk.cache.put(image, name: nil, at: GuardRig.now)
                 let about = #"{"ID":"\#(image)","Attributes":{"name":"\#(name)"}}"#
-                rig.desk.note(try EngineEvent(ByteBuffer(string: #"{"Type":"image","Action":"tag","Actor":\#(about)}"#)))
+                let event = #"{"Type":"image","Action":"tag","Actor":\#(about)}"#
+                rig.desk.note(try EngineEvent(ByteBuffer(string: event)))
                 #expect((rig.desk.cache[image] != nil) == stays)
             }
         }
