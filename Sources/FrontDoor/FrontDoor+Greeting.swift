@@ -12,12 +12,14 @@ extension FrontDoor {
         else { return }
         isEngineDown = false
         greeting.learn(answer.headers)
-        if !routes.isEmpty { await learnPlainNetworks() }
+        // Nobody who waits for a ping waits for that.
+        if !routes.isEmpty { start { await self.learnPlainNetworks() } }
     }
 
     /// Asks the device's engine for what containers elsewhere are shown to be in.
     func learnPlainNetworks() async {
-        guard let answer = try? await engineClient?.request("GET", "/networks"), answer.status == 200,
+        guard let answer = try? await engineClient?.request("GET", "/networks", timeout: .seconds(Self.listPatience)),
+            answer.status == 200,
             let networks = try? JSON.parse(answer.body).arrayValue
         else { return }
         plainNetworks = [:]

@@ -84,12 +84,21 @@ extension Presentation {
 }
 
 extension CreateRequest {
-    /// HostConfig's options that a guard bounds, each as JSON, for `Presentation.asked(_:of:)`.
+    private static let leftOutIfEmpty = [
+        "BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps", "BlkioWeightDevice",
+        "PortBindings",
+    ]
+
+    /// HostConfig's options that a guard bounds, or leaves out where they are empty, each as JSON, for `Presentation.asked(_:of:)`.
     var limitsOfOtherNodes: [String: String] {
         let host = json.value(named: "HostConfig")
         var asked: [String: String] = [:]
         let pids = host?.value(named: "PidsLimit") ?? .null
-        if [.null, .number("0")].contains(pids) { asked["PidsLimit"] = pids.text }
+        // An engine shows no limit as none, however it was asked for.
+        if [.null, .number("0")].contains(pids) { asked["PidsLimit"] = "null" }
+        for name in Self.leftOutIfEmpty {
+            if let value = host?.value(named: name), ["[]", "{}"].contains(value.text) { asked[name] = value.text }
+        }
         if let tmpfs = host?.value(named: "Tmpfs"), tmpfs.objectValue?.isEmpty == false { asked["Tmpfs"] = tmpfs.text }
         return asked
     }

@@ -179,7 +179,7 @@ class Faults(Case):
                 for command in (("inspect", "--type", "container", here), ("images",), ("start", here)):
                     self.assertIn("Is the docker daemon running?", self.docker(*command, expect=1).err)
                 found = self.docker("run", "--rm", "--label", "lighter.policy=local", "busybox", "true", expect=125)
-                self.assertIn("Is the docker daemon running?", found.err)
+                self.assertIn("its engine does not answer: start it", found.err)
                 if not restarted:  # what an image's name means is known from before
                     self.assertEqual(self.docker("run", "--rm", "busybox", "echo", "away").line, "away")
         self.docker("stop", "-t", "0", away)

@@ -79,7 +79,11 @@ struct SharingTests {
     @Test("Bounds that a guard sets are not shown where none were asked for")
     func bounds() throws {
         let asked = try CreateRequest(json: ["HostConfig": ["PidsLimit": 0, "Tmpfs": ["/t": ""]]]).limitsOfOtherNodes
-        #expect(asked == ["PidsLimit": "0", "Tmpfs": #"{"/t":""}"#])
+        #expect(asked == ["PidsLimit": "null", "Tmpfs": #"{"/t":""}"#])
+        let empty = try CreateRequest(json: [
+            "HostConfig": ["PidsLimit": 5, "BlkioWeightDevice": [], "PortBindings": [:]]
+        ])
+        #expect(empty.limitsOfOtherNodes == ["BlkioWeightDevice": "[]", "PortBindings": "{}"])
         #expect(try CreateRequest(json: ["HostConfig": ["PidsLimit": 50]]).limitsOfOtherNodes.isEmpty)
         var route = Route(
             containerID: "c", name: "n", workload: .random(), epoch: 1, target: try NodeID("cloud1"), ticket: [],
@@ -87,7 +91,7 @@ struct SharingTests {
         route.asked = asked
         let shown: JSON = ["HostConfig": ["PidsLimit": 4096, "Tmpfs": ["/t": "size=1"], "Memory": 7]]
         let own = Presentation(origin: try NodeID("edge1")).asked(shown, of: route)
-        #expect(own["HostConfig"] == ["PidsLimit": 0, "Tmpfs": ["/t": ""], "Memory": 7])
+        #expect(own["HostConfig"] == ["PidsLimit": .null, "Tmpfs": ["/t": ""], "Memory": 7])
     }
 
     static func request(target: String? = nil, ties: [String] = []) throws -> WorkloadRequest {
