@@ -193,7 +193,9 @@ package final class Inventory {
         do throws(EngineError) {
             let answer = try await client.request(
                 "GET", "/containers/\(id)/json", limit: 4 << 20, timeout: .seconds(30))
-            return answer.status == 200 ? try answer.json() : nil
+            // Not by `?:`, where nil would be JSON's.
+            guard answer.status == 200 else { return nil }
+            return try answer.json()
         } catch {
             logger.debug("container not inspected", metadata: ["container": "\(id.prefix(12))", "reason": "\(error)"])
             return nil
