@@ -55,6 +55,31 @@ package struct MemoryGroup: Sendable, Hashable {
     }
 }
 
+/// What this machine's control groups can tell of memory.
+package enum MemoryHierarchy: Sendable, Hashable {
+    /// Of which version they are.
+    case events(version: Int)
+    /// They are there, but not for this user.
+    case hidden(version: Int)
+    case missing
+
+    /// Of this machine, where systems mount it.
+    package static var here: MemoryHierarchy { at("/sys/fs/cgroup") }
+
+    static func at(_ root: String) -> MemoryHierarchy {
+        if access("\(root)/memory/cgroup.event_control", F_OK) == 0 {
+            let isOurs =
+                access("\(root)/memory/cgroup.event_control", W_OK) == 0
+                && access("\(root)/memory/memory.oom_control", R_OK) == 0
+            return isOurs ? .events(version: 1) : .hidden(version: 1)
+        }
+        guard let controllers = Pidfd.text("\(root)/cgroup.controllers") else { return .missing }
+        guard controllers.split(whereSeparator: \.isWhitespace).contains("memory") else { return .missing }
+        // Anybody may read a group's events in version 2.
+        return .events(version: 2)
+    }
+}
+
 /// Open descriptors of a memory group's events; whoever holds it closes it.
 struct MemoryEvents {
     private let counter: Int32

@@ -116,6 +116,26 @@ struct ExitWatchTests {
         #expect(MemoryGroup.kills(text) == count)
     }
 
+    @Test("What control groups can tell is known by their files")
+    func hierarchies() throws {
+        let scratch = try ScratchFolder()
+        #expect(MemoryHierarchy.at(scratch.path) == .missing)
+        func write(_ text: String, _ file: String) throws {
+            let opened = try #require(fopen("\(scratch.path)/\(file)", "we"))
+            fputs(text, opened)
+            fclose(opened)
+        }
+        try write("cpu io pids\n", "cgroup.controllers")
+        #expect(MemoryHierarchy.at(scratch.path) == .missing)
+        try write("cpu io memory pids\n", "cgroup.controllers")
+        #expect(MemoryHierarchy.at(scratch.path) == .events(version: 2))
+        try #require(mkdir("\(scratch.path)/memory", 0o755) == 0)
+        try write("", "memory/cgroup.event_control")
+        #expect(MemoryHierarchy.at(scratch.path) == .hidden(version: 1))
+        try write("oom_kill 0\n", "memory/memory.oom_control")
+        #expect(MemoryHierarchy.at(scratch.path) == .events(version: 1))
+    }
+
     @Test("A group that is not there is not watched; the exit is all the same")
     func noGroup() async throws {
         let pid = try Self.spawn(Self.stop)

@@ -63,7 +63,7 @@ extension Inventory {
         if let state = EngineReading.state(container["State"]), state != known.workload.state { return true }
         if known.workload.state == .exited, known.workload.exitCode == nil { return true }
         let names = container["Names"]?.arrayValue?.compactMap { $0.stringValue.map(EngineReading.trimmed) } ?? []
-        return !names.isEmpty && !names.contains(known.name)
+        return !names.isEmpty && !known.name.isEmpty && !names.contains(known.name)
     }
 
     private func noteDifference(_ id: String, known: String, found: String) {
