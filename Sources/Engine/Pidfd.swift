@@ -2,7 +2,7 @@ import Glibc
 
 /// The system calls behind `ExitWatch`.
 enum Pidfd {
-    private typealias SystemCall = @convention(c) (Int, Int, Int, Int) -> Int
+    private typealias SystemCall = @convention(c) (Int, Int, Int, Int, Int) -> Int
 
     /// Not every C library has `pidfd_open`, and Swift cannot call a variadic function: `syscall` is looked up by name. With
     /// integers only, the calling convention is the same on every platform that Swift has on Linux.
@@ -13,7 +13,7 @@ enum Pidfd {
     /// - Returns: A descriptor (close-on-exec) that becomes readable at the process's end, or minus the error number.
     static func open(_ pid: Int32) -> Int32 {
         guard let systemCall else { return -ENOSYS }
-        let descriptor = systemCall(openNumber, Int(pid), 0, 0)
+        let descriptor = systemCall(openNumber, Int(pid), 0, 0, 0)
         return descriptor >= 0 ? Int32(truncatingIfNeeded: descriptor) : -errno
     }
 
@@ -47,7 +47,7 @@ enum Pidfd {
     private static func unreaped(_ descriptor: Int32, _ pid: Int32) -> Int32? {
         guard let text = text("/proc/\(pid)/stat"), let status = status(stat: text), let systemCall,
             // The number was still this process's after it was read.
-            systemCall(sendSignalNumber, Int(descriptor), 0, 0) == 0
+            systemCall(sendSignalNumber, Int(descriptor), 0, 0, 0) == 0
         else { return nil }
         return status
     }

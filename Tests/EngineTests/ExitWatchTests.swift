@@ -60,6 +60,25 @@ struct ExitWatchTests {
         #expect(time >= begun && time < begun + 60)
     }
 
+    @Test("The status is had before the parent has asked for it, every time, and afterwards where the kernel keeps it")
+    func status() throws {
+        for _ in 0..<50 {
+            let pid = try Self.spawn("\(Self.stop); exit 7")
+            let descriptor = Pidfd.open(pid)
+            try #require(descriptor >= 0)
+            defer { close(descriptor) }
+            #expect(Pidfd.waitStatus(descriptor, pid: pid) == nil, "it has not ended")
+            kill(pid, SIGCONT)
+            var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            try #require(poll(&polled, 1, 30_000) == 1)
+            #expect(Pidfd.waitStatus(descriptor, pid: pid).map(Pidfd.exitCode) == 7)
+            Self.reap(pid)
+            // Nobody says it any more before Linux 6.15; a wrong one is never said.
+            let late = Pidfd.waitStatus(descriptor, pid: pid).map(Pidfd.exitCode)
+            #expect(late == nil || late == 7)
+        }
+    }
+
     @Test("A number that another process has now, or none, is no container's")
     func otherProcess() throws {
         let watch = ExitWatch(loop: MultiThreadedEventLoopGroup.singleton.next())
