@@ -155,6 +155,8 @@ let package = Package(
             [
                 "Ledger", "Authority", "Session", "Trust", "Link", "Wire", nioCore, nioPosix, logging,
             ]),
-        .testTarget(name: "LighterCommandTests", dependencies: ["lighter", "DockerAPI"], swiftSettings: settings),
+        .testTarget(
+            name: "LighterCommandTests", dependencies: ["lighter", "DockerAPI", "Engine", "Fleet"],
+            swiftSettings: settings),
     ]
 )

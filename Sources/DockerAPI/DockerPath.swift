@@ -63,6 +63,7 @@ package enum DockerPath {
         case ("POST", "grpc"): .grpc
         case ("GET", "lighter/images"): .imageHoldings
         case ("GET", "lighter/mounts"): .mountStates
+        case ("GET", "lighter/node"): .nodeState
         case ("POST", "lighter/layers"): .missingLayers
         case ("POST", "lighter/held"): .heldImages
         case ("POST", "lighter/pin"): .imagePin

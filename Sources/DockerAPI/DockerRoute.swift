@@ -68,6 +68,8 @@ package enum DockerRoute: Sendable, Hashable {
     case imageHoldings
     /// `GET /lighter/mounts`: a front door tells how far its mounts are.
     case mountStates
+    /// `GET /lighter/node`: a front door tells of its node and its gateway.
+    case nodeState
     /// `POST /lighter/image`: a node asks another's guard for an image without the layers that it has.
     case sparseImage
     /// `POST /lighter/chunks`: which chunks of a build's context another node lacks.

@@ -242,6 +242,7 @@ package final class FrontDoor: Planning {
         case .imageHoldings: .handle(Job { _, _ in await self.imageHoldings() })
         case .mountStates: .handle(Job { _, _ in await self.mountStates() })
         case .imagePin: .handle(Job(bodyLimit: 64 << 10) { body, _ in await self.pinImage(body) })
+        case .nodeState: .handle(Job { _, _ in await self.nodeState() })
         case .imageCreate: planImageCreate(head, query)
         case .imageList where !images.isEmpty: .handle(Job { _, _ in await self.listImages(head, query) })
         case .imageSave where !images.isEmpty: planSave(head, query)

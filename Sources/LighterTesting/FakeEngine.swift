@@ -96,6 +96,11 @@ package final class FakeEngine: Sendable {
         }
     }
 
+    /// Sends bytes to every open stream as they are: the beginning of a line, for one.
+    package func emit(bytes: ByteBuffer) async throws {
+        for stream in state.withLock({ $0.streams }) { try await stream.writeAndFlush(ChunkedEncoding.chunk(bytes)) }
+    }
+
     /// - Returns: whether the connection is the test's own from now on.
     fileprivate func answer(_ request: Request, on channel: any Channel) -> Bool {
         state.withLock { $0.requests.append(request) }

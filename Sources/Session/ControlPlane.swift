@@ -12,6 +12,8 @@ package protocol ControlPlane: Sendable {
     var snapshot: FleetSnapshot { get }
     /// Whether the session with the gateway stands at this moment.
     var isConnected: Bool { get }
+    /// Seconds by which this machine's clock was ahead of the gateway's when the session began; nil before the first.
+    var clockLead: Double? { get }
     /// The gateway's default policy, below the device's own.
     var gatewayPolicy: PolicyOverrides { get }
 
@@ -36,6 +38,7 @@ package protocol ControlPlane: Sendable {
 
 extension ControlPlane {
     package func inventoryIsComplete() {}
+    package var clockLead: Double? { nil }
 
     /// Opens a stream to a node's guard, dialling a link where none stands; Docker's HTTP may be written at once.
     /// - Parameter initializer: installs the caller's handlers; runs on the link's event loop.

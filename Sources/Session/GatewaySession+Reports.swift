@@ -26,6 +26,8 @@ extension GatewaySession {
         if isFirst { loop.execute { self.sendEverything() } }
     }
 
+    package var clockLead: Double? { state.withLock { $0.clockLead } }
+
     /// Whether the gateway has acknowledged every report.
     package var isSettled: Bool { state.withLock { $0.outbox.isSettled } }
 
@@ -141,6 +143,7 @@ extension GatewaySession {
             if (0.01...3600).contains(welcome.heartbeatSeconds) {
                 state.heartbeat = .nanoseconds(Int64(welcome.heartbeatSeconds * 1e9))
             }
+            if welcome.now > 0 { state.clockLead = off }
             let isOff = welcome.now > 0 && off.magnitude > 60
             defer { state.saidClockIsOff = isOff }
             return isOff && !state.saidClockIsOff

@@ -30,6 +30,7 @@ package final class GatewaySession: ControlPlane {
         var heartbeat = TimeAmount.seconds(1)
         var lastHeartbeatAck = NIODeadline.now()
         var saidClockIsOff = false
+        var clockLead: Double?
         /// Direct addresses that came with placements, newer than the snapshot's.
         var hints: [NodeID: [String]] = [:]
         /// Direct addresses of an earlier run, until the gateway says better.

@@ -28,7 +28,8 @@ struct Explain: AsyncParsableCommand {
         let place =
             workload.target == workload.origin
             ? "on \(workload.origin), where it was asked for" : "on \(workload.target), asked for on \(workload.origin)"
-        let head = "\(name) (\(workload.image)) is \(workload.state.rawValue) \(place)"
+        let why = workload.error.isEmpty ? "" : "\nIts engine says: \(workload.error)"
+        let head = "\(name) (\(workload.image)) is \(workload.shownState) \(place)\(why)"
         guard let decision = workload.decision else {
             return head + "\nNo decision is recorded: the node has reported it, but the gateway did not place it."
         }

@@ -57,11 +57,20 @@ struct WorkloadRow: Encodable {
 
 extension Table {
     fileprivate mutating func add(_ workload: Workload, now: Double) {
-        let code = workload.exitCode.map { " (\($0))" } ?? ""
         add(
             workload.containerID.isEmpty ? "-" : String(workload.containerID.prefix(12)), workload.name,
-            workload.image, workload.state.rawValue + code, workload.origin.name, workload.target.name,
+            workload.image, workload.shownState, workload.origin.name, workload.target.name,
             age(of: workload.createdAt, now: now), String(workload.id.hex.prefix(12)))
+    }
+}
+
+extension Workload {
+    /// Its state with what is known of its end. One whose process is gone, and of which nobody has said the code yet, is not
+    /// shown as one that has ended well.
+    var shownState: String {
+        guard state == .exited else { return state.rawValue }
+        guard let exitCode else { return "ending" }
+        return "exited (\(exitCode))" + (error.isEmpty ? "" : ", \(error)")
     }
 }
 

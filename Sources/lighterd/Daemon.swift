@@ -122,6 +122,9 @@ struct Daemon {
             group.addTask { await MemoryThrift.keep() }
             if hasEngine {
                 group.addTask { await watch.run() }
+                if let interval = options.scanInterval {
+                    group.addTask { await inventory.keepScanning(every: interval) }
+                }
                 group.addTask { await desk.keepMirrorsBounded() }
                 group.addTask { await desk.keepContextsBounded() }
                 group.addTask { await desk.keepImagesBounded() }

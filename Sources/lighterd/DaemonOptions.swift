@@ -36,6 +36,8 @@ struct DaemonOptions: Sendable {
     /// What images may take of this disk that others brought here, and for how many seconds an unused one stays at least.
     var imageCache = ImageCacheBound.share(0.2)
     var imageCacheKeep = 900.0
+    /// The time between two scans of the engine's whole list; nil for none.
+    var scanInterval: Duration? = .seconds(60)
     var logLevel = Logger.Level.info
     /// The largest bind mount that may leave the device; none may when it is zero.
     var preload = 0
@@ -69,6 +71,7 @@ struct DaemonOptions: Sendable {
           --image-cache-max-bytes SIZE  what others' images may take here: 20g, 20% of the engine's disk, or off
                                (default 20%); the least recently used go first
           --image-cache-keep TIME  how long an unused one stays at least: 90s, 15m, 2h (default 15m)
+          --scan-interval TIME compare the engine's whole list with what its events told: 30s, 5m; 0 for never (default 60s)
           --log-level LEVEL    trace, debug, info, notice, warning, error (default info)
           --help, --version
 
@@ -78,7 +81,8 @@ struct DaemonOptions: Sendable {
     private static let keys = [
         "state", "config", "engine", "socket", "group", "cgroup", "gateway", "policy", "cpu_threshold",
         "memory_threshold", "listen", "advertise", "tags", "accept_work", "accept_builds", "mounts_max_bytes",
-        "preload", "image_cache_max_bytes", "image_cache_keep", "log_level",
+        "preload", "image_cache_max_bytes", "image_cache_keep", "scan_interval",
+        "log_level",
     ]
 
     /// - Throws: `OptionError` naming the option, where it stands and what it takes.
@@ -187,6 +191,14 @@ struct DaemonOptions: Sendable {
                 throw OptionError("\(place): '\(value)' is no time; write it as in 90s, 15m or 2h")
             }
             imageCacheKeep = seconds
+        case "scan_interval":
+            guard let interval = value == "0" ? 0 : Self.seconds(value),
+                interval == 0 || (1...86_400).contains(interval)
+            else {
+                throw OptionError(
+                    "\(place): '\(value)' is no time from 1s to 24h; write it as in 30s or 5m, or 0 for never")
+            }
+            scanInterval = interval == 0 ? nil : .seconds(interval)
         case "log_level":
             guard let level = Logger.Level(rawValue: value) else {
                 throw OptionError(

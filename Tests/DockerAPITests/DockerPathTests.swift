@@ -25,6 +25,7 @@ struct DockerPathTests {
         ("GET", "/exec/abc/json", .exec(id: "abc", action: "json")), ("DELETE", "/exec/abc", .other),
         ("GET", "/images/json", .imageList), ("POST", "/images/create?fromImage=a", .imageCreate),
         ("GET", "/lighter/images", .imageHoldings), ("GET", "/lighter/mounts", .mountStates),
+        ("GET", "/lighter/node", .nodeState),
         ("POST", "/lighter/layers", .missingLayers), ("GET", "/lighter/layers", .other),
         ("POST", "/lighter/image", .sparseImage), ("POST", "/lighter/chunks", .missingChunks),
         ("GET", "/lighter/image", .other),

@@ -107,5 +107,32 @@ class Commands(Case):
         self.assertEqual(ended[0]["state"], "exited")
         self.assertNotIn(name, self.fleet("cli", "ps").out)
 
+    def test_a_container_that_is_killed_for_want_of_memory_says_so(self):
+        name = self.name()
+        self.docker("run", "--name", name, "-m", "16m", "busybox", "tail", "/dev/zero", expect=137)
+        ended = eventually("its end is known", lambda: [w for w in json.loads(
+            self.fleet("cli", "ps", "-a", "--format", "json").out) if w["name"] == name and w["exitCode"] == 137])
+        self.assertEqual(ended[0]["error"], "killed: out of memory")
+        self.assertIn("exited (137), killed: out of memory", self.fleet("cli", "ps", "-a").out)
+        self.assertIn("killed: out of memory", self.fleet("cli", "explain", name).out)
+
+    def test_the_doctor_says_what_works_and_what_does_not(self):
+        self.up()
+        asked = ["doctor", "--socket", self.home / "docker.sock", "--format", "json", "--engine"]
+        checks = {c["check"]: c for c in json.loads(self.lighter(*asked, self.world.engines["edge1"]).stdout)}
+        self.assertEqual({n: c["result"] for n, c in checks.items()}, {
+            "exits": "ok", "memory": "ok", "ebpf": "note", "engine": "ok", "gateway": "ok", "clock": "ok", "disk": "ok"})
+        self.assertRegex(checks["engine"]["detail"], r"version \d+\.")
+        found = json.loads(self.lighter(*asked, "unix:///no/such", expect=1).stdout)
+        self.assertEqual([c["check"] for c in found if c["result"] == "failed"], ["engine"])
+        self.lighter("down", "--state", self.home)
+        found = json.loads(self.lighter(*asked, "none", expect=1).stdout)
+        self.assertEqual([c["check"] for c in found if c["result"] == "failed"], ["gateway"])
+
+    def test_an_option_of_the_daemon_that_is_no_time_is_refused(self):
+        refused = self.program("lighterd", "--state", self.home, "--scan-interval", "often", expect=None)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("--scan-interval: 'often' is no time from 1s to 24h", refused.stderr)
+
     def test_the_version_is_shown(self):
         self.assertRegex(self.lighter("version").stdout, r"^lighter \d+\.\d+\.\d+$")

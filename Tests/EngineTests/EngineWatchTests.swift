@@ -87,6 +87,41 @@ struct EngineWatchTests {
         await fixture.end()
     }
 
+    @Test("A cut in the middle of an event loses none, and tells none twice")
+    func cutInTheMiddle() async throws {
+        let fixture = try await EngineFixture(Self.script)
+        let (told, tell) = AsyncStream<Told>.makeStream()
+        let watch = EngineWatch(
+            client: fixture.client, logger: Logger(label: "test"),
+            handlers: .init(
+                up: { tell.yield(.up($0.platform, $1.count)) }, down: { tell.yield(.down($0.code)) },
+                event: { tell.yield(.event($0.action)) }),
+            delay: ReconnectDelay(first: .milliseconds(1), longest: .milliseconds(5)))
+        let running = Task { await watch.run() }
+        var iterator = told.makeAsyncIterator()
+        #expect(await iterator.next() == .up("linux/amd64", 1))
+        let (start, die) = (Self.event("start", 2_000_000_001), Self.event("die", 2_000_000_002))
+        var pieces = start.buffer
+        pieces.writeString("\n")
+        var half = die.buffer
+        half.moveWriterIndex(to: half.readableBytes / 2)
+        pieces.writeBuffer(&half)
+        try await fixture.engine.emit(bytes: pieces)
+        #expect(await iterator.next() == .event("start"))
+        await fixture.engine.stop()
+        #expect(await iterator.next() == .down(.closed))
+        try await fixture.engine.start()
+        #expect(await iterator.next() == .up("linux/amd64", 1))
+        #expect(fixture.engine.requests.last { $0.line == "GET /events" }?.head.query == "since=2.000000001")
+        // As an engine answers for what came since, and with what follows.
+        for event in [start, die, Self.event("destroy", 2_000_000_003)] { try await fixture.engine.emit(event) }
+        #expect(await iterator.next() == .event("die"))
+        #expect(await iterator.next() == .event("destroy"))
+        running.cancel()
+        await running.value
+        await fixture.end()
+    }
+
     @Test("An engine that hangs with its connections open is told to be down")
     func hanging() async throws {
         let fixture = try await EngineFixture { $0.line == "GET /_ping" ? .silence : Self.script($0) }

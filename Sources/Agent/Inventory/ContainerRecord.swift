@@ -11,6 +11,10 @@ package struct ContainerRecord: Sendable, Hashable {
     package var eventTime: Int64 = 0
     /// The process has ended, though its exit code may not be known yet: its capacity is free.
     package var hasEnded = false
+    /// The first process of the run that the kernel has told the end of, until the engine has, too.
+    package var endedPid: Int32?
+    /// The kernel has killed in it for want of memory since it was started; not every engine says so.
+    package var ranOutOfMemory = false
     /// Work that was asked for here, and is under no ticket.
     package var isLocal: Bool
 
@@ -33,6 +37,23 @@ package struct ContainerRecord: Sendable, Hashable {
         if reference.utf8.isEmpty { return false }
         return id.utf8.elementsEqual(reference.utf8) || reference == name || reference == userName
             || id.utf8.starts(with: reference.utf8)
+    }
+
+    /// Takes in what the kernel says: the run is over. The code is the engine's to say where the kernel does not; until then
+    /// there is none.
+    mutating func ended(pid: Int32, at time: Double, code: Int32?) {
+        hasEnded = true
+        endedPid = pid
+        // What the engine tells of the time before comes late: but for the end itself, nothing of this run is news.
+        eventTime = max(eventTime, Int64(time * 1e9))
+        workload.state = .exited
+        workload.finishedAt = time
+        workload.exitCode = code
+    }
+
+    mutating func outOfMemory() {
+        ranOutOfMemory = true
+        if workload.error.isEmpty { workload.error = EngineReading.outOfMemory }
     }
 
     package var holdsCapacity: Bool { workload.state.holdsCapacity && !hasEnded }

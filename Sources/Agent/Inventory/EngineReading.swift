@@ -31,14 +31,7 @@ package enum EngineReading {
     /// Brings a workload to the state that an inspect shows.
     package static func apply(inspect json: JSON, to workload: inout Workload) {
         let state = json["State"]
-        switch state?["Status"]?.stringValue {
-        case "created": workload.state = .created
-        case "running", "restarting": workload.state = .running
-        case "paused": workload.state = .paused
-        case "exited", "dead": workload.state = .exited
-        case "removing": workload.state = .exited
-        default: break
-        }
+        if let known = self.state(state?["Status"]) { workload.state = known }
         workload.exitCode =
             workload.state == .exited ? state?["ExitCode"]?.intValue.map { Int32(truncatingIfNeeded: $0) } : nil
         workload.error = state?["Error"]?.stringValue ?? ""
@@ -49,6 +42,27 @@ package enum EngineReading {
         let host = json["HostConfig"]
         workload.resources = Resources(
             cpus: Double(host?["NanoCpus"]?.intValue ?? 0) / 1e9, memory: ByteCount(host?["Memory"]?.intValue ?? 0))
+    }
+
+    /// What the engine calls a container's state, in an inspect as in a list; nil for words that are not known.
+    package static func state(_ word: JSON?) -> WorkloadState? {
+        switch word?.stringValue {
+        case "created": .created
+        case "running", "restarting": .running
+        case "paused": .paused
+        case "exited", "dead", "removing": .exited
+        default: nil
+        }
+    }
+
+    /// Whether the first process is the container's own, so that its end is the container's: a runtime with a virtual machine or
+    /// a kernel of its own has something else there.
+    package static func runsItsProcess(inspect json: JSON) -> Bool {
+        let named = json["HostConfig"]?["Runtime"]?.stringValue ?? ""
+        // Podman says `oci` there, and which one apart.
+        let runtime = named == "oci" ? json["OCIRuntime"]?.stringValue ?? "" : named
+        let name = runtime.split(separator: "/").last ?? ""
+        return ["runc", "crun", "io.containerd.runc.v1", "io.containerd.runc.v2", "nvidia"].contains(name)
     }
 
     /// When the state that an inspect shows began, in nanoseconds since 1970: events from before it are old news.
@@ -67,8 +81,10 @@ package enum EngineReading {
     package static func apply(
         action: String, attributes: [String: String], nanoseconds: Int64, to record: inout ContainerRecord
     ) -> Bool {
-        guard nanoseconds > record.eventTime else { return false }
         let seconds = Double(nanoseconds) / 1e9
+        // It may come after the end that it caused.
+        let isOfThisRun = action == "oom" && seconds >= record.workload.startedAt
+        guard nanoseconds > record.eventTime || isOfThisRun else { return false }
         switch action {
         case "create":
             record.workload.state = .created
@@ -80,13 +96,17 @@ package enum EngineReading {
             record.workload.exitCode = nil
             record.workload.error = ""
             record.hasEnded = false
+            record.endedPid = nil
+            record.ranOutOfMemory = false
         case "pause": record.workload.state = .paused
         case "unpause": record.workload.state = .running
-        case "oom": record.workload.error = outOfMemory
+        case "oom": record.outOfMemory()
         case "die":
             record.workload.state = .exited
-            record.workload.exitCode = attributes["exitCode"].flatMap { Int32($0) }
-            record.workload.finishedAt = seconds
+            record.workload.exitCode = attributes["exitCode"].flatMap { Int32($0) } ?? record.workload.exitCode
+            // The kernel's time is nearer to the truth.
+            if record.endedPid == nil { record.workload.finishedAt = seconds }
+            record.endedPid = nil
             record.hasEnded = true
         case "rename":
             record.name = trimmed(attributes["name"] ?? record.name)
@@ -96,7 +116,7 @@ package enum EngineReading {
             record.hasEnded = true
         default: return false
         }
-        record.eventTime = nanoseconds
+        record.eventTime = max(record.eventTime, nanoseconds)
         return true
     }
 
@@ -109,7 +129,7 @@ package enum EngineReading {
             image: labels.image)
     }
 
-    private static func trimmed(_ name: String) -> String {
+    static func trimmed(_ name: String) -> String {
         name.utf8.first == UInt8(ascii: "/") ? String(name.dropFirst()) : name
     }
 

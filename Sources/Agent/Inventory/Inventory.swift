@@ -20,9 +20,9 @@ package final class Inventory {
     private let node: NodeID
     let client: DockerClient
     private let exits: ExitWatch
-    private let logger: Logger
+    let logger: Logger
     private let report: @Sendable (Workload) -> Void
-    private var tokens: [String: ExitWatch.Token] = [:]
+    private(set) var tokens: [String: ExitWatch.Token] = [:]
     private var reportedCapacity = Resources.none
     /// How containers ended, those that are gone too.
     package let exitCodes = ExitCodes()
@@ -116,20 +116,34 @@ package final class Inventory {
         guard event.type == "container", !event.action.hasPrefix("exec_") else { return }
         let id = event.actorID
         noteExitCode(event)
-        guard var record = index[id] ?? EngineReading.record(id: id, attributes: event.attributes) else { return }
-        let isNew = index[id] == nil
+        let known = index[id]
+        guard var record = known ?? EngineReading.record(id: id, attributes: event.attributes) else { return }
         // A container that a list had shown and that is gone since must not come back by an event that came late.
-        if isNew, event.action != "create", event.action != "start" { return }
+        if known == nil, event.action != "create", event.action != "start" { return }
         guard
             EngineReading.apply(
                 action: event.action, attributes: event.attributes, nanoseconds: event.timeNano, to: &record)
         else { return }
         if record.workload.state == .removed { return gone(id) }
         keep(record)
-        report(record.workload)
-        if event.action == "die" { forgetExit(id) }
+        // Of an end the kernel has told, and how it was: the engine says nothing new.
+        if record.workload != known?.workload { report(record.workload) }
+        if event.action == "die" {
+            forgetExit(id)
+            noteDisagreement(known, record)
+        }
         if event.action == "start" { await watchExit(of: id) }
-        if isNew { await refresh(id) }
+        if known == nil { await refresh(id) }
+    }
+
+    private func noteDisagreement(_ known: ContainerRecord?, _ record: ContainerRecord) {
+        guard let first = known?.workload.exitCode, first != record.workload.exitCode else { return }
+        logger.notice(
+            "the engine's exit code counts, not the kernel's",
+            metadata: [
+                "container": "\(record.id.prefix(12))", "kernel": "\(first)",
+                "engine": "\(record.workload.exitCode.map(String.init) ?? "none")",
+            ])
     }
 
     /// Of any container: whoever waits for it may do so before it is known here.
@@ -143,23 +157,45 @@ package final class Inventory {
     }
 
     /// Asks the engine for all of a container's state; nothing changes when it cannot be asked.
-    private func refresh(_ id: String) async {
-        guard let json = await inspect(id) else { return }
-        guard var record = index[id] ?? EngineReading.record(inspect: json) else { return }
+    func refresh(_ id: String) async {
+        // What happens while it answers may be newer than the answer: then it is asked again.
+        for _ in 0..<3 {
+            let before = index[id]
+            guard let json = await inspect(id) else { return }
+            guard index[id] == before else { continue }
+            take(inspection: json, of: id)
+            return
+        }
+    }
+
+    private func take(inspection json: JSON, of id: String) {
         let before = index[id]
+        guard var record = before ?? EngineReading.record(inspect: json) else { return }
+        let pid = EngineReading.pid(inspect: json)
+        // The engine does not know yet what the kernel has told.
+        if pid != nil, pid == record.endedPid { return }
         EngineReading.apply(inspect: json, to: &record.workload)
+        if record.ranOutOfMemory { record.outOfMemory() }
+        if let name = json["Name"]?.stringValue.map(EngineReading.trimmed), !name.isEmpty, name != record.name {
+            record.name = name
+            record.workload.name = record.userName
+        }
         record.hasEnded = !record.workload.state.holdsCapacity
+        record.endedPid = nil
         record.eventTime = max(record.eventTime, EngineReading.stateTime(record.workload))
         if record != before { keep(record) }
         if remembered.remove(id) != nil || record.workload != before?.workload { report(record.workload) }
-        if let pid = EngineReading.pid(inspect: json) { watch(pid, of: id) }
+        if record.hasEnded { forgetExit(id) }
+        if let pid { watch(pid, of: id, hasCode: EngineReading.runsItsProcess(inspect: json)) }
     }
 
     private func inspect(_ id: String) async -> JSON? {
         do throws(EngineError) {
             let answer = try await client.request(
                 "GET", "/containers/\(id)/json", limit: 4 << 20, timeout: .seconds(30))
-            return answer.status == 200 ? try answer.json() : nil
+            // Not by `?:`, where nil would be JSON's.
+            guard answer.status == 200 else { return nil }
+            return try answer.json()
         } catch {
             logger.debug("container not inspected", metadata: ["container": "\(id.prefix(12))", "reason": "\(error)"])
             return nil
@@ -170,24 +206,48 @@ package final class Inventory {
 
     private func watchExit(of id: String) async {
         guard let json = await inspect(id), let pid = EngineReading.pid(inspect: json) else { return }
-        watch(pid, of: id)
+        watch(pid, of: id, hasCode: EngineReading.runsItsProcess(inspect: json))
     }
 
-    private func watch(_ pid: Int32, of id: String) {
+    private func watch(_ pid: Int32, of id: String, hasCode: Bool) {
         guard let record = index[id], record.holdsCapacity, tokens[id] == nil else { return }
-        let outcome = exits.watch(pid: pid, containerID: id) { [weak self] time in
-            NodeLoop.assumeIsolated { self?.ended(id, at: time) }
+        let outcome = exits.watch(pid: pid, containerID: id, memory: memoryGroup(of: pid, id)) { [weak self] notice in
+            NodeLoop.assumeIsolated {
+                switch notice {
+                case .outOfMemory: self?.outOfMemory(id)
+                case .exited(let time, let code): self?.ended(id, pid, at: time, code: hasCode ? code : nil)
+                }
+            }
         }
         if case .watching(let token) = outcome { tokens[id] = token }
     }
 
-    /// The kernel says that the process is gone: its capacity is free now. The engine's `die` brings the exit code.
-    private func ended(_ id: String, at time: Double) {
+    private func memoryGroup(of pid: Int32, _ id: String) -> MemoryGroup? {
+        let files = SystemFiles()
+        guard let groups = files.text(of: "/proc/\(pid)/cgroup", limit: 16 << 10),
+            let mounts = files.text(of: "/proc/mounts", limit: 1 << 20)
+        else { return nil }
+        return ContainerGroup.memory(of: id, processGroups: groups, mounts: mounts)
+    }
+
+    func outOfMemory(_ id: String) {
+        guard var record = index[id], record.workload.state.holdsCapacity else { return }
+        record.outOfMemory()
+        guard record != index[id] else { return }
+        keep(record)
+        report(record.workload)
+    }
+
+    /// The kernel says that the process is gone: its capacity is free now, and that it has ended is said at once. Where the
+    /// kernel does not say how, there is no exit code until the engine's event brings it: an inspect takes twice as long as
+    /// that, since an engine that tidies up does not answer.
+    func ended(_ id: String, _ pid: Int32, at time: Double, code: Int32?) {
         tokens[id] = nil
         guard var record = index[id], !record.hasEnded else { return }
-        record.hasEnded = true
-        record.workload.finishedAt = time
+        record.ended(pid: pid, at: time, code: code)
         keep(record)
+        report(record.workload)
+        if let code { exitCodes.put(Int64(code), of: id) }
     }
 
     private func forgetExit(_ id: String) {
@@ -201,7 +261,7 @@ package final class Inventory {
         noteCapacity()
     }
 
-    private func gone(_ id: String) {
+    func gone(_ id: String) {
         forgetExit(id)
         remembered.remove(id)
         guard let record = index.remove(id) else { return }

@@ -10,7 +10,7 @@ import Testing
 @Suite("The inventory")
 @NodeLoop
 struct InventoryTests {
-    static let id = String(repeating: "a1", count: 32)
+    nonisolated static let id = String(repeating: "a1", count: 32)
     static let identity = EngineIdentity(version: [:], info: [:])
 
     static func event(

@@ -1,0 +1,18 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Session
+
+/// What a front door tells of its own node.
+extension FrontDoor {
+    /// `GET /lighter/node`: `[{"Node", "Version", "IsConnected": BOOL, "ClockLead": SECONDS|null}]`: whether the session with
+    /// the gateway stands, and by how much the clock here was ahead of the gateway's when it began.
+    func nodeState() async -> Job.Outcome {
+        let lead: JSON = control.clockLead.map { .number("\($0)") } ?? .null
+        let state: JSON = [
+            "Node": .string(control.node.name), "Version": .string(configuration.version),
+            "IsConnected": .bool(control.isConnected), "ClockLead": lead,
+        ]
+        return await answering { DockerResponse(json: .array([state])) }
+    }
+}

@@ -1,0 +1,53 @@
+import DockerAPI
+import Engine
+import Fleet
+import Testing
+
+@testable import lighter
+
+@Suite("lighter doctor")
+struct DoctorTests {
+    @Test("What works another way is a note, and only what does not work has failed")
+    func results() {
+        #expect(Check.exits(errorNumber: 0).result == .ok)
+        #expect(Check.exits(errorNumber: 38).result == .note)
+        #expect(Check.memory(.events(version: 2)).detail.hasSuffix("version 2"))
+        #expect(Check.memory(.hidden(version: 1)).result == .note)
+        #expect(Check.memory(.missing).result == .note)
+        let identity = EngineIdentity(version: ["Version": "28.2", "ApiVersion": "1.50"], info: [:])
+        #expect(Check.engine("unix:///x", .success(identity)).detail == "unix:///x, version 28.2, API 1.50")
+        let gone = EngineError(.unreachable, "nobody\nlistens")
+        #expect(Check.engine("unix:///x", .failure(gone)).result == .failed)
+        #expect(!Check.engine("unix:///x", .failure(gone)).detail.contains("\n"))
+        #expect(Check.disk("/", free: .gibibytes(2)).result == .ok)
+        #expect(Check.disk("/", free: .mebibytes(2)).result == .failed)
+        #expect(Check.disk("/", free: nil).result == .note)
+    }
+
+    @Test(
+        "The clock is judged where the gateway has told its time, and the gateway where it is connected",
+        arguments: [
+            (["Node": "a", "IsConnected": true, "ClockLead": .number("0.25")], [.ok, .ok]),
+            (["Node": "a", "IsConnected": true, "ClockLead": .number("-61.5")], [.ok, .failed]),
+            (["Node": "a", "IsConnected": true, "ClockLead": .null], [.ok, .note]),
+            (["Node": "a", "IsConnected": false, "ClockLead": 0], [.failed]), ([:], [.failed]),
+        ] as [(JSON, [Check.Result])])
+    func node(json: JSON, results: [Check.Result]) {
+        #expect(Check.node(json).map(\.result) == results)
+    }
+
+    @Test(
+        "A container whose code nobody has told is ending, not one that ended well; a kill for want of memory is shown")
+    func endings() throws {
+        let node = try NodeID("a")
+        var workload = Workload(
+            id: .random(), tenant: .main, origin: node, target: node, state: .exited,
+            version: Version(epoch: 1, sequence: 1))
+        #expect(workload.shownState == "ending")
+        workload.exitCode = 0
+        #expect(workload.shownState == "exited (0)")
+        workload.exitCode = 137
+        workload.error = "killed: out of memory"
+        #expect(workload.shownState == "exited (137), killed: out of memory")
+    }
+}
