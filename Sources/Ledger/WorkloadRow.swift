@@ -72,7 +72,7 @@ enum WorkloadRow {
     }
 
     /// SQLite takes a number that is none for NULL, which would make the whole report fail.
-    private static func known(_ number: Double) -> Double { number.isNaN ? 0 : number }
+    private static func known(_ number: Double) -> Double { LedgerRules.known(number) }
 
     /// With their decisions, newest first.
     static func fetchAll(
