@@ -92,6 +92,19 @@ enum WorkloadRow {
         return workloads
     }
 
+    /// All of them, with their decisions and when they changed last.
+    static func fetchAllChanged(_ database: Database) throws -> [(workload: Workload, changedAt: Double)] {
+        let sql = """
+            SELECT \(columns), json, changedAt FROM workload LEFT JOIN decision ON decision.workload = workload.id
+            ORDER BY id
+            """
+        return try Row.fetchAll(database, sql: sql).map { row in
+            var workload = try decode(row)
+            if let json: Data = row[18] { workload.decision = try LedgerJSON.decode(Decision.self, from: json) }
+            return (workload, row[19])
+        }
+    }
+
     private static func decode(_ row: Row) throws -> Workload {
         guard let state = WorkloadState(rawValue: row[4]) else {
             throw LedgerError(.corrupt, "the ledger holds a workload in an unknown state; upgrade this gateway")

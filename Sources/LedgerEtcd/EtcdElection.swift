@@ -16,28 +16,31 @@ package struct EtcdElection: Sendable {
     }
 
     /// What the leader said of itself; nil when none leads.
-    package func leader() async throws(LedgerError) -> String? {
+    package func leader() async throws(LedgerError) -> Leader? {
         var request = EtcdRangeRequest()
         request.key = keys.leader
-        do {
-            return try await client.range(request).kvs.first.map { String(decoding: $0.value, as: UTF8.self) }
-        } catch {
-            throw LedgerError(error)
-        }
+        let key: EtcdKeyValue?
+        do { key = try await client.range(request).kvs.first } catch { throw LedgerError(error) }
+        guard let key else { return nil }
+        return try Leader(from: key.value)
     }
 
     /// Takes the lead unless another has it.
     ///
-    /// - Parameter address: what the others tell those who ask for the leader.
+    /// - Parameter candidate: what the others tell those who ask for the leader.
     /// - Returns: nil when another leads.
-    package func campaign(as address: String) async throws(LedgerError) -> Leadership? {
+    package func campaign(as candidate: Leader) async throws(LedgerError) -> Leadership? {
         guard try await leader() == nil else { return nil }
-        do {
+        let value: Data
+        do { value = try LedgerJSON.encode(candidate) } catch {
+            throw LedgerError(.storage, "the leader's key cannot be put into bytes", cause: error)
+        }
+        do throws(EtcdError) {
             var grant = EtcdLeaseGrantRequest()
             grant.ttl = max(1, Int64((life / .seconds(1)).rounded(.up)))
             let asked = ContinuousClock.now
             let granted = try await client.grant(grant)
-            guard let revision = try await take(address, lease: granted.id) else {
+            guard let revision = try await take(value, lease: granted.id) else {
                 var revoke = EtcdLeaseRevokeRequest()
                 revoke.id = granted.id
                 _ = try? await client.revoke(revoke)
@@ -51,7 +54,7 @@ package struct EtcdElection: Sendable {
 
     /// Puts the leader's key if none is there, and returns its revision. A transaction whose answer was lost is asked
     /// again: whether the key is ours can be seen by its lease.
-    private func take(_ address: String, lease: Int64) async throws(EtcdError) -> Int64? {
+    private func take(_ value: Data, lease: Int64) async throws(EtcdError) -> Int64? {
         var request = EtcdTxnRequest()
         var isVacant = EtcdCompare()
         isVacant.target = .create
@@ -60,7 +63,7 @@ package struct EtcdElection: Sendable {
         request.compare = [isVacant]
         var put = EtcdRequestOp()
         put.requestPut.key = keys.leader
-        put.requestPut.value = Data(address.utf8)
+        put.requestPut.value = value
         put.requestPut.lease = lease
         request.success = [put]
         var look = EtcdRequestOp()

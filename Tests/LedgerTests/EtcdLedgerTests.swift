@@ -40,7 +40,7 @@ struct EtcdHome: LedgerHome {
         defer { client.close() }
         // A machine that is busy with other tests must not lose the lead.
         let election = EtcdElection(client: client, life: .seconds(20))
-        let leadership = try #require(try await election.campaign(as: "127.0.0.1:1"))
+        let leadership = try #require(try await election.campaign(as: Leader(address: "127.0.0.1:1", authority: "")))
         return try await EtcdLedger.lead(with: leadership, on: client, configuration: configuration) { ledger in
             try await body(ledger)
         }
