@@ -76,9 +76,12 @@ package final class EtcdClient: Sendable {
         try await call("Lease/LeaseGrant", request, isIdempotent: false)
     }
 
-    package func keepAlive(_ request: EtcdLeaseKeepAliveRequest) async throws(EtcdError) -> EtcdLeaseKeepAliveResponse {
+    /// - Parameter limit: for all tries; a lease that has run out need not be asked for any longer.
+    package func keepAlive(
+        _ request: EtcdLeaseKeepAliveRequest, within limit: Duration
+    ) async throws(EtcdError) -> EtcdLeaseKeepAliveResponse {
         // A stream of answers in etcd's API, of which this one ends after the first.
-        try await call("Lease/LeaseKeepAlive", request, isIdempotent: true)
+        try await call("Lease/LeaseKeepAlive", request, isIdempotent: true, within: TimeAmount(limit))
     }
 
     package func revoke(_ request: EtcdLeaseRevokeRequest) async throws(EtcdError) -> EtcdLeaseRevokeResponse {
@@ -86,7 +89,7 @@ package final class EtcdClient: Sendable {
     }
 
     private func call<Answer: SwiftProtobuf.Message>(
-        _ method: String, _ request: some SwiftProtobuf.Message, isIdempotent: Bool
+        _ method: String, _ request: some SwiftProtobuf.Message, isIdempotent: Bool, within limit: TimeAmount? = nil
     ) async throws(EtcdError) -> Answer {
         let message: ByteBuffer
         do {
@@ -94,7 +97,8 @@ package final class EtcdClient: Sendable {
         } catch {
             throw EtcdError(.invalid, "the request cannot be put into bytes", cause: error)
         }
-        let bytes = try await call("/etcdserverpb.\(method)", message, isIdempotent: isIdempotent)
+        let bytes = try await call(
+            "/etcdserverpb.\(method)", message, isIdempotent: isIdempotent, within: limit ?? configuration.callTimeout)
         do {
             return try Answer(serializedBytes: Array(bytes.readableBytesView))
         } catch {
@@ -102,8 +106,10 @@ package final class EtcdClient: Sendable {
         }
     }
 
-    private func call(_ path: String, _ message: ByteBuffer, isIdempotent: Bool) async throws(EtcdError) -> ByteBuffer {
-        let deadline = NIODeadline.now() + configuration.callTimeout
+    private func call(
+        _ path: String, _ message: ByteBuffer, isIdempotent: Bool, within limit: TimeAmount
+    ) async throws(EtcdError) -> ByteBuffer {
+        let deadline = NIODeadline.now() + limit
         var pause = 10.0
         while true {
             do throws(EtcdError) {

@@ -115,7 +115,7 @@ package final class EtcdLedger: Ledger {
         while leadership.holds, !Task.isCancelled {
             let asked = ContinuousClock.now
             // Whatever fails is tried again until the lease has run out.
-            if let answer = try? await client.keepAlive(request) {
+            if let answer = try? await client.keepAlive(request, within: leadership.life / 2) {
                 guard answer.ttl > 0 else { return leadership.lose() }
                 leadership.renewed(asked: asked)
             }

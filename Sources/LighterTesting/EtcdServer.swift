@@ -100,8 +100,8 @@ package final class EtcdServer: Sendable {
         guard let (child, pid) = process.withLock({ $0.take() }) else { return }
         // The shell first: it must not end by number what has ended already.
         _ = Self.signal(child.processIdentifier, SIGKILL)
-        child.waitUntilExit()
         _ = Self.signal(pid, SIGKILL)
+        while Self.listens(port) { usleep(5000) }
     }
 
     /// Removes the folder once this process has ended, and etcd with it.
