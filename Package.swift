@@ -121,7 +121,8 @@ let package = Package(
         program(
             "lighter-gateway",
             [
-                "Gateway", "Ledger", "LedgerEtcd", "Etcd", "Authority", "Session", "Trust", "Fleet", nioCore, nioPosix, logging,
+                "Gateway", "Ledger", "LedgerEtcd", "Etcd", "Authority", "Session", "Trust", "Fleet", nioCore, nioPosix,
+                logging,
                 arguments,
             ]),
         program(
