@@ -83,7 +83,12 @@ final class EtcdCallHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        fail(EtcdError(.unanswered, "etcd at \(endpoint) closed the connection before it answered"))
+        fail(
+            EtcdError(
+                .unanswered,
+                "etcd at \(endpoint) closed the connection before it answered; "
+                    + "see that both speak TLS (etcds://) or neither does, and that each trusts the other's certificate"
+            ))
         context.fireChannelInactive()
     }
 

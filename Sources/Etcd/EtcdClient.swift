@@ -118,7 +118,8 @@ package final class EtcdClient: Sendable {
                 // What was not sent can be sent again, whatever it is.
                 guard error.code == .unreachable || isIdempotent && error.isPassing else { throw error }
                 let wait = Duration.milliseconds(pause * Double.random(in: 0.5...1))
-                guard NIODeadline.now() + TimeAmount(wait) < deadline else { throw error }
+                // Too little time for another try would hide what this one found.
+                guard NIODeadline.now() + TimeAmount(wait) + .milliseconds(20) < deadline else { throw error }
                 do { try await Task.sleep(for: wait) } catch { throw EtcdError(.cancelled, "the call was cancelled") }
                 pause = min(pause * 2, 200)
             }
