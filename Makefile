@@ -5,7 +5,7 @@ DESTDIR ?=
 PRODUCTS = lighterd lighter-gateway lighter
 # Releases carry their Swift library with them, so that they run where no Swift is installed.
 RELEASE  = swift build -c release --static-swift-stdlib
-SWIFT    = $(shell git ls-files -co --exclude-standard '*.swift' ':!:Sources/Wire/Generated')
+SWIFT    = $(shell git ls-files -co --exclude-standard '*.swift' ':!:Sources/Wire/Generated' ':!:Sources/Etcd/Generated')
 
 .PHONY: all build demo test bench lint format proto install uninstall clean help
 
@@ -18,7 +18,7 @@ help:
 	@echo 'make bench    the figures, as ratios against peers in the same run'
 	@echo 'make lint     formatting, and what lighterd may link; make format: the former, mended'
 	@echo 'make install  programs, systemd units and a sample configuration, below PREFIX (and DESTDIR)'
-	@echo 'make proto    regenerate the control protocol from Protos/'
+	@echo 'make proto    regenerate the control protocol and the messages of etcd from Protos/'
 	@echo 'make clean    remove what was built (a fleet that is up: Testbed/fleet down)'
 
 # One product after the other: two builds at once would only fight for the package's lock.
@@ -50,9 +50,11 @@ format:
 proto:
 	@scripts/need swift protoc
 	@swift build --product protoc-gen-swift
-	@protoc --plugin=protoc-gen-swift="$$(swift build --show-bin-path)/protoc-gen-swift" --proto_path=Protos \
-		--swift_opt=Visibility=Package --swift_opt=UseAccessLevelOnImports=true --swift_opt=FileNaming=DropPath \
-		--swift_out=Sources/Wire/Generated Protos/lighter/v1/control.proto
+	@for room in Wire:lighter/v1/control.proto Etcd:etcd/v3/rpc.proto; do \
+		protoc --plugin=protoc-gen-swift="$$(swift build --show-bin-path)/protoc-gen-swift" --proto_path=Protos \
+			--swift_opt=Visibility=Package --swift_opt=UseAccessLevelOnImports=true --swift_opt=FileNaming=DropPath \
+			--swift_out=Sources/$${room%%:*}/Generated Protos/$${room#*:} || exit 1; \
+	done
 
 # Stripped copies: symbols are half of the size. Build first: `make build && sudo make install`.
 install:

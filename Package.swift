@@ -14,6 +14,8 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioHTTP2: Target.Dependency = .product(name: "NIOHTTP2", package: "swift-nio-http2")
+let nioHPACK: Target.Dependency = .product(name: "NIOHPACK", package: "swift-nio-http2")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
@@ -48,6 +50,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
@@ -98,6 +101,8 @@ let package = Package(
         // The control plane.
         room("Authority", ["Fleet", "Trust", crypto, x509, asn1]),
         room("Ledger", ["Fleet", grdb]),
+        room("Etcd", [nioCore, nioPosix, nioSSL, nioHTTP2, nioHPACK, protobuf]),
+        room("LedgerEtcd", ["Fleet", "Ledger", "Etcd", nioCore]),
         room(
             "Gateway",
             [
@@ -116,7 +121,9 @@ let package = Package(
         program(
             "lighter-gateway",
             [
-                "Gateway", "Ledger", "Authority", "Session", "Trust", "Fleet", nioCore, nioPosix, logging, arguments,
+                "Gateway", "Ledger", "LedgerEtcd", "Etcd", "Authority", "Session", "Trust", "Fleet", nioCore, nioPosix,
+                logging,
+                arguments,
             ]),
         program(
             "lighter",
@@ -148,7 +155,8 @@ let package = Package(
         tests(
             of: "Agent", ["Compression", "DockerAPI", "Engine", "Images", "Trust", "Wire", nioCore, nioPosix, logging]),
         tests(of: "Mounts", ["Compression", "CFileAttributes", nioCore, nioPosix]),
-        tests(of: "Ledger"),
+        tests(of: "Ledger", ["LedgerEtcd", "Etcd", nioCore, nioPosix]),
+        tests(of: "Etcd", [nioCore, nioPosix]),
         .testTarget(name: "ComposeTests", dependencies: ["Compose"], swiftSettings: settings),
         tests(
             of: "Gateway",

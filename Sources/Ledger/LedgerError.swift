@@ -15,6 +15,12 @@ package struct LedgerError: Error, CustomStringConvertible {
         case conflict
         /// Someone else held the database for too long; trying again helps.
         case busy
+        /// Another gateway leads the fleet now; nothing was written.
+        case notLeader
+        /// The store cannot be reached or has no majority; a write may have been done, and can be tried again.
+        case unreachable
+        /// The store does not let this gateway read or write.
+        case denied
         /// `close` was called.
         case closed
         /// The caller was cancelled while it read.

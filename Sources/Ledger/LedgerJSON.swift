@@ -1,18 +1,18 @@
-import Foundation
+package import Foundation
 
 /// How values that are never queried stand in their columns. Every number that Swift has is kept, also those that JSON
 /// lacks: a score may be infinite.
-enum LedgerJSON {
+package enum LedgerJSON {
     private static let infinity = (positive: "+inf", negative: "-inf", nan: "nan")
 
-    static func encode(_ value: some Encodable) throws -> Data {
+    package static func encode(_ value: some Encodable) throws -> Data {
         let encoder = JSONEncoder()
         encoder.nonConformingFloatEncodingStrategy = .convertToString(
             positiveInfinity: infinity.positive, negativeInfinity: infinity.negative, nan: infinity.nan)
         return try encoder.encode(value)
     }
 
-    static func decode<Value: Decodable>(_ type: Value.Type, from data: Data) throws -> Value {
+    package static func decode<Value: Decodable>(_ type: Value.Type, from data: Data) throws -> Value {
         let decoder = JSONDecoder()
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
             positiveInfinity: infinity.positive, negativeInfinity: infinity.negative, nan: infinity.nan)

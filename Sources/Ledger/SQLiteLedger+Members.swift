@@ -56,13 +56,12 @@ extension SQLiteLedger {
                 return .success(.unknown)
             }
             let kept: Data = row["secretHash"]
-            // The secret's state is told only to those who know it.
-            guard Self.isSame(Array(kept), secretHash) else { return .success(.wrongSecret) }
-            if let usedAt: Double = row["usedAt"] { return .success(.used(by: row["usedBy"] ?? "", at: usedAt)) }
             let token = StoredToken(
                 id: id, secretHash: Array(kept), tenant: try TenantID(row["tenant"]), expiresAt: row["expiresAt"],
                 isOperator: row["isOperator"])
-            guard now < token.expiresAt else { return .success(.expired(at: token.expiresAt)) }
+            let refusal = LedgerRules.refusal(
+                of: token, usedAt: row["usedAt"], usedBy: row["usedBy"], secretHash: secretHash, now: now)
+            if let refusal { return .success(refusal) }
             if let node {
                 guard try Self.reserve(node, for: token, isRejoining: isRejoining, now: now, in: database) else {
                     return .success(.nameTaken(node))
@@ -81,7 +80,8 @@ extension SQLiteLedger {
         let owners = try String.fetchAll(
             database, sql: "SELECT tenant FROM member WHERE name = ? UNION SELECT tenant FROM node WHERE id = ?",
             arguments: [node.name, node.name])
-        guard owners.isEmpty || isRejoining && owners == [token.tenant.name] else { return false }
+        let tenants = Set(try owners.map { try TenantID($0) })
+        guard LedgerRules.mayTake(owners: tenants, tenant: token.tenant, isRejoining: isRejoining) else { return false }
         try database.execute(
             sql: """
                 INSERT INTO member (name, tenant, token, joinedAt) VALUES (?, ?, ?, ?)
@@ -89,10 +89,5 @@ extension SQLiteLedger {
                 """,
             arguments: [node.name, token.tenant.name, token.id, now])
         return true
-    }
-
-    /// Compares in a time that does not depend on where the two differ.
-    private static func isSame(_ a: [UInt8], _ b: [UInt8]) -> Bool {
-        a.count == b.count && zip(a, b).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
     }
 }

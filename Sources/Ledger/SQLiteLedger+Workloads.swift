@@ -10,7 +10,7 @@ extension SQLiteLedger {
             var applied: [Workload] = []
             for update in updates {
                 let known = try WorkloadRow.fetch(update.workload.id, from: database)
-                guard let new = Self.merge(update, into: known, from: node) else { continue }
+                guard let new = LedgerRules.merge(update, into: known, from: node) else { continue }
                 try WorkloadRow.store(new, over: known, changedAt: now, in: database)
                 applied.append(new)
             }
@@ -20,33 +20,15 @@ extension SQLiteLedger {
         return applied
     }
 
-    /// What is kept after `node` said `update`, or nil when that changes nothing.
-    private static func merge(_ update: WorkloadUpdate, into known: Workload?, from node: NodeID) -> Workload? {
-        guard let known else {
-            let new = update.workload
-            return node == new.origin || node == new.target ? new : nil
-        }
-        guard let new = known.applying(update) else { return nil }
-        // A placement that the ledger does not know is one that it lost, as when it was restored from a backup.
-        let wasLost =
-            node == new.target && new.version.epoch > known.version.epoch && update.workload.origin == known.origin
-            && update.workload.tenant == known.tenant
-        return node == known.origin || node == known.target || wasLost ? new : nil
-    }
-
     package func place(_ lease: Workload) async throws(LedgerError) -> Workload {
         let now = configuration.clock()
         return try await commits.write { database in
             let known = try WorkloadRow.fetch(lease.id, from: database)
-            if let known, known.tenant != lease.tenant || known.origin != lease.origin {
-                return .failure(
-                    LedgerError(
-                        .conflict, "workload \(lease.id) belongs to another origin; create it anew with its own id"))
+            let placed: Workload
+            switch LedgerRules.placing(lease, over: known, now: now) {
+            case .success(let lease): placed = lease
+            case .failure(let refusal): return .failure(refusal)
             }
-            var placed = lease
-            placed.state = .pending
-            placed.version = Version(epoch: (known?.version.epoch ?? 0) + 1, sequence: 0)
-            if placed.createdAt == 0 { placed.createdAt = known?.createdAt ?? now }
             try WorkloadRow.store(placed, changedAt: now, in: database)
             return .success(placed)
         }
@@ -71,9 +53,7 @@ extension SQLiteLedger {
             if !exact.isEmpty { return exact }
             let named = try WorkloadRow.fetchAll(database, where: "name = ? AND name <> ''", [reference])
             if !named.isEmpty { return named }
-            guard reference.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) else {
-                return []
-            }
+            guard LedgerRules.mayBeginAnID(reference) else { return [] }
             // Hex digits sort before 'g', so this is the range of all that begin so.
             let end = reference + "g"
             return try WorkloadRow.fetchAll(
@@ -87,12 +67,10 @@ extension SQLiteLedger {
     package func abandon(_ id: WorkloadID, epoch: UInt64, reason: String) async throws(LedgerError) -> Workload? {
         let now = configuration.clock()
         let abandoned: Workload? = try await commits.write { database in
-            guard var workload = try WorkloadRow.fetch(id, from: database), workload.version.epoch == epoch,
-                workload.state == .pending
-            else { return .success(nil) }
-            workload.state = .removed
-            workload.error = reason
-            workload.finishedAt = now
+            let known = try WorkloadRow.fetch(id, from: database)
+            guard let workload = LedgerRules.abandoning(known, epoch: epoch, reason: reason, now: now) else {
+                return .success(nil)
+            }
             try WorkloadRow.store(workload, changedAt: now, in: database)
             return .success(workload)
         }
@@ -130,6 +108,6 @@ extension SQLiteLedger {
                     SELECT changedAt FROM duration ORDER BY changedAt DESC LIMIT 1 OFFSET ?)
                 """,
             arguments: [max(0, configuration.keepDurations - 1)])
-        try database.execute(sql: "DELETE FROM token WHERE expiresAt < ?", arguments: [now - 30 * 86_400])
+        try database.execute(sql: "DELETE FROM token WHERE expiresAt < ?", arguments: [now - LedgerRules.keepTokensFor])
     }
 }

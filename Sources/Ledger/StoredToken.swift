@@ -1,7 +1,7 @@
 package import Fleet
 
 /// What the ledger keeps of a join token: enough to check it, not enough to use it.
-package struct StoredToken: Sendable, Hashable {
+package struct StoredToken: Sendable, Hashable, Codable {
     package var id: String
     /// SHA-256 of the token's secret.
     package var secretHash: [UInt8]

@@ -72,7 +72,7 @@ enum WorkloadRow {
     }
 
     /// SQLite takes a number that is none for NULL, which would make the whole report fail.
-    private static func known(_ number: Double) -> Double { number.isNaN ? 0 : number }
+    private static func known(_ number: Double) -> Double { LedgerRules.known(number) }
 
     /// With their decisions, newest first.
     static func fetchAll(
@@ -90,6 +90,19 @@ enum WorkloadRow {
             workloads.append(workload)
         }
         return workloads
+    }
+
+    /// All of them, with their decisions and when they changed last.
+    static func fetchAllChanged(_ database: Database) throws -> [(workload: Workload, changedAt: Double)] {
+        let sql = """
+            SELECT \(columns), json, changedAt FROM workload LEFT JOIN decision ON decision.workload = workload.id
+            ORDER BY id
+            """
+        return try Row.fetchAll(database, sql: sql).map { row in
+            var workload = try decode(row)
+            if let json: Data = row[18] { workload.decision = try LedgerJSON.decode(Decision.self, from: json) }
+            return (workload, row[19])
+        }
     }
 
     private static func decode(_ row: Row) throws -> Workload {

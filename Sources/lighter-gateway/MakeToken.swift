@@ -1,8 +1,10 @@
 import ArgumentParser
 import Authority
+import Etcd
 import Fleet
 import Gateway
 import Ledger
+import LedgerEtcd
 import Logging
 import NIOPosix
 import Session
@@ -13,6 +15,7 @@ struct MakeToken: AsyncParsableCommand {
         commandName: "token", abstract: "Prints a token with which one machine may join; works while the gateway runs.")
 
     @OptionGroup var options: DataOption
+    @OptionGroup var ledger: LedgerOption
 
     @Option(help: "Whose the new node is.")
     var tenant = TenantID.main.name
@@ -30,28 +33,28 @@ struct MakeToken: AsyncParsableCommand {
         let authority = try directory.authority(fleet: "lighter")
         let tenant = try TenantID(tenant)
         let seconds = Self.seconds(ttl) ?? JoinTokens.defaultLife
-        guard let ledger = try Self.freeLedger(at: directory.ledgerPath) else {
-            // A gateway has it open: it makes the token itself.
-            return print(try await Self.ask(directory, tenant, seconds))
-        }
-        let token = try await JoinTokens.make(for: tenant, seconds: seconds, authority: authority, ledger: ledger)
-        await ledger.close()
-        print(token.text)
-    }
-
-    /// The ledger, unless a gateway uses it.
-    private static func freeLedger(at path: String) throws(LedgerError) -> SQLiteLedger? {
         do {
-            return try SQLiteLedger(path: path)
-        } catch {
-            guard error.code == .locked else { throw error }
-            return nil
+            let text = try await ledger.withFreeLedger(of: directory) { ledger in
+                try await JoinTokens.make(for: tenant, seconds: seconds, authority: authority, ledger: ledger).text
+            }
+            print(text)
+        } catch let error as LedgerError where error.code == .locked {
+            // A gateway has it open: it makes the token itself.
+            print(try await Self.ask(try await address(directory), directory, tenant, seconds))
         }
     }
 
-    private static func ask(_ directory: GatewayDirectory, _ tenant: TenantID, _ seconds: Double) async throws -> String
-    {
-        guard let address = directory.address else {
+    /// Where the gateway is that uses the ledger.
+    private func address(_ directory: GatewayDirectory) async throws -> String? {
+        guard let client = try ledger.client() else { return directory.address }
+        defer { client.close() }
+        return try await EtcdElection(client: client).leader()?.address
+    }
+
+    private static func ask(
+        _ address: String?, _ directory: GatewayDirectory, _ tenant: TenantID, _ seconds: Double
+    ) async throws -> String {
+        guard let address, !address.isEmpty else {
             throw GatewayError(.unavailable, "the gateway is just starting; try again in a moment")
         }
         let credentials = try Credentials.load(from: directory.operatorPath)

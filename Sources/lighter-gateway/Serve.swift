@@ -1,8 +1,10 @@
 import ArgumentParser
 import Authority
 import Fleet
+import Etcd
 import Gateway
 import Ledger
+import LedgerEtcd
 import Logging
 import NIOCore
 import NIOPosix
@@ -12,6 +14,10 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Runs the gateway until it is told to stop.")
 
     @OptionGroup var options: DataOption
+    @OptionGroup var ledger: LedgerOption
+
+    @Option(help: "With etcd: after how long without a sign of life the next gateway leads; 2s or more.")
+    var leaderLease = "2s"
 
     @Option(help: "HOST:PORT to listen on.")
     var listen = "0.0.0.0:7700"
@@ -35,6 +41,13 @@ struct Serve: AsyncParsableCommand {
         for text in [listen, advertise ?? listen] {
             do { _ = try Endpoint(text) } catch { throw ValidationError("\(error)") }
         }
+        if ledger.isShared, advertise == nil, ["0.0.0.0", "[::]"].contains(where: { listen.hasPrefix($0 + ":") }) {
+            throw ValidationError(
+                "with --ledger, other gateways send nodes here: say where, with --advertise HOST:PORT")
+        }
+        guard let lease = MakeToken.seconds(leaderLease), (2...60).contains(lease) else {
+            throw ValidationError("--leader-lease \(leaderLease): write it as in 5s, from 2s to 60s")
+        }
         guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("--log-level \(logLevel): unknown") }
         do { _ = try overrides() } catch { throw ValidationError("\(error)") }
         guard let lifetime = MakeToken.seconds(certificateLifetime), (2...365 * 86_400).contains(lifetime) else {
@@ -54,7 +67,8 @@ struct Serve: AsyncParsableCommand {
         var logger = Logger(label: "lighter-gateway") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = level
         let directory = try GatewayDirectory(options.data)
-        let ledger = try SQLiteLedger(path: directory.ledgerPath)
+        let client = try ledger.client()
+        let file = client == nil ? try SQLiteLedger(path: directory.ledgerPath) : nil
         let authority = try directory.authority(fleet: fleet)
         let endpoint = try Endpoint(listen)
         var configuration = GatewayConfiguration()
@@ -62,19 +76,34 @@ struct Serve: AsyncParsableCommand {
         configuration.port = endpoint.port
         configuration.policy = try overrides()
         if let lifetime = MakeToken.seconds(certificateLifetime) { configuration.certificateLife = .seconds(lifetime) }
-        let group = MultiThreadedEventLoopGroup.singleton
-        let gateway = try await Gateway(
-            configuration: configuration, authority: authority, ledger: ledger, group: group, logger: logger)
-        let address = try await gateway.bind()
-        try directory.record(address: Self.local(endpoint.host, port: address.port ?? endpoint.port))
-        logger.info(
-            "serving",
-            metadata: [
-                "fleet": "\(authority.fleet)", "listen": "\(Endpoint(host: endpoint.host, port: address.port ?? 0))",
-                "join": "\(advertise ?? listen)",
-            ])
-        await TerminationSignal.run { await gateway.run() }
-        await ledger.close()
+        let (advertise, listen) = (advertise, listen)
+        let serve: @Sendable (any Ledger) async throws -> Void = { [configuration, logger] ledger in
+            let gateway = try await Gateway(
+                configuration: configuration, authority: authority, ledger: ledger,
+                group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+            let address = try await gateway.bind()
+            try directory.record(address: Self.local(endpoint.host, port: address.port ?? endpoint.port))
+            logger.info(
+                "serving",
+                metadata: [
+                    "fleet": "\(authority.fleet)",
+                    "listen": "\(Endpoint(host: endpoint.host, port: address.port ?? 0))",
+                    "join": "\(advertise ?? listen)",
+                ])
+            await gateway.run()
+        }
+        if let client {
+            let candidate = Candidate(
+                client: client, life: .seconds(MakeToken.seconds(leaderLease) ?? 2),
+                candidate: Leader(address: advertise ?? listen, authority: authority.digest),
+                configuration: configuration, authority: authority, group: MultiThreadedEventLoopGroup.singleton,
+                logger: logger)
+            try await TerminationSignal.run { try await candidate.run(serve) }
+            client.close()
+        } else if let file {
+            try await TerminationSignal.run { try await serve(file) }
+            await file.close()
+        }
         logger.info("stopped")
     }
 

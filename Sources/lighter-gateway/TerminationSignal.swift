@@ -10,7 +10,7 @@ import Dispatch
 
 enum TerminationSignal {
     /// Runs `body`, cancelling it at the first SIGTERM or SIGINT; a second one ends the process as usual.
-    static func run(_ body: @escaping @Sendable () async -> Void) async {
+    static func run(_ body: @escaping @Sendable () async throws -> Void) async throws {
         let (signals, continuation) = AsyncStream.makeStream(of: CInt.self)
         let sources = [SIGTERM, SIGINT].map { number in
             signal(number, SIG_IGN)
@@ -23,11 +23,12 @@ enum TerminationSignal {
             return source
         }
         defer { for source in sources { source.cancel() } }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await body() }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await body() }
             group.addTask { for await _ in signals { return } }
-            await group.next()
+            try await group.next()
             group.cancelAll()
+            try await group.waitForAll()
         }
     }
 }

@@ -78,6 +78,14 @@ final class Scene: Sendable {
         _ name: String, of gateway: String, tenant: TenantID = .main, addresses: [String] = [], cpus: Double = 4,
         life: Duration = .seconds(86_400)
     ) throws -> GatewaySession {
+        try node(name, of: [gateway], tenant: tenant, addresses: addresses, cpus: cpus, life: life)
+    }
+
+    /// One that knows several gateways.
+    func node(
+        _ name: String, of gateways: [String], tenant: TenantID = .main, addresses: [String] = [], cpus: Double = 4,
+        life: Duration = .seconds(86_400)
+    ) throws -> GatewaySession {
         let id = try NodeID(name)
         let folder = path + "/node-" + name
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -86,7 +94,7 @@ final class Scene: Sendable {
                 to: folder + "/credentials")
         }
         let configuration = SessionConfiguration(
-            credentialsDirectory: folder + "/credentials", gateways: [gateway], advertisedAddresses: addresses,
+            credentialsDirectory: folder + "/credentials", gateways: gateways, advertisedAddresses: addresses,
             stateDirectory: folder, version: "test", describeNode: { Self.describe(id, cpus: cpus) })
         return try GatewaySession(
             configuration: configuration, loop: Self.loop, logger: logger, serve: Echo.serve)

@@ -1,25 +1,57 @@
 import Fleet
+import Foundation
 import Ledger
 import Testing
 
-/// What every ledger must do, whatever it stores in; each check gets an empty ledger of its own.
+/// What every ledger must do, whatever it stores in; each check gets an empty place for a ledger of its own.
 ///
 ///     @Test(arguments: LedgerConformance.all)
 ///     func conforms(_ check: LedgerConformance) async throws {
-///         try await withMyLedger { try await check.body($0) }
+///         try await check.body(MyHome())
 ///     }
 struct LedgerConformance: Sendable, CustomTestStringConvertible {
     let title: String
-    let body: @Sendable (any Ledger) async throws -> Void
+    let body: @Sendable (any LedgerHome) async throws -> Void
 
     var testDescription: String { title }
 
     init(_ title: String, _ body: @escaping @Sendable (any Ledger) async throws -> Void) {
+        self.init(
+            title,
+            home: { home in
+                try await home.open { ledger in try await body(ledger) }
+            })
+    }
+
+    /// For what needs a ledger opened more than once, or with settings.
+    init(_ title: String, home body: @escaping @Sendable (any LedgerHome) async throws -> Void) {
         self.title = title
         self.body = body
     }
 
-    static let all = workloads + looking + members + knowledge
+    static let all = workloads + looking + members + knowledge + life
+}
+
+/// Where one ledger is kept, to be opened again and again.
+protocol LedgerHome: Sendable {
+    /// Opens the ledger for `body`, and closes it afterwards.
+    func open<Value: Sendable>(
+        _ settings: LedgerSettings, _ body: @escaping @Sendable (any Ledger) async throws -> Value
+    ) async throws -> Value
+}
+
+extension LedgerHome {
+    func open<Value: Sendable>(
+        _ body: @escaping @Sendable (any Ledger) async throws -> Value
+    ) async throws -> Value { try await open(LedgerSettings(), body) }
+}
+
+/// The settings that all ledgers have.
+struct LedgerSettings: Sendable {
+    var keepRemovedFor: Double = 7 * 86_400
+    var keepRemoved = 10_000
+    var keepDurations = 10_000
+    var clock: @Sendable () -> Double = { Date().timeIntervalSince1970 }
 }
 
 // MARK: - Material

@@ -1,0 +1,119 @@
+package import Authority
+import Link
+package import Logging
+package import NIOCore
+import Session
+import Synchronization
+import Trust
+import Wire
+
+/// A gateway that waits to lead: it listens where it would serve, and tells whoever comes which gateway leads.
+///
+/// Nodes then go on to the next address that they were given. `bind()` once, then `run()` until cancelled.
+package final class StandbyGateway: Sendable {
+    private let configuration: GatewayConfiguration
+    private let identity: GatewayIdentity
+    private let group: any EventLoopGroup
+    private let logger: Logger
+    private let leaderAddress = Mutex<String?>(nil)
+    private let links = Mutex<[ObjectIdentifier: LinkConnection]>([:])
+    private let listener = Mutex<(any Channel)?>(nil)
+    private let (arrivals, arrived) = AsyncStream.makeStream(of: ControlPeer.self)
+
+    package init(
+        configuration: GatewayConfiguration, authority: CertificateAuthority, group: any EventLoopGroup, logger: Logger
+    ) throws {
+        self.configuration = configuration
+        self.group = group
+        self.logger = logger
+        identity = try GatewayIdentity(authority)
+    }
+
+    /// Where the gateway that leads can be dialled; nil while that is not known.
+    package var leader: String? {
+        get { leaderAddress.withLock { $0 } }
+        set { leaderAddress.withLock { $0 = newValue } }
+    }
+
+    /// - Returns: the address, with the port that was chosen where the configuration has 0.
+    package func bind() async throws(GatewayError) -> SocketAddress {
+        do {
+            let channel = try await Link.listen(
+                on: configuration.host, port: configuration.port,
+                tls: { try LinkTLS.gatewayServer(credentials: try self.identity.credentials()) }, group: group,
+                configuration: configuration.link, logger: logger,
+                accept: { stream, link in self.accept(stream, link) }, connected: { link in self.welcome(link) }
+            ).get()
+            listener.withLock { $0 = channel }
+            guard let address = channel.localAddress else {
+                throw GatewayError(.internal, "the listener has no address")
+            }
+            return address
+        } catch let error as GatewayError {
+            throw error
+        } catch {
+            let address = Endpoint(host: configuration.host, port: configuration.port)
+            throw GatewayError(
+                .unavailable, "\(address) cannot be listened on; is another gateway running there?", cause: error)
+        }
+    }
+
+    /// Turns everybody away until cancelled; when it returns, the address is free again.
+    package func run() async {
+        await withDiscardingTaskGroup { group in
+            await withTaskCancellationHandler {
+                for await peer in arrivals { group.addTask { await self.turnAway(peer) } }
+            } onCancel: {
+                arrived.finish()
+                for link in links.withLock({ Array($0.values) }) { link.close(nil) }
+            }
+            group.cancelAll()
+        }
+        try? await listener.withLock { $0 }?.close().get()
+    }
+
+    /// Answers the first thing that a peer says, so that it is told in the answer it waits for.
+    private func turnAway(_ peer: ControlPeer) async {
+        for await envelope in peer.envelopes {
+            let refusal = refusal
+            peer.reply(to: envelope.request, .failure(Lighter_V1_Failure(refusal)))
+            peer.finished()
+            peer.dismiss(refusal)
+        }
+    }
+
+    private var refusal: GatewayError {
+        guard let leader else {
+            return GatewayError(
+                .unavailable, "this gateway is not the leader, and none is known; try again in a moment")
+        }
+        return GatewayError(.unavailable, "this gateway is not the leader; the leader is \(leader)")
+    }
+
+    // MARK: - On event loops
+
+    private func welcome(_ link: LinkConnection) {
+        let key = ObjectIdentifier(link)
+        links.withLock { $0[key] = link }
+        // Long enough to ask and be told.
+        let timer = link.eventLoop.scheduleTask(in: .seconds(10)) { link.close(nil) }
+        link.closed.whenComplete { _ in
+            timer.cancel()
+            self.links.withLock { _ = $0.removeValue(forKey: key) }
+        }
+    }
+
+    private func accept(_ stream: any Channel, _ link: LinkConnection) -> EventLoopFuture<Void> {
+        stream.eventLoop.makeCompletedFuture {
+            try stream.pipeline.syncOperations.addHandler(
+                FirstMessageHandler.streamOpen { channel, open in
+                    guard case .control? = open.kind else {
+                        return channel.eventLoop.makeFailedFuture(self.refusal)
+                    }
+                    return channel.eventLoop.makeCompletedFuture {
+                        self.arrived.yield(try ControlPeer.install(on: channel, link: link))
+                    }
+                })
+        }
+    }
+}

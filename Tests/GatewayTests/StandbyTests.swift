@@ -1,0 +1,72 @@
+import Fleet
+import Gateway
+import NIOCore
+import NIOPosix
+import Session
+import Synchronization
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct StandbyTests {
+    private func withStandby(_ scene: Scene, leader: String?, _ body: @Sendable (String) async throws -> Void)
+        async throws
+    {
+        var configuration = GatewayConfiguration()
+        configuration.host = "127.0.0.1"
+        configuration.port = 0
+        let standby = try StandbyGateway(
+            configuration: configuration, authority: scene.authority, group: MultiThreadedEventLoopGroup.singleton,
+            logger: scene.logger)
+        standby.leader = leader
+        let address = try await standby.bind()
+        try await during({ await standby.run() }) { try await body("127.0.0.1:\(address.port ?? 0)") }
+    }
+
+    @Test("A node that comes to a gateway that waits goes on to the one that leads")
+    func node() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { leader in
+                try await withStandby(scene, leader: leader) { standby in
+                    let node = try scene.node("edge", of: [standby, leader])
+                    try await scene.running(node) {
+                        let nodes = try await scene.withOperator(leader) { try await $0.nodes() }
+                        #expect(nodes.map(\.id.name) == ["edge"])
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("An operator is told who leads, in the answer to what it asked")
+    func anOperator() async throws {
+        try await Scene.with { scene in
+            try await withStandby(scene, leader: "gateway2.example:7700") { standby in
+                await #expect { try await scene.withOperator(standby) { try await $0.nodes() } } throws: {
+                    "\($0)".contains("not the leader; the leader is gateway2.example:7700")
+                }
+            }
+            try await withStandby(scene, leader: nil) { standby in
+                await #expect { try await scene.withOperator(standby) { try await $0.nodes() } } throws: {
+                    "\($0)".contains("none is known")
+                }
+            }
+        }
+    }
+
+    @Test("Its address is free for the gateway that it becomes")
+    func takesOver() async throws {
+        try await Scene.with { scene in
+            let port = Mutex(0)
+            try await withStandby(scene, leader: nil) { standby in
+                let number = try Endpoint(standby).port
+                port.withLock { $0 = number }
+                await #expect(throws: SessionError.self) {
+                    try await scene.withOperator(standby) { try await $0.nodes() }
+                }
+            }
+            try await scene.withGateway(port: port.withLock { $0 }) { (gateway: String) async throws in
+                #expect(try await scene.withOperator(gateway) { try await $0.nodes() }.isEmpty)
+            }
+        }
+    }
+}
