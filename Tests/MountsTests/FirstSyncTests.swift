@@ -94,7 +94,8 @@ struct FirstSyncTests {
             try await live.synchronise()
             return live.notices.all
         }
-        #expect(notices.isEmpty)
+        // Whether the system has an inotify instance to give hangs on what else runs on the machine.
+        #expect(notices.allSatisfy { if case .watchLimited = $0 { true } else { false } })
         #expect(rig.target.names().count == 100)
         #expect(rig.target.names("folder 99").count == 200)
         // A turn for each file would be 40,000.

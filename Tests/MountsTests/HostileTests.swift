@@ -181,7 +181,7 @@ struct HostileTests {
         #expect(rude?.code == .protocolViolation)
     }
 
-    @Test("What cannot be decompressed ends the session, and so does a bomb", arguments: 0..<12)
+    @Test("What cannot be decompressed ends the session, and so does a bomb", .serialized, arguments: 0..<12)
     func compression(seed: Int) async throws {
         let rig = try Rig()
         try rig.whole.folder("target")
