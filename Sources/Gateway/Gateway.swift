@@ -51,25 +51,11 @@ package final class Gateway: Sendable {
     /// Listens; links are answered from here on, and served once `run()` is called.
     /// - Returns: the address, with the port that was chosen where the configuration has 0.
     package func bind() async throws(GatewayError) -> SocketAddress {
-        do {
-            let channel = try await Link.listen(
-                on: configuration.host, port: configuration.port,
-                tls: { try LinkTLS.gatewayServer(credentials: try self.identity.credentials()) }, group: group,
-                configuration: configuration.link, logger: logger,
-                accept: { stream, link in self.accept(stream, link) }, connected: { link in self.welcome(link) }
-            ).get()
-            listener.withLock { $0 = channel }
-            guard let address = channel.localAddress else {
-                throw GatewayError(.internal, "the listener has no address")
-            }
-            return address
-        } catch let error as GatewayError {
-            throw error
-        } catch {
-            let address = Endpoint(host: configuration.host, port: configuration.port)
-            throw GatewayError(
-                .unavailable, "\(address) cannot be listened on; is another gateway running there?", cause: error)
-        }
+        let (channel, address) = try await identity.listen(
+            configuration, group, logger, accept: { stream, link in self.accept(stream, link) },
+            connected: { link in self.welcome(link) })
+        listener.withLock { $0 = channel }
+        return address
     }
 
     /// Serves until cancelled; then takes no more links and closes those that stand.

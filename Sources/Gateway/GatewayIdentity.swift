@@ -1,6 +1,10 @@
 import Authority
 import Fleet
 import FoundationEssentials
+import Link
+import Logging
+import NIOCore
+import Session
 import Synchronization
 import Trust
 
@@ -20,6 +24,31 @@ final class GatewayIdentity: Sendable {
             let renewAt = credentials.notBefore + (credentials.expiresAt - credentials.notBefore) * 2 / 3
             if Date().timeIntervalSince1970 > renewAt { credentials = try Self.issue(authority) }
             return credentials
+        }
+    }
+
+    /// Listens where the configuration says, under this identity.
+    /// - Returns: the listener, and its address with the port that was chosen where the configuration has 0.
+    func listen(
+        _ configuration: GatewayConfiguration, _ group: any EventLoopGroup, _ logger: Logger,
+        accept: @escaping StreamAcceptor, connected: @escaping @Sendable (LinkConnection) -> Void
+    ) async throws(GatewayError) -> (any Channel, SocketAddress) {
+        do {
+            let channel = try await Link.listen(
+                on: configuration.host, port: configuration.port,
+                tls: { try LinkTLS.gatewayServer(credentials: try self.credentials()) }, group: group,
+                configuration: configuration.link, logger: logger, accept: accept, connected: connected
+            ).get()
+            guard let address = channel.localAddress else {
+                throw GatewayError(.internal, "the listener has no address")
+            }
+            return (channel, address)
+        } catch let error as GatewayError {
+            throw error
+        } catch {
+            let address = Endpoint(host: configuration.host, port: configuration.port)
+            throw GatewayError(
+                .unavailable, "\(address) cannot be listened on; is another gateway running there?", cause: error)
         }
     }
 

@@ -27,7 +27,7 @@ extension DockerClient {
 
 extension EngineError {
     /// As another node is told of it: 503 is for a node without room.
-    fileprivate var failureOfEngine: DockerFailure {
+    var failureOfEngine: DockerFailure {
         var failure = failure
         if failure.status == 503 { failure.status = 502 }
         return failure

@@ -96,10 +96,7 @@ extension Guard {
     private static let stepMark = " ---> "
 
     private func noteSteps(_ steps: [String], before: EngineImages?) {
-        let earlier = noting
-        // Unstructured, as `noteImage`.
-        noting = Task { @NodeLoop in
-            await earlier?.value
+        afterEarlierNotes { [self] in
             guard !steps.isEmpty, let list = try? await listedImages() else { return }
             let made = Set(steps)
             for image in list where made.contains(image.id.short) { noteBrought(image.id, before: before) }
@@ -109,8 +106,30 @@ extension Guard {
     private func isHex(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) }
 }
 
+/// What is judged alike in builds of either kind.
+protocol BuildJudge {
+    var node: NodeID { get }
+}
+
+extension BuildJudge {
+    /// Go takes the first of several; what is not passed on is not read.
+    func checkOnce(_ name: String, _ seen: inout Set<String>) throws(DockerFailure) {
+        guard name == "extrahosts" || seen.insert(name).inserted else { throw refusal(name, "it is given twice") }
+    }
+
+    func check(extraHost value: String) throws(DockerFailure) {
+        guard !value.contains("host-gateway") else {
+            throw refusal("extrahosts", "host-gateway is this node's own address")
+        }
+    }
+
+    func refusal(_ name: String, _ why: String) -> DockerFailure {
+        DockerFailure(status: 403, message: "lighter: node \(node) does not admit a build's \(name): \(why)")
+    }
+}
+
 /// What of a build's parameters is let through.
-struct BuildAdmission {
+struct BuildAdmission: BuildJudge {
     let policy: GuardPolicy
     let node: NodeID
 
@@ -121,12 +140,9 @@ struct BuildAdmission {
     /// - Throws: what is not admitted, and why.
     func admit(_ query: Query) throws(DockerFailure) -> Query {
         var passed = Query()
-        // Go takes the first of several; what is not passed on is not read.
         var seen: Set<String> = []
         for pair in query.pairs {
-            guard pair.name == "extrahosts" || seen.insert(pair.name).inserted else {
-                throw refusal(pair.name, "it is given twice")
-            }
+            try checkOnce(pair.name, &seen)
             switch pair.name {
             case let name where Self.plain.contains(name): passed.append(name, pair.value)
             case "memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "shmsize":
@@ -138,9 +154,7 @@ struct BuildAdmission {
                 }
                 passed.append(pair.name, pair.value)
             case "extrahosts":
-                guard !pair.value.contains("host-gateway") else {
-                    throw refusal(pair.name, "host-gateway is this node's own address")
-                }
+                try check(extraHost: pair.value)
                 passed.append(pair.name, pair.value)
             default: throw refusal(pair.name, "it is not offered to other nodes")
             }
@@ -175,9 +189,5 @@ struct BuildAdmission {
                 query.set("cpuquota", "\(quota)")
             }
         }
-    }
-
-    private func refusal(_ name: String, _ why: String) -> DockerFailure {
-        DockerFailure(status: 403, message: "lighter: node \(node) does not admit a build's \(name): \(why)")
     }
 }

@@ -148,17 +148,23 @@ extension Guard {
         _ reference: String, by origin: NodeID, _ source: ImageRights.Source, before images: EngineImages?,
         name: Bool = false, ifItIs short: String = ""
     ) {
-        // Unstructured: the answer that it follows does not wait for it. Ends with the engine's answer; who asks for an image
-        // waits for it.
-        let before = noting
-        noting = Task { @NodeLoop in
-            await before?.value
+        afterEarlierNotes { [self] in
             let image = try? await inventory.client.ask("/images/\(reference)/json")
             guard let id = image?["Id"]?.stringValue.flatMap(LayerDigest.init(imageID:)),
                 short.isEmpty || id.short == short
             else { return }
             rights.grant(id, to: origin, source)
             noteBrought(id, name: name ? reference : nil, before: images)
+        }
+    }
+
+    /// Finds out rights once those before are known; who asks for an image waits for it.
+    func afterEarlierNotes(_ find: @escaping @Sendable @NodeLoop () async -> Void) {
+        let earlier = noting
+        // Unstructured: the answer that it follows does not wait for it. Ends with the engine's answer.
+        noting = Task { @NodeLoop in
+            await earlier?.value
+            await find()
         }
     }
 }

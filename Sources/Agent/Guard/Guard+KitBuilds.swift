@@ -101,7 +101,7 @@ extension Guard {
 }
 
 /// What of a BuildKit build's parameters is let through.
-struct KitAdmission {
+struct KitAdmission: BuildJudge {
     static let uuidHeader = "X-Docker-Expose-Session-Uuid"
     static let basesHeader = "X-Lighter-Bases"
 
@@ -133,9 +133,7 @@ struct KitAdmission {
         var passed = Query()
         var seen: Set<String> = []
         for pair in query.pairs {
-            guard pair.name == "extrahosts" || seen.insert(pair.name).inserted else {
-                throw refusal(pair.name, "it is given twice")
-            }
+            try checkOnce(pair.name, &seen)
             switch pair.name {
             case let name where Self.dropped.contains(name): break
             case let name where Self.plain.contains(name): passed.append(name, pair.value)
@@ -156,9 +154,7 @@ struct KitAdmission {
                 }
                 passed.append(pair.name, pair.value)
             case "extrahosts":
-                guard !pair.value.contains("host-gateway") else {
-                    throw refusal(pair.name, "host-gateway is this node's own address")
-                }
+                try check(extraHost: pair.value)
                 passed.append(pair.name, pair.value)
             default: throw refusal(pair.name, "it is not offered to other nodes")
             }
@@ -208,9 +204,5 @@ struct KitAdmission {
                 status: 400, message: "lighter: \(basesHeader) are the ids of at most \(BuildBases.limit) images")
         }
         return bases
-    }
-
-    private func refusal(_ name: String, _ why: String) -> DockerFailure {
-        DockerFailure(status: 403, message: "lighter: node \(node) does not admit a build's \(name): \(why)")
     }
 }

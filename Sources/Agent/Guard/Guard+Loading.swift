@@ -29,10 +29,7 @@ extension Guard {
             missing = try await layers.missing(of: known)
             if holds { try await hold(known.filter { !missing.contains($0) }) }
         } catch {
-            var failure = error.failure
-            // 503 is for a node without room.
-            if failure.status == 503 { failure.status = 502 }
-            throw failure
+            throw error.failureOfEngine
         }
         var answer: JSON = [
             "Missing": .array(known.filter(missing.contains).map { .string("\($0)") }), "Encodings": ["zstd"],
