@@ -1,4 +1,6 @@
 package import DockerAPI
+internal import Glibc
+internal import NIOCore
 
 /// Why an engine could not be asked, or would not answer.
 package struct EngineError: Error, CustomStringConvertible {
@@ -27,7 +29,12 @@ package struct EngineError: Error, CustomStringConvertible {
         self.cause = cause
     }
 
-    package var description: String { cause.map { "\(message) (\($0))" } ?? message }
+    package var description: String { cause.map { "\(message) (\(Self.words(for: $0)))" } ?? message }
+
+    /// What went wrong in the system, without the name of the call.
+    private static func words(for cause: any Error) -> String {
+        (cause as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(cause)"
+    }
 
     /// The words that the docker CLI uses, so that people find what they know.
     package static func cannotConnect(to socket: String, cause: (any Error)? = nil) -> EngineError {

@@ -42,10 +42,10 @@ extension FrontDoor {
     }
 
     /// Lets the engine answer, or answers in its place where there is none or it is away.
-    func planWithoutEngine(_ head: RequestHead, _ answer: @escaping @Sendable @NodeLoop () -> Answer) -> Plan {
+    func planWithoutEngine(_ head: RequestHead, _ answer: @escaping @Sendable @NodeLoop () async -> Answer) -> Plan {
         .ask { [self] in
             await engineCameUp()
-            return engine == nil || isEngineDown ? .answer(answer()) : plan(for: head)
+            return engine == nil || isEngineDown ? .answer(await answer()) : plan(for: head)
         }
     }
 
@@ -81,8 +81,14 @@ extension FrontDoor {
                 ], version: "\(oldestAPI)"))
     }
 
-    /// What containers elsewhere did when they were heard of last, for the counts of `info`; one that has not been is as it was made.
-    private var countsElsewhere: [(field: String, count: Int)] {
+    /// What containers elsewhere do, for the counts of `info`: asked of nodes whose view is not up to date, and of those that
+    /// do not answer as it was heard last; one that has not been heard of is as it was made.
+    private func countsElsewhere() async -> [(field: String, count: Int)] {
+        await withTaskGroup { group in
+            for node in routes.targets where listed(at: node, view(of: node).version) == nil {
+                group.addTask { _ = await self.askTarget(node, "/containers/json?all=1") }
+            }
+        }
         let states = routes.all.map { lastStates[$0.containerID] ?? "created" }
         let running = states.count { ["running", "restarting"].contains($0) }
         let paused = states.count { $0 == "paused" }
@@ -97,17 +103,17 @@ extension FrontDoor {
         await answering {
             let answer = try await locally(head)
             guard answer.status == 200, var info = try? JSON.parse(answer.body) else { return answer }
-            for (field, count) in countsElsewhere {
+            for (field, count) in await countsElsewhere() {
                 info[field] = .int((info[field]?.intValue ?? 0) + Int64(count))
             }
             return answer.replacing(body: info.buffer)
         }
     }
 
-    func infoWithoutEngine() -> Answer {
+    func infoWithoutEngine() async -> Answer {
         let own = describeNode()
         var counts: JSON = [:]
-        for (field, count) in countsElsewhere { counts[field] = .int(count) }
+        for (field, count) in await countsElsewhere() { counts[field] = .int(count) }
         let state = engine == nil ? "has no engine of its own" : "cannot reach its own engine"
         let note = "This device \(state): containers run on \(workers.count) other node(s)"
         return Answer(

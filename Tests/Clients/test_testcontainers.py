@@ -91,7 +91,7 @@ class Containers(Case):
         self.assertTrue(any("started" in note for note in caught.exception.__notes__))
 
     def test_health_a_command_and_several_at_once(self):
-        health = {"test": ["CMD", "test", "-e", "/tmp/up"], "interval": 200_000_000}
+        health = {"test": ["CMD", "test", "-e", "/tmp/up"], "interval": 200_000_000, "start_period": 60_000_000_000}
         container = (DockerContainer("busybox").with_kwargs(healthcheck=health)
                      .with_command(["sh", "-c", "sleep 1; touch /tmp/up; exec sleep 600"]))
         with container.waiting_for(CompositeWaitStrategy(

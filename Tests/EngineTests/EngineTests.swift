@@ -91,6 +91,7 @@ struct DockerClientTests {
             return error.code == .unreachable
                 && error.message
                     == "Cannot connect to the Docker daemon at unix://\(fixture.engine.path). Is the docker daemon running?"
+                && error.description == "\(error.message) (No such file or directory)"
         }
     }
 
