@@ -63,6 +63,7 @@ let package = Package(
     targets: [
         // The nouns and the pure decisions.
         room("Fleet", []),
+        room("Leases", ["Fleet"]),
         room("Placement", ["Fleet"]),
         room("Wire", ["Fleet", protobuf]),
         // Between machines.
@@ -76,7 +77,7 @@ let package = Package(
         room("Images", ["Compression", crypto, nioCore]),
         room("Engine", ["Fleet", "DockerAPI", "Images", nioCore, nioPosix, logging]),
         // A node's side of the control plane.
-        room("Session", ["Fleet", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),
+        room("Session", ["Fleet", "Leases", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),
         // Bind mounts between machines.
         .systemLibrary(name: "CFileAttributes"),
         .systemLibrary(name: "CMalloc"),
@@ -86,17 +87,15 @@ let package = Package(
         room(
             "FrontDoor",
             [
-                "Fleet", "Placement", "BuildKit", "Compression", "DockerAPI", "Engine", "Images", "Link", "Mounts",
-                "Wire",
-                "Session",
-                "CSQLite",
+                "Fleet", "Leases", "Placement", "BuildKit", "Compression", "DockerAPI", "Engine", "Images", "Link",
+                "Mounts", "Wire", "Session", "CSQLite",
                 nioCore, nioPosix, logging, protobuf,
             ]),
         room(
             "Agent",
             [
-                "Fleet", "Compression", "DockerAPI", "Engine", "Images", "Link", "Mounts", "Trust", "Wire", "Session",
-                nioCore, nioPosix, logging,
+                "Fleet", "Leases", "Compression", "DockerAPI", "Engine", "Images", "Link", "Mounts", "Trust", "Wire",
+                "Session", nioCore, nioPosix, logging,
             ]),
         // The control plane.
         room("Authority", ["Fleet", "Trust", crypto, x509, asn1]),
@@ -106,8 +105,8 @@ let package = Package(
         room(
             "Gateway",
             [
-                "Fleet", "Placement", "Wire", "Trust", "Authority", "Link", "Session", "Ledger", nioCore, nioPosix,
-                logging,
+                "Fleet", "Leases", "Placement", "Wire", "Trust", "Authority", "Link", "Session", "Ledger", nioCore,
+                nioPosix, logging,
             ]),
         // The command line.
         room("Compose", ["Fleet", yams]),
@@ -135,6 +134,7 @@ let package = Package(
         // Tests.
         room("LighterTesting", ["Fleet", "DockerAPI", nioCore, nioPosix]),
         .testTarget(name: "FleetTests", dependencies: ["Fleet"], swiftSettings: settings),
+        tests(of: "Leases"),
         tests(of: "Placement"),
         tests(of: "Wire", [protobuf]),
         tests(of: "Trust", [crypto, nioSSL]),

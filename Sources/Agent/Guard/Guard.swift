@@ -116,7 +116,7 @@ package final class Guard {
         case .docker(let call): accept(stream: stream, call: call, peer: peer)
         case .port(let call): accept(stream: stream, port: call, peer: peer)
         case .mount(let call): accept(stream: stream, mount: call, peer: peer)
-        case .control, .relay, .relayed:
+        case .control, .relay, .relayed, .lease:
             stream.eventLoop.makeFailedFuture(
                 DockerFailure(status: 400, message: "lighter: a node does not open streams of this kind"))
         }

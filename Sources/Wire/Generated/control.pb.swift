@@ -84,6 +84,14 @@ package nonisolated struct Lighter_V1_StreamOpen: Sendable {
     set {kind = .mount(newValue)}
   }
 
+  package var lease: Lighter_V1_LeaseCall {
+    get {
+      if case .lease(let v)? = kind {return v}
+      return Lighter_V1_LeaseCall()
+    }
+    set {kind = .lease(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -93,6 +101,7 @@ package nonisolated struct Lighter_V1_StreamOpen: Sendable {
     case relayed(Lighter_V1_Relayed)
     case port(Lighter_V1_PortCall)
     case mount(Lighter_V1_MountCall)
+    case lease(Lighter_V1_LeaseCall)
 
   }
 
@@ -166,6 +175,20 @@ package nonisolated struct Lighter_V1_MountCall: Sendable {
   package var source: String = String()
 
   package var isFile: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// From an origin to a node that runs exclusive work of its. The node sends what its clock says (nanoseconds in eight bytes, big
+/// endian) at every heartbeat; for as long as it has not given the node up, the origin sends each back, with nanoseconds behind
+/// it in eight more bytes: as long after that time the node may believe in its leases of this origin's work, as if the gateway
+/// had said so.
+package nonisolated struct Lighter_V1_LeaseCall: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -341,6 +364,14 @@ package nonisolated struct Lighter_V1_Envelope: Sendable {
     set {body = .ticketPush(newValue)}
   }
 
+  package var retire: Lighter_V1_Retire {
+    get {
+      if case .retire(let v)? = body {return v}
+      return Lighter_V1_Retire()
+    }
+    set {body = .retire(newValue)}
+  }
+
   package var renewRequest: Lighter_V1_RenewRequest {
     get {
       if case .renewRequest(let v)? = body {return v}
@@ -455,6 +486,7 @@ package nonisolated struct Lighter_V1_Envelope: Sendable {
     case ticketRequest(Lighter_V1_TicketRequest)
     case ticketReply(Lighter_V1_TicketReply)
     case ticketPush(Lighter_V1_TicketPush)
+    case retire(Lighter_V1_Retire)
     case renewRequest(Lighter_V1_RenewRequest)
     case renewReply(Lighter_V1_RenewReply)
     case joinRequest(Lighter_V1_JoinRequest)
@@ -479,7 +511,7 @@ package nonisolated struct Lighter_V1_Failure: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// "denied", "not-found", "invalid", "unavailable", "internal".
+  /// "denied", "not-found", "invalid", "conflict", "unavailable", "internal".
   package var code: String = String()
 
   package var message: String = String()
@@ -1154,6 +1186,28 @@ package nonisolated struct Lighter_V1_HeartbeatAck: Sendable {
 
   package var sentAt: UInt64 = 0
 
+  /// How long after `sent_at` the node's leases run out, unless a later heartbeat is acknowledged: it has stopped what is
+  /// exclusive by then.
+  package var leaseSeconds: Double = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Gateway to a node: containers of this workload in this epoch or an older one are over there. The node stops and removes them.
+/// Those that a full report shows come before its ReportAck.
+package nonisolated struct Lighter_V1_Retire: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var workload: String = String()
+
+  package var epoch: UInt64 = 0
+
+  package var reason: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1194,6 +1248,10 @@ package nonisolated struct Lighter_V1_PlaceRequest: Sendable {
 
   /// Nodes that refused it just now, with the reason each.
   package var refused: Dictionary<String,String> = [:]
+
+  /// Not zero for a workload that shall run elsewhere because its node is lost: the epoch of the lease that is to be replaced.
+  /// The gateway waits with its answer until that lease has run out; "conflict" says that it stands.
+  package var replaces: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1272,7 +1330,8 @@ package nonisolated struct Lighter_V1_TicketReply: Sendable {
   package init() {}
 }
 
-/// Gateway to the target of a placement: the ticket that a create may be waiting for there.
+/// Gateway to the target of a placement: the ticket that a create may be waiting for there. A create of exclusive work needs it:
+/// it says that the lease stood after all that was sent before on this session.
 package nonisolated struct Lighter_V1_TicketPush: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1476,7 +1535,7 @@ fileprivate nonisolated let _protobuf_package = "lighter.v1"
 
 nonisolated extension Lighter_V1_StreamOpen: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".StreamOpen"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}control\0\u{1}docker\0\u{1}relay\0\u{1}relayed\0\u{1}port\0\u{1}mount\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}control\0\u{1}docker\0\u{1}relay\0\u{1}relayed\0\u{1}port\0\u{1}mount\0\u{1}lease\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1562,6 +1621,19 @@ nonisolated extension Lighter_V1_StreamOpen: SwiftProtobuf.Message, SwiftProtobu
           self.kind = .mount(v)
         }
       }()
+      case 7: try {
+        var v: Lighter_V1_LeaseCall?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .lease(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .lease(v)
+        }
+      }()
       default: break
       }
     }
@@ -1596,6 +1668,10 @@ nonisolated extension Lighter_V1_StreamOpen: SwiftProtobuf.Message, SwiftProtobu
     case .mount?: try {
       guard case .mount(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    }()
+    case .lease?: try {
+      guard case .lease(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
     }()
     case nil: break
     }
@@ -1748,6 +1824,25 @@ nonisolated extension Lighter_V1_MountCall: SwiftProtobuf.Message, SwiftProtobuf
   }
 }
 
+nonisolated extension Lighter_V1_LeaseCall: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".LeaseCall"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lighter_V1_LeaseCall, rhs: Lighter_V1_LeaseCall) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Lighter_V1_Relay: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Relay"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0")
@@ -1840,7 +1935,7 @@ nonisolated extension Lighter_V1_RelayResult: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Envelope"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{2}\u{8}hello\0\u{1}welcome\0\u{1}report\0\u{3}report_ack\0\u{1}heartbeat\0\u{3}heartbeat_ack\0\u{3}fleet_push\0\u{4}\u{4}place_request\0\u{3}place_reply\0\u{3}abandon_request\0\u{1}done\0\u{3}ticket_request\0\u{3}ticket_reply\0\u{3}ticket_push\0\u{4}\u{4}renew_request\0\u{3}renew_reply\0\u{3}join_request\0\u{3}join_reply\0\u{4}\u{7}token_request\0\u{3}token_reply\0\u{3}list_nodes_request\0\u{3}list_nodes_reply\0\u{3}list_workloads_request\0\u{3}list_workloads_reply\0\u{3}explain_request\0\u{3}explain_reply\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{2}\u{8}hello\0\u{1}welcome\0\u{1}report\0\u{3}report_ack\0\u{1}heartbeat\0\u{3}heartbeat_ack\0\u{3}fleet_push\0\u{4}\u{4}place_request\0\u{3}place_reply\0\u{3}abandon_request\0\u{1}done\0\u{3}ticket_request\0\u{3}ticket_reply\0\u{3}ticket_push\0\u{1}retire\0\u{4}\u{3}renew_request\0\u{3}renew_reply\0\u{3}join_request\0\u{3}join_reply\0\u{4}\u{7}token_request\0\u{3}token_reply\0\u{3}list_nodes_request\0\u{3}list_nodes_reply\0\u{3}list_workloads_request\0\u{3}list_workloads_reply\0\u{3}explain_request\0\u{3}explain_reply\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2042,6 +2137,19 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
           self.body = .ticketPush(v)
+        }
+      }()
+      case 27: try {
+        var v: Lighter_V1_Retire?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .retire(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .retire(v)
         }
       }()
       case 30: try {
@@ -2273,6 +2381,10 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
     case .ticketPush?: try {
       guard case .ticketPush(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 26)
+    }()
+    case .retire?: try {
+      guard case .retire(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
     }()
     case .renewRequest?: try {
       guard case .renewRequest(let v)? = self.body else { preconditionFailure() }
@@ -3526,7 +3638,7 @@ nonisolated extension Lighter_V1_Heartbeat: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Lighter_V1_HeartbeatAck: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".HeartbeatAck"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}want_full_report\0\u{3}sent_at\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}want_full_report\0\u{3}sent_at\0\u{3}lease_seconds\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3536,6 +3648,7 @@ nonisolated extension Lighter_V1_HeartbeatAck: SwiftProtobuf.Message, SwiftProto
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBoolField(value: &self.wantFullReport) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.sentAt) }()
+      case 3: try { try decoder.decodeSingularDoubleField(value: &self.leaseSeconds) }()
       default: break
       }
     }
@@ -3548,12 +3661,56 @@ nonisolated extension Lighter_V1_HeartbeatAck: SwiftProtobuf.Message, SwiftProto
     if self.sentAt != 0 {
       try visitor.visitSingularUInt64Field(value: self.sentAt, fieldNumber: 2)
     }
+    if self.leaseSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.leaseSeconds, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lighter_V1_HeartbeatAck, rhs: Lighter_V1_HeartbeatAck) -> Bool {
     if lhs.wantFullReport != rhs.wantFullReport {return false}
     if lhs.sentAt != rhs.sentAt {return false}
+    if lhs.leaseSeconds != rhs.leaseSeconds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lighter_V1_Retire: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Retire"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}workload\0\u{1}epoch\0\u{1}reason\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.workload) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.epoch) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.workload.isEmpty {
+      try visitor.visitSingularStringField(value: self.workload, fieldNumber: 1)
+    }
+    if self.epoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.epoch, fieldNumber: 2)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lighter_V1_Retire, rhs: Lighter_V1_Retire) -> Bool {
+    if lhs.workload != rhs.workload {return false}
+    if lhs.epoch != rhs.epoch {return false}
+    if lhs.reason != rhs.reason {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3606,7 +3763,7 @@ nonisolated extension Lighter_V1_FleetPush: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Lighter_V1_PlaceRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PlaceRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}workload\0\u{1}refused\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}workload\0\u{1}refused\0\u{1}replaces\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3616,6 +3773,7 @@ nonisolated extension Lighter_V1_PlaceRequest: SwiftProtobuf.Message, SwiftProto
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._workload) }()
       case 2: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.refused) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.replaces) }()
       default: break
       }
     }
@@ -3632,12 +3790,16 @@ nonisolated extension Lighter_V1_PlaceRequest: SwiftProtobuf.Message, SwiftProto
     if !self.refused.isEmpty {
       try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.refused, fieldNumber: 2)
     }
+    if self.replaces != 0 {
+      try visitor.visitSingularUInt64Field(value: self.replaces, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lighter_V1_PlaceRequest, rhs: Lighter_V1_PlaceRequest) -> Bool {
     if lhs._workload != rhs._workload {return false}
     if lhs.refused != rhs.refused {return false}
+    if lhs.replaces != rhs.replaces {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
