@@ -169,6 +169,7 @@ extension GatewaySession {
         let now = NIODeadline.now()
         state.withLock { state in
             state.lastHeartbeatAck = now
+            if (0.001...3600).contains(ack.leaseSeconds) { state.leaseTerm = .seconds(ack.leaseSeconds) }
             guard ack.sentAt > 0, now.uptimeNanoseconds >= ack.sentAt else { return }
             let sample = Double(now.uptimeNanoseconds - ack.sentAt) / 1e9
             state.roundTrip = state.roundTrip.map { $0 + (sample - $0) / 8 } ?? sample
