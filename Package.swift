@@ -134,7 +134,9 @@ let package = Package(
         // Tests.
         room("LighterTesting", ["Fleet", "DockerAPI", nioCore, nioPosix]),
         .testTarget(name: "FleetTests", dependencies: ["Fleet"], swiftSettings: settings),
-        tests(of: "Leases"),
+        // Optimised: it visits hundreds of thousands of worlds.
+        .testTarget(
+            name: "LeasesTests", dependencies: ["Leases", "Fleet"], swiftSettings: settings + [.unsafeFlags(["-O"])]),
         tests(of: "Placement"),
         tests(of: "Wire", [protobuf]),
         tests(of: "Trust", [crypto, nioSSL]),

@@ -139,7 +139,7 @@ extension FrontDoor {
             do { try await settle(image) } catch {
                 return failure(503, "lighter: the image cannot be brought to this device: \(error)")
             }
-            return .forward(Forward(dialer: engine, reuseKey: "engine", head: head.raw))
+            return .forward(Forward(dialer: engine, reuseKey: engine.reuseKey, head: head.raw))
         }
         var named = image
         named.reference = reference.resolved

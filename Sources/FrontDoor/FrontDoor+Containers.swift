@@ -14,11 +14,22 @@ extension FrontDoor {
         where action == "wait" && query.first("condition") == "removed" && reference.utf8.count == 64
             && greeting.forgetsExitCodes:
             .handle(Job { _, client in await self.waitHere(head, reference, client) })
-        case .none: local(head)
+        case .none: local(withShownID(head, reference))
         case .exact(let route): remote(head, route, action, query)
         case .prefix(let route): planPrefix(head, reference, route, action, query)
         case .ambiguous: .ask { [self] in await isNamedHere(reference) ? local(head) : ambiguous(reference) }
         }
+    }
+
+    /// The beginning of an id that the engine here does not know the container by, as the whole of it.
+    private func withShownID(_ head: RequestHead, _ reference: String) -> RequestHead {
+        let meant = aliases.shownIDs(at: control.node).filter { $0.hasPrefix(reference) && $0 != reference }
+        guard meant.count == 1, let path = containerPath(reference, "").map({ String($0.dropLast()) }),
+            let found = head.target.firstRange(of: path)
+        else { return head }
+        var target = head.target
+        target.replaceSubrange(found, with: "/containers/\(meant[0])")
+        return (try? head.withTarget(target)) ?? head
     }
 
     private func ambiguous(_ reference: String) -> Plan {
@@ -132,7 +143,13 @@ extension FrontDoor {
         if now() > route.ticketRenewal {
             ticketing.renew = { [self] in try await renewTicket(route) }
         }
-        return NodeDialer(control: control, node: route.target, purpose: purpose, ticket: ticketing)
+        var dialer = NodeDialer(control: control, node: route.target, purpose: purpose, ticket: ticketing)
+        dialer.aliases = aliases.table(at: route.target)
+        // A route of before its container came home leads to the engine here.
+        if routes[route.containerID] == nil, aliases.engineID(of: route.containerID, at: control.node) != nil {
+            dialer.here = engine
+        }
+        return dialer
     }
 
     /// A fresh ticket, or the old one as long as the gateway is away: it may still be valid.
@@ -196,9 +213,12 @@ extension FrontDoor {
         if ended[route.containerID] == nil { leaveMounts(of: route) }
         fresh.remove(route.containerID)
         runs[route.containerID] = nil
+        moveRests[route.containerID] = nil
         do {
             try routes.remove(route.containerID)
             try execs.forget(containerID: route.containerID)
+            try routes.journal.removeAsked(route.containerID)
+            try aliases.remove(route.containerID, at: route.target)
         } catch {
             logger.error("the journal did not take a removal", metadata: ["error": "\(error)"])
         }
@@ -306,7 +326,7 @@ extension FrontDoor {
         let name = Self.newName(query)
         if let route = routes.named(name), await !verify(route) { return allocationFailed(name, by: route.containerID) }
         guard let engine else { return failure(404, "No such container") }
-        return .forward(Forward(dialer: engine, reuseKey: "engine", head: head.raw))
+        return .forward(Forward(dialer: engine, reuseKey: engine.reuseKey, head: head.raw))
     }
 
     private static func isName(_ text: String) -> Bool {

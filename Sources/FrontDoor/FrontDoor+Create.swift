@@ -29,6 +29,9 @@ extension FrontDoor {
         var awayImage: AwayImage?
         var mounts: [MirroredMount]
         var sharing: SharingPlan
+        var loss = LossPolicy()
+        /// The container that this one is in the place of, because its node is lost.
+        var replaces: Route?
     }
 
     func create(_ head: RequestHead, _ name: String, _ query: Query, _ body: ByteBuffer) async -> Job.Outcome {
@@ -90,7 +93,7 @@ extension FrontDoor {
         var stays: Bool
     }
 
-    private func wish(of spec: CreateRequest) throws(FleetError) -> Wish {
+    func wish(of spec: CreateRequest) throws(FleetError) -> Wish {
         let labels = try PolicyOverrides(labels: spec.labels.map { ($0.key, $0.value) })
         let sources: [(String, PolicyOverrides)] = [
             ("the container's labels", labels), ("the device's configuration", configuration.policy),
@@ -104,7 +107,7 @@ extension FrontDoor {
 
     /// Gathers what placement needs to know.
     /// - Throws: `DockerFailure` when what it uses is in several places.
-    private func describe(
+    func describe(
         _ head: RequestHead, _ name: String, _ query: Query, _ body: ByteBuffer, _ spec: CreateRequest, _ wish: Wish,
         _ sharing: SharingPlan
     ) async throws(DockerFailure) -> Creation {
@@ -131,7 +134,8 @@ extension FrontDoor {
         try sharing.draw(&request, wish.own)
         return Creation(
             head: head, query: query, name: name, wasNamed: !name.isEmpty, body: body, spec: spec, request: request,
-            policySource: wish.source, image: image, awayImage: away, mounts: mounts.mirrored, sharing: sharing)
+            policySource: wish.source, image: image, awayImage: away, mounts: mounts.mirrored, sharing: sharing,
+            loss: try lossPolicy(of: spec))
     }
 
     /// The fleet, with this device as it is now rather than as the gateway saw it last.
@@ -224,7 +228,7 @@ extension FrontDoor {
     // MARK: Here
 
     /// - Parameter epoch: of the lease, where the gateway gave one.
-    private func createHere(_ creation: Creation, _ decision: Decision, epoch: UInt64 = 0) async -> Job.Outcome {
+    func createHere(_ creation: Creation, _ decision: Decision, epoch: UInt64 = 0) async -> Job.Outcome {
         guard let engineClient else { return refusal(decision) }
         let body = withOwnSocket(creation.spec, creation.body)
         var answer: DockerResponse
@@ -267,10 +271,10 @@ extension FrontDoor {
         return .answer(Answer(answer.replacing(body: json.buffer).bytes))
     }
 
-    private func sendingLocally(_ head: RequestHead, _ body: ByteBuffer, _ engine: UnixDialer) -> Forward {
+    private func sendingLocally(_ head: RequestHead, _ body: ByteBuffer, _ engine: EngineDialer) -> Forward {
         let length = "\(body.readableBytes)"
         let sized = (try? head.removing("Transfer-Encoding").withHeader("Content-Length", length)) ?? head
-        return Forward(dialer: engine, reuseKey: "engine", head: sized.raw, body: body)
+        return Forward(dialer: engine, reuseKey: engine.reuseKey, head: sized.raw, body: body)
     }
 
     static func adding(_ warnings: [String], to existing: JSON?) -> JSON {
@@ -319,7 +323,7 @@ extension FrontDoor {
 
     /// - Parameter early: what became of a create that was sent ahead: one whose answer was lost is not sent again, as it may
     ///   have happened.
-    private func attempt(
+    func attempt(
         _ creation: Creation, _ lease: PendingLease, _ early: Result<DockerResponse, any Error>? = nil
     ) async -> Attempt {
         do {
@@ -374,6 +378,10 @@ extension FrontDoor {
             }
         }
         json.update(named: "Labels") { $0[Presentation.imageLabel] = .string(creation.spec.image) }
+        if creation.loss.isExclusive {
+            json.update(named: "Labels") { $0[CreateRequest.exclusiveLabel] = "true" }
+        }
+        if let shownID = creation.replaces?.containerID { json = json.withHostname(ofID: shownID) }
         let client = DockerClient(dialer: dialer, maximumIdle: 0)
         return try await client.request("POST", target, headers: creation.passedHeaders, body: json.buffer)
     }
@@ -400,6 +408,7 @@ extension FrontDoor {
             let text = presentation.message(Self.message(of: answer))
             return .done(failure(answer.status < 400 ? 502 : answer.status, text))
         }
+        if let lost = creation.replaces { return try await conclude(lost, engineID: id, creation, lease) }
         var route = Route(
             containerID: id, name: creation.name, workload: lease.workload, epoch: lease.epoch, target: lease.target,
             ticket: lease.ticket, ticketRenewal: now() + Self.ticketRenewal, image: creation.spec.image,
@@ -415,8 +424,12 @@ extension FrontDoor {
         route.labels = creation.spec.labels
         route.command = (creation.spec.entrypoint + creation.spec.command).joined(separator: " ")
         route.publishesAll = creation.spec.host.publishAllPorts
+        route.loss = creation.loss
         let isNewTarget = routes.routes(to: lease.target).isEmpty
         do {
+            if route.loss.isExclusive {
+                try routes.journal.putAsked(id, head: creation.head.raw, body: creation.body)
+            }
             try routes.put(route)
         } catch {
             // A container that this device would forget at its next start is better not made.
@@ -427,6 +440,7 @@ extension FrontDoor {
         }
         await settle(route.volumes, at: lease.target)
         touch(route)
+        if route.loss.isExclusive { grantLeases(to: route.target) }
         fresh.insert(id)
         lastStates[id] = "created"
         runs[id] = (creation.request.workKey, 0)

@@ -210,6 +210,7 @@ private final class EventMerge {
 
     /// An event as the device's users know what it tells of; nil where they did not ask for it.
     private func shown(_ event: JSON, at node: NodeID) -> JSON? {
+        if let route = door.routes[Self.container(of: event)], route.target != node { return nil }
         let shown = door.presentation.event(event) { door.network($0, named: $1, at: node) }
         return filters.admit(event: shown, byName: "network") && filters.admit(event: shown, byName: "volume")
             ? shown : nil

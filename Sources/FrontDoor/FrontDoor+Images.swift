@@ -72,7 +72,9 @@ extension FrontDoor {
         let shipment = ship(image, to: lease.target)
         var lease = lease
         lease.shipment = shipment
-        let wantsProgress = creation.head.headers.first("User-Agent")?.hasPrefix("Docker-Client/") ?? false
+        let wantsProgress =
+            creation.replaces == nil
+            && creation.head.headers.first("User-Agent")?.hasPrefix("Docker-Client/") ?? false
         if wantsProgress, image.size > configuration.quietImageLimit {
             leases.put(lease)
             let shown = ImageReference(creation.spec.image)?.familiar ?? creation.spec.image

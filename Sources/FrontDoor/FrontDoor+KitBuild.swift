@@ -108,7 +108,7 @@ extension FrontDoor {
                 case .failure(let stay):
                     if let refusal = stay.refusal { return failure(409, "lighter: \(refusal)") }
                     guard let engine else { return failure(501, "lighter: this device has no engine of its own") }
-                    return .forward(Forward(dialer: engine, reuseKey: "engine", head: head.raw, body: body))
+                    return .forward(Forward(dialer: engine, reuseKey: engine.reuseKey, head: head.raw, body: body))
                 case .success(let result):
                     await audience.end(result)
                     return .streamed

@@ -91,11 +91,15 @@ extension FrontDoor {
             guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else {
                 throw FrontDoorError(.unreachable, Self.message(of: answer))
             }
-            for container in list {
+            // One that was given another node may still be at the one that lost it.
+            let own = list.filter { container in
+                container["Id"]?.stringValue.flatMap { routes[$0] }.map { $0.target == node } ?? true
+            }
+            for container in own {
                 guard let id = container["Id"]?.stringValue, routes[id] != nil else { continue }
                 lastStates[id] = container["State"]?.stringValue
             }
-            return (node, .success(list))
+            return (node, .success(own))
         } catch {
             return (node, .failure(error))
         }

@@ -106,7 +106,8 @@ extension FrontDoor {
         if let labels = container["Config"]?["Labels"] {
             container.update(named: "Config") { $0["Labels"] = presentation.labels(labels, asked: route.labels) }
         }
-        let shown = presentation.asked(presentation.inspected(shared(container, at: route.target)), of: route)
+        let shown = presentation.leased(
+            presentation.asked(presentation.inspected(shared(container, at: route.target)), of: route), route)
         return presentation.inspected(
             inspectedMounts(shown, route), of: routes[route.containerID] ?? route,
             publishing: ports.published(route.containerID))
@@ -120,7 +121,8 @@ extension FrontDoor {
         if let labels = container["Labels"] {
             container["Labels"] = presentation.labels(labels, asked: route.labels)
         }
-        let shown = presentation.listed(inspectedMounts(shared(container, at: route.target), route))
+        let shown = presentation.leased(
+            presentation.listed(inspectedMounts(shared(container, at: route.target), route)), route)
         return presentation.listed(shown, publishing: ports.published(route.containerID))
     }
 

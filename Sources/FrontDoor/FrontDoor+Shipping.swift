@@ -177,7 +177,9 @@ extension FrontDoor {
     }
 
     func nodeDialer(_ node: NodeID, purpose: String) -> NodeDialer {
-        NodeDialer(control: control, node: node, purpose: purpose, ticket: nil)
+        var dialer = NodeDialer(control: control, node: node, purpose: purpose, ticket: nil)
+        dialer.aliases = aliases.table(at: node)
+        return dialer
     }
 
     func hasImage(_ id: String, at node: NodeID) async -> Bool {

@@ -97,9 +97,11 @@ extension FrontDoor {
         let answer = try await client.request("GET", "/containers/json?all=1")
         guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else { return }
         let there = Set(list.compactMap { $0["Id"]?.stringValue })
-        for route in before where !there.contains(route.containerID) { drop(route) }
+        for route in before where !there.contains(route.containerID) && !moving.contains(route.containerID) {
+            if routes[route.containerID]?.epoch == route.epoch { drop(route) }
+        }
         for container in list {
-            if let id = container["Id"]?.stringValue, let route = routes[id] {
+            if let id = container["Id"]?.stringValue, let route = routes[id], route.target == node {
                 lastStates[id] = container["State"]?.stringValue
                 let isRunning = ["running", "paused"].contains(container["State"]?.stringValue)
                 // It may have been started since it was listed: then its ports are open already.
@@ -112,7 +114,7 @@ extension FrontDoor {
                 }
             }
             // A new name that was not recorded, or was given while this node was not heard.
-            guard let id = container["Id"]?.stringValue, var route = routes[id],
+            guard let id = container["Id"]?.stringValue, var route = routes[id], route.target == node,
                 let name = container["Names"]?[0]?.stringValue.map({ presentation.name(String($0.dropFirst())) }),
                 name != route.name
             else { continue }
@@ -122,7 +124,10 @@ extension FrontDoor {
     }
 
     private func note(_ event: JSON, at node: NodeID) {
-        guard let id = event["Actor"]?["ID"]?.stringValue, let route = routes[id] else { return }
+        // What is left of a container at a node that lost it says nothing of the container.
+        guard let id = event["Actor"]?["ID"]?.stringValue, let route = routes[id], route.target == node,
+            !moving.contains(id)
+        else { return }
         let attributes = event["Actor"]?["Attributes"]
         touch(route)
         switch event["Action"]?.stringValue {
@@ -157,7 +162,13 @@ extension FrontDoor {
         switch workload.state {
         case .exited: estimates.learn(workload, coreSpeed: describeNode().measures.coreSpeed)
         case .removed:
-            do { try routes.journal.removeLocal(workload.containerID) } catch {
+            do {
+                try routes.journal.removeLocal(workload.containerID)
+                for id in aliases.shownIDs(at: control.node)
+                where aliases.engineID(of: id, at: control.node) == workload.containerID {
+                    try aliases.remove(id, at: control.node)
+                }
+            } catch {
                 logger.error("the journal did not take a removal", metadata: ["error": "\(error)"])
             }
         default: break

@@ -100,8 +100,11 @@ private final class Waiter {
 
     private func ask() async throws -> Job.Outcome {
         let current = door.routes[route.containerID] ?? route
+        guard !door.moving.contains(route.containerID) else {
+            throw FrontDoorError(.unreachable, "node \(current.target) is lost")
+        }
         let node = DockerClient(dialer: door.dialer(to: current, purpose: "wait"), maximumIdle: 0)
-        let path = door.versioned(query.target("/containers/\(route.containerID)/wait"), head, at: route.target)
+        let path = door.versioned(query.target("/containers/\(route.containerID)/wait"), head, at: current.target)
         let answer = try await node.stream("POST", path, sent: { if self.isEarly { self.begin() } })
         guard answer.status == 200 else {
             let refusal = try await answer.collect()
@@ -114,9 +117,16 @@ private final class Waiter {
         begin()
         let body = try await answer.collect().body
         let code = (try? JSON.parse(body))?["StatusCode"]?.intValue
-        door.touch(route)
+        guard !isOver(current) else { throw FrontDoorError(.unreachable, "the container is elsewhere since") }
+        door.touch(current)
         await door.containerEnded(door.routes[route.containerID] ?? route, exitCode: code)
         return end(body)
+    }
+
+    /// Whether what a node says of the container is none of its users' concern any more: it has another, or will have one.
+    private func isOver(_ asked: Route) -> Bool {
+        if door.moving.contains(asked.containerID) { return true }
+        return door.routes[asked.containerID].map { $0.epoch != asked.epoch } ?? false
     }
 
     private func begin() {
@@ -145,7 +155,8 @@ private final class Waiter {
     /// What was waited for may have happened while nobody listened: a container that has started need not start again.
     private func look() async {
         guard query.first("condition") == "next-exit" else { return }
-        let node = DockerClient(dialer: door.dialer(to: route, purpose: "inspect"), maximumIdle: 0)
+        let current = door.routes[route.containerID] ?? route
+        let node = DockerClient(dialer: door.dialer(to: current, purpose: "inspect"), maximumIdle: 0)
         guard let answer = try? await node.request("GET", "/containers/\(route.containerID)/json"),
             answer.status == 200,
             let status = (try? JSON.parse(answer.body))?["State"]?["Status"]?.stringValue, status != "created"

@@ -21,9 +21,9 @@ package final class FrontDoor: Planning {
     let volumes: VolumeBook
     let presentation: Presentation
     let logger: Logger
-    /// The device's own engine; nil where it has none.
-    let engine: UnixDialer?
-    let engineClient: DockerClient?
+    let aliases: AliasBook
+    private let engineSocket: UnixDialer?
+    private let plainEngineClient: DockerClient?
     /// This node as it measures itself at this moment.
     let describeNode: @Sendable () -> Node
     /// Told of every container that was created on this device's own engine.
@@ -81,6 +81,12 @@ package final class FrontDoor: Planning {
     var buildRefusals: [NodeID: (reason: String, until: Double)] = [:]
     /// What they have told, by node.
     var views: [NodeID: TargetView] = [:]
+    /// What this device has granted nodes that run exclusive work of its.
+    var grants: [NodeID: NodeGrants] = [:]
+    /// Containers that are being given another node.
+    var moving: Set<String> = []
+    /// Until when those that could not be are left alone, in seconds since 1970.
+    var moveRests: [String: Double] = [:]
     /// Remote containers' work, for what can be learned when they exit.
     var runs: [String: (workKey: String, startedAt: Double)] = [:]
 
@@ -104,13 +110,24 @@ package final class FrontDoor: Planning {
         self.describeNode = describeNode
         self.localWorkload = localWorkload
         presentation = Presentation(origin: control.node)
-        engine = configuration.enginePath.map { UnixDialer(path: $0) }
-        engineClient = engine.map { DockerClient(dialer: $0) }
-        layers = engineClient.map { LayerBook(client: $0) }
+        aliases = try AliasBook(journal: routes.journal)
+        engineSocket = configuration.enginePath.map { UnixDialer(path: $0) }
+        plainEngineClient = engineSocket.map { DockerClient(dialer: $0) }
+        layers = plainEngineClient.map { LayerBook(client: $0) }
         (jobs, jobInlet) = AsyncStream.makeStream()
         if let settings = configuration.mounts {
             mounts = MountBook(settings, logger) { [jobInlet] job in jobInlet.yield(job) }
         }
+    }
+
+    /// The device's own engine; nil where it has none.
+    var engine: EngineDialer? {
+        engineSocket.map { EngineDialer(socket: $0, aliases: aliases.table(at: control.node)) }
+    }
+
+    var engineClient: DockerClient? {
+        guard let engine, engine.aliases != nil else { return plainEngineClient }
+        return DockerClient(dialer: engine, maximumIdle: 0)
     }
 
     /// Serves clients until cancelled.
@@ -126,6 +143,7 @@ package final class FrontDoor: Planning {
             await withDiscardingTaskGroup { group in
                 group.addTask { await self.engineCameUp() }
                 group.addTask { await self.followTargets() }
+                group.addTask { await self.followLosses() }
                 group.addTask { await self.keepLinksWarm() }
                 group.addTask { await self.followHoldings() }
                 group.addTask { await self.sweep(forgotten) }
@@ -268,7 +286,7 @@ package final class FrontDoor: Planning {
                 status: 501, message: "lighter: this device has no engine of its own for that")
             return .answer(Answer(refusal.response(version: nil)))
         }
-        return .forward(Forward(dialer: engine, reuseKey: "engine", head: head.raw))
+        return .forward(Forward(dialer: engine, reuseKey: engine.reuseKey, head: head.raw))
     }
 
     func failure(_ status: Int, _ message: String) -> Job.Outcome {

@@ -38,6 +38,7 @@ package final class Journal {
             "CREATE TABLE IF NOT EXISTS local(container TEXT PRIMARY KEY, workload BLOB NOT NULL) WITHOUT ROWID")
         try database.run(Self.awayImageTable)
         try database.run(Self.execTable)
+        for table in Self.moveTables { try database.run(table) }
     }
 
     package func routes() throws(FrontDoorError) -> [Route] {
@@ -64,6 +65,10 @@ package final class Journal {
             route.networks = (more["networks"]?.arrayValue ?? []).compactMap(\.stringValue)
             route.volumes = (more["volumes"]?.arrayValue ?? []).compactMap(\.stringValue)
             route.anonymousVolumes = (more["anonymousVolumes"]?.arrayValue ?? []).compactMap(\.stringValue)
+            if let kind = more["loss"]?.stringValue.flatMap(LossPolicy.Kind.init) { route.loss.kind = kind }
+            if let attempts = more["lossAttempts"]?.intValue { route.loss.attempts = Int(attempts) }
+            if let attempts = more["attempts"]?.intValue { route.attempts = Int(attempts) }
+            route.note = more["note"]?.stringValue ?? ""
             found.append(route)
         }
         return found
@@ -97,6 +102,8 @@ package final class Journal {
             "volumes": .array(route.volumes.map { .string($0) }),
             "anonymousVolumes": .array(route.anonymousVolumes.map { .string($0) }),
             "labels": .object(JSONObject(labels)), "command": .string(route.command),
+            "loss": .string(route.loss.kind.rawValue), "lossAttempts": .int(Int64(route.loss.attempts)),
+            "attempts": .int(Int64(route.attempts)), "note": .string(route.note),
         ]
         return more.text
     }

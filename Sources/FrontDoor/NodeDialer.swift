@@ -15,6 +15,10 @@ struct NodeDialer: DockerDialer {
     /// Without a ticket: the workload whose ticket the gateway sends to the node itself.
     var awaits: WorkloadID?
     var kind = Kind.docker
+    /// Ids of containers that are others at the node.
+    var aliases: AliasTable?
+    /// The engine here, for a container that came back to this device.
+    var here: EngineDialer?
 
     enum Kind: Sendable {
         /// Docker's API, as the guard lets it through.
@@ -34,6 +38,7 @@ struct NodeDialer: DockerDialer {
     func dial(
         on loop: any EventLoop, _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
     ) -> EventLoopFuture<any Channel> {
+        if let here { return here.dial(on: loop, initializer) }
         if ticket?.renew == nil, let link = control.existingLink(to: node) {
             return open(on: link, ticket: ticket?.ticket ?? [], initializer)
         }
@@ -49,7 +54,10 @@ struct NodeDialer: DockerDialer {
         _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
     ) -> EventLoopFuture<any Channel> {
         switch kind {
-        case .docker: link.openDockerStream(ticket: ticket, awaits: awaits, purpose: purpose, initializer)
+        case .docker:
+            link.openDockerStream(ticket: ticket, awaits: awaits, purpose: purpose) { [aliases] channel in
+                AliasHandler.add(aliases, to: channel).flatMap { initializer(channel) }
+            }
         case .port(let port, let isUDP):
             link.openPortStream(ticket: ticket, port: port, datagrams: isUDP, initializer)
         case .mount(let source, let isFile):

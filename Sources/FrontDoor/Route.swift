@@ -39,6 +39,13 @@ package struct Route: Sendable, Hashable {
     /// Options for which a guard sets bounds where none were asked for, as they were asked for.
     package var asked: [String: String] = [:]
 
+    /// What becomes of it when its node is lost.
+    package var loss = LossPolicy()
+    /// How often it has been begun: once, and once more for each node that was lost.
+    package var attempts = 1
+    /// What its users should know of how it came where it is, or why it waits; empty where there is nothing to say.
+    package var note = ""
+
     /// Whether something has to be ready on this device before it starts.
     package var wantsPreparing: Bool { publishes || !mounts.isEmpty }
 

@@ -118,16 +118,28 @@ struct World: Hashable {
         for index in nodes.indices where nodes[index].isOn {
             let node = nodes[index]
             add { $0.nodes[index].enforce(at: now) }
-            if node.up.count < 2 { add { $0.nodes[index].up.append(.beat(sentAt: now)) } }
+            // One heartbeat under way on a session: it may be late by as much as there is time.
+            if node.up.isEmpty, node.down.isEmpty {
+                if node.holds == 0 { add { $0.refresh(index) } } else { add { $0.nodes[index].up.append(.beat(sentAt: now)) } }
+            }
             if !node.up.isEmpty { add { $0.gatewayHears(index, flaw) } }
             if !node.down.isEmpty { add { $0.nodeHears(index, flaw) } }
             if node.holds > 0, !node.runs, node.lease.stands(at: now) { add { $0.nodes[index].runs = true } }
-            if hears[index] { add { $0.hears[index] = false } }
+            if hears[index], index == target { add { $0.hears[index] = false } }
         }
         for create in creates { add { $0.arrive(create, flaw) } }
         if epoch < epochs { takes(flaw, add) }
         if faultsLeft > 0 { faults(flaw, add) }
         return found
+    }
+
+    /// A heartbeat of a node that has nothing, all at once: only those of the others may be late.
+    private mutating func refresh(_ index: Int) {
+        grants[index].grant(Self.term, at: now)
+        hears[index] = true
+        nodes[index].enforce(at: now)
+        nodes[index].lease.renew(sentAt: now, term: Self.term)
+        nodes[index].lease.confirm(reportedAfter: nodes[index].lease.lapses, at: now)
     }
 
     private mutating func gatewayHears(_ index: Int, _ flaw: Flaw?) {

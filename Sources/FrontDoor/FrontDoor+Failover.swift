@@ -1,0 +1,305 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Leases
+internal import Logging
+internal import NIOCore
+internal import Session
+
+/// Work of a node that is lost is begun again elsewhere, under the id and the name that its users know.
+///
+/// The gateway says when nothing of it can run at the lost node any more, and gives it another in a newer epoch. What this
+/// device granted the node itself has to run out as well.
+extension FrontDoor {
+    /// Seconds before it is tried again to move what could not be.
+    private static let moveRest = 5.0
+
+    /// Looks for lost nodes until cancelled.
+    func followLosses() async {
+        for node in routes.targets where !exclusiveRoutes(to: node).isEmpty { grantLeases(to: node) }
+        while !Task.isCancelled {
+            var isConcerned = false
+            for route in routes.all where route.loss.isExclusive {
+                isConcerned = true
+                guard isLost(route), moving.insert(route.containerID).inserted else { continue }
+                start { await self.move(route) }
+            }
+            for (node, given) in grants where given.isGivenUp && control.snapshot[node]?.state == .ready {
+                if !routes.routes(to: node).contains(where: { moving.contains($0.containerID) }) { given.takeBack() }
+            }
+            do { try await Task.sleep(for: .milliseconds(isConcerned ? 50 : 1000)) } catch { return }
+        }
+    }
+
+    /// Whether a container has to be begun elsewhere, as far as is known here.
+    private func isLost(_ route: Route) -> Bool {
+        guard !moving.contains(route.containerID), isUnreachable(route.target), mayBegin(route) else { return false }
+        if let rest = moveRests[route.containerID], now() < rest { return false }
+        switch lastStates[route.containerID] {
+        case "exited", "dead", "removing": return false
+        default: return true
+        }
+    }
+
+    private func isUnreachable(_ node: NodeID) -> Bool {
+        guard control.isConnected, control.snapshot[node]?.state == .unreachable else { return false }
+        // The gateway does not hear it, but this device may.
+        return !(grants[node]?.wasHeard(within: control.leaseTerm) ?? false)
+    }
+
+    private func mayBegin(_ route: Route) -> Bool {
+        route.loss.kind == .restart || route.attempts < route.loss.attempts
+    }
+
+    private func move(_ lost: Route) async {
+        defer { moving.remove(lost.containerID) }
+        grantLeases(to: lost.target)
+        let grants = grants[lost.target]
+        grants?.giveUp()
+        logger.warning(
+            "a node is lost; its container is begun elsewhere when its lease has run out",
+            metadata: ["container": "\(lost.name)", "node": "\(lost.target)", "policy": "\(lost.loss.kind.rawValue)"])
+        do {
+            try await waitForOwnGrants(grants)
+            try await replace(lost)
+        } catch let error as Stayed {
+            if error.isBack { grants?.takeBack() }
+            moveRests[lost.containerID] = now() + Self.moveRest
+            say("waits for node \(lost.target): \(error.reason)", of: lost)
+        } catch {
+            moveRests[lost.containerID] = now() + Self.moveRest
+            say("waits for node \(lost.target): \(error)", of: lost)
+        }
+    }
+
+    /// What this device granted counts as what the gateway did.
+    private func waitForOwnGrants(_ grants: NodeGrants?) async throws {
+        let term = control.leaseTerm
+        let margin = NodeGrants.nanoseconds(LeaseTerms(heartbeat: term / 2.5).margin)
+        while let left = grants?.lease.remaining(at: NodeGrants.now, margin: margin), left > 0 {
+            try await Task.sleep(for: .nanoseconds(Int64(left)))
+        }
+    }
+
+    /// Why a container stays with the node that it has.
+    private struct Stayed: Error {
+        var reason: String
+        var isBack = false
+    }
+
+    private func replace(_ lost: Route) async throws {
+        guard let asked = try routes.journal.asked(of: lost.containerID) else {
+            throw Stayed(reason: "what it was created with is not known any more")
+        }
+        let head = try RequestHead(raw: asked.head)
+        let (_, _, query) = DockerPath.parse(method: head.method, target: head.target)
+        let spec = try CreateRequest(asked.body)
+        let keys = await sharingPlan(for: spec, stays: false).keys.sorted()
+        for key in keys { await routes.hold(key) }
+        defer { for key in keys { routes.unreserve(key) } }
+        var creation = try await creation(lost, head, query, asked.body, spec)
+        var refused: [NodeID: String] = [lost.target: "lost"]
+        var pause = 0.5
+        while true {
+            let placed = try await place(&creation, lost, refused)
+            guard let target = placed.decision.target else {
+                say("waits for a node: \(placed.decision.reason)", of: lost)
+                try await Task.sleep(for: .seconds(pause))
+                pause = min(30, pause * 2)
+                refused = [lost.target: "lost"]
+                continue
+            }
+            if target == control.node { return try await comeHome(creation, placed, lost) }
+            let reason = try await begin(creation, placed, at: target, lost)
+            guard let reason else { return }
+            refused[target] = reason
+        }
+    }
+
+    /// What was asked for once, as a create of now.
+    private func creation(
+        _ lost: Route, _ head: RequestHead, _ query: Query, _ body: ByteBuffer, _ spec: CreateRequest
+    ) async throws -> Creation {
+        let wish = try wish(of: spec)
+        let sharing = await sharingPlan(for: spec, stays: false)
+        if let need = sharing.needs.first(where: { $0.node == lost.target }) { throw Stayed(reason: need.reason) }
+        if wish.policy.target == lost.target { throw Stayed(reason: "its policy names no other node") }
+        var creation = try await describe(head, lost.name, query, body, spec, wish, sharing)
+        creation.name = lost.name
+        creation.query.set("name", lost.name)
+        creation.request.id = lost.workload
+        creation.request.name = lost.name
+        creation.loss = lost.loss
+        creation.replaces = lost
+        if creation.awayImage?.node == lost.target { creation.awayImage = nil }
+        return creation
+    }
+
+    /// Asks the gateway for another node until it says which, or that there is none, or that the container stays.
+    private func place(
+        _ creation: inout Creation, _ lost: Route, _ refused: [NodeID: String]
+    ) async throws -> Placed {
+        var pause = 0.1
+        while true {
+            do {
+                let placed = try await control.replace(creation.request, epoch: lost.epoch, refused: refused)
+                guard let wait = placed.wait else { return placed }
+                try await Task.sleep(for: wait)
+            } catch let error as SessionError where error.code == .conflict {
+                // A lease of which no container came may be placed again: this device asked for it itself.
+                if let placed = try? await control.place(creation.request, refused: refused) { return placed }
+                throw Stayed(reason: error.message, isBack: true)
+            } catch let error as SessionError where error.code == .unavailable || error.code == .timedOut {
+                logger.debug("the gateway was not asked", metadata: ["error": "\(error)"])
+                try await Task.sleep(for: .seconds(pause))
+                pause = min(2, pause * 2)
+            }
+        }
+    }
+
+    /// - Returns: why the node did not take it; nil when the container is there.
+    private func begin(
+        _ creation: Creation, _ placed: Placed, at target: NodeID, _ lost: Route
+    ) async throws -> String? {
+        let lease = PendingLease(placed: placed, target: target, creation: creation, madeAt: now())
+        if creation.image == nil { await pullAgain(creation, at: target) }
+        switch await attempt(creation, lease) {
+        case .noRoom(let reason), .unreachable(let reason): return reason
+        case .done(let outcome):
+            forgetCreating(lease)
+            guard let route = routes[lost.containerID], route.epoch == placed.epoch else {
+                return "its create was refused\(outcome.refusal.map { ": \($0)" } ?? "")"
+            }
+            await run(route, after: lost)
+            return nil
+        }
+    }
+
+    private func pullAgain(_ creation: Creation, at target: NodeID) async {
+        var query = Query()
+        query.set("fromImage", creation.spec.image)
+        if ImageReference(creation.spec.image)?.tag == nil { query.set("tag", "latest") }
+        let client = DockerClient(dialer: nodeDialer(target, purpose: "pull"), maximumIdle: 0)
+        _ = try? await client.request("POST", query.target("/images/create"), headers: creation.passedHeaders)
+    }
+
+    /// The container was made elsewhere: from here on it is there.
+    func conclude(
+        _ lost: Route, engineID: String, _ creation: Creation, _ lease: PendingLease
+    ) async throws -> Attempt {
+        let id = lost.containerID
+        guard var route = routes[id] else {
+            // It was removed meanwhile.
+            sweep(lease)
+            await giveBack(lease, "its user removed it")
+            return .done(failure(404, "No such container: \(lost.name)"))
+        }
+        route.target = lease.target
+        route.epoch = lease.epoch
+        route.ticket = lease.ticket
+        route.ticketRenewal = now() + Self.ticketRenewal
+        route.imageID = creation.image?.id ?? creation.awayImage.map { "\($0.id)" } ?? route.imageID
+        route.networks = creation.sharing.networks.map(\.id)
+        route.attempts += 1
+        route.note = "begun again at \(lease.target), for the \(Self.ordinal(route.attempts)) time: node \(lost.target) was lost"
+        let isNewTarget = routes.routes(to: lease.target).isEmpty
+        leaveMounts(of: lost)
+        do {
+            try aliases.put(id, engineID: engineID, at: lease.target)
+            try routes.put(route)
+            try aliases.remove(id, at: lost.target)
+            try execs.forget(containerID: id)
+        } catch {
+            sweep(lease)
+            await giveBack(lease, "the origin could not record it")
+            throw error
+        }
+        views[lost.target]?.forget(id)
+        ended.forget(id)
+        exitCodes.forget(id)
+        lastStates[id] = "created"
+        touch(route)
+        grantLeases(to: route.target)
+        if isNewTarget { for watcher in targetWatchers.values { watcher(lease.target) } }
+        logger.notice(
+            "a container was begun elsewhere",
+            metadata: [
+                "container": "\(route.name)", "from": "\(lost.target)", "to": "\(route.target)",
+                "epoch": "\(route.epoch)",
+            ])
+        return .done(.streamed)
+    }
+
+    private static func ordinal(_ number: Int) -> String {
+        let suffixes = [1: "st", 2: "nd", 3: "rd"]
+        return "\(number)" + ((11...13).contains(number % 100) ? "th" : suffixes[number % 10] ?? "th")
+    }
+
+    /// Starts what ran before.
+    private func run(_ route: Route, after lost: Route) async {
+        guard !fresh.contains(route.containerID) else { return }
+        do {
+            try await openPorts(of: route)
+            try await synchroniseMounts(of: route)
+            let client = DockerClient(dialer: dialer(to: route, purpose: "start"), maximumIdle: 0)
+            let answer = try await client.request("POST", "/containers/\(route.containerID)/start")
+            guard [204, 304].contains(answer.status) else {
+                throw DockerFailure(status: answer.status, message: Self.message(of: answer))
+            }
+            if lastStates[route.containerID] == "created" { lastStates[route.containerID] = "running" }
+            touch(route)
+        } catch {
+            ports.close(route.containerID)
+            say("was made at \(route.target) but did not start: \(error)", of: route)
+        }
+    }
+
+    /// No other node takes it: this device does, with its own engine.
+    private func comeHome(_ creation: Creation, _ placed: Placed, _ lost: Route) async throws {
+        let id = lost.containerID
+        guard let engineClient else { throw Stayed(reason: "this device has no engine of its own") }
+        ports.close(id)
+        leaveMounts(of: lost)
+        let body = creation.spec.json.withHostname(ofID: id).buffer
+        let target = creation.query.target("/containers/create")
+        let answer = try await engineClient.request("POST", target, headers: creation.passedHeaders, body: body)
+        guard answer.status == 201, let engineID = try answer.json()["Id"]?.stringValue else {
+            await control.abandon(lost.workload, epoch: placed.epoch, reason: "create answered \(answer.status)")
+            throw Stayed(reason: "this device's engine refused it: \(Self.message(of: answer))")
+        }
+        var workload = Workload(
+            id: lost.workload, tenant: control.tenant, origin: control.node, target: control.node, state: .created,
+            version: Version(epoch: placed.epoch, sequence: 0), containerID: engineID, name: lost.name,
+            image: creation.spec.image, resources: creation.request.resources, createdAt: now(),
+            workKey: creation.request.workKey)
+        workload.decision = placed.decision
+        try aliases.put(id, engineID: engineID, at: control.node)
+        let ran = !fresh.contains(id)
+        drop(lost)
+        localWorkload(engineID, workload)
+        try routes.journal.putLocal(engineID, workload)
+        logger.notice(
+            "a container came back to this device", metadata: ["container": "\(lost.name)", "from": "\(lost.target)"])
+        guard ran else { return }
+        let started = try await engineClient.request("POST", "/containers/\(engineID)/start")
+        guard started.status == 204 else {
+            throw Stayed(reason: "it came to this device but did not start: \(Self.message(of: started))")
+        }
+    }
+
+    /// Keeps what a container's users should know of it.
+    private func say(_ note: String, of route: Route) {
+        guard var current = routes[route.containerID], current.note != note else { return }
+        logger.warning("a container of a lost node", metadata: ["container": "\(route.name)", "state": "\(note)"])
+        current.note = note
+        keep(current)
+    }
+}
+
+extension Job.Outcome {
+    /// What an answer that is an error says.
+    fileprivate var refusal: String? {
+        guard case .answer(let answer) = self else { return nil }
+        return String(buffer: answer.bytes).split(separator: "\r\n\r\n", maxSplits: 1).last.map(String.init)
+    }
+}
