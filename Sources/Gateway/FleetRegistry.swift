@@ -1,4 +1,5 @@
 import Fleet
+import Leases
 import NIOCore
 import Placement
 import Synchronization
@@ -13,6 +14,13 @@ final class FleetRegistry: Sendable {
         var thresholds = ThresholdMemory()
         /// The image of each lease that is under way, to learn where it is once the container exists.
         var images: [WorkloadID: String] = [:]
+        /// What nodes have been granted; of those not heard since the start, what an earlier gateway may have.
+        var grants: [NodeID: GrantedLease] = [:]
+        let formerGrants: GrantedLease
+        /// Workloads that are being taken from a node.
+        var replacing: [NodeID: Set<WorkloadID>] = [:]
+
+        func lease(of node: NodeID) -> GrantedLease { grants[node] ?? formerGrants }
     }
 
     /// A lease that has been decided and counted, but not yet committed.
@@ -28,8 +36,9 @@ final class FleetRegistry: Sendable {
     let changes: AsyncStream<Void>
     private let changed: AsyncStream<Void>.Continuation
 
-    init(view: FleetView) {
-        state = Mutex(State(view: view))
+    /// - Parameter formerGrants: what a gateway before this one may have granted to any node.
+    init(view: FleetView, formerGrants: GrantedLease) {
+        state = Mutex(State(view: view, formerGrants: formerGrants))
         (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -69,13 +78,20 @@ final class FleetRegistry: Sendable {
         }
     }
 
-    func beat(_ session: AgentSession, _ node: Node) {
-        let isUrgent = state.withLock { state -> Bool in
-            guard state.sessions[session.node] === session else { return false }
+    /// Takes in a heartbeat, and that leases of the node stand for `term` after it; false where another session has taken this
+    /// one's place.
+    func beat(_ session: AgentSession, _ node: Node, term: Duration) -> Bool {
+        let now = NIODeadline.now()
+        let (isCurrent, isUrgent) = state.withLock { state -> (Bool, Bool) in
+            guard state.sessions[session.node] === session else { return (false, false) }
             state.thresholds.observe(node)
-            return state.view.heard(node, now: .now())
+            var lease = state.lease(of: session.node)
+            lease.grant(UInt64(TimeAmount(term).nanoseconds), at: now.uptimeNanoseconds)
+            state.grants[session.node] = lease
+            return (true, state.view.heard(node, now: now))
         }
         if isUrgent { announce() }
+        return isCurrent
     }
 
     func checkHealth(heartbeat: TimeAmount) {
@@ -112,6 +128,32 @@ final class FleetRegistry: Sendable {
         message.nodes = nodes.map(Lighter_V1_NodeMessage.init)
         session.push(message)
     }
+
+    // MARK: - Replacing
+
+    /// Whether a workload's lease may be replaced. If so, the node that had it is not confirmed anything before
+    /// `endReplacing`: it would take what it has for its own.
+    func beginReplacing(_ known: Workload?, epoch: UInt64, margin: Duration) -> Replacement {
+        state.withLock { state in
+            let now = NIODeadline.now().uptimeNanoseconds
+            let node = known?.target
+            let verdict = Replacement.judge(
+                epoch: epoch, known: known, isHeard: node.map { state.view.hears($0) } ?? false,
+                lease: node.map { state.lease(of: $0) } ?? state.formerGrants,
+                margin: UInt64(TimeAmount(margin).nanoseconds), now: now)
+            if let known, verdict == .granted { state.replacing[known.target, default: []].insert(known.id) }
+            return verdict
+        }
+    }
+
+    func endReplacing(_ workload: WorkloadID, at node: NodeID) {
+        state.withLock { state in
+            state.replacing[node]?.remove(workload)
+            if state.replacing[node]?.isEmpty ?? false { state.replacing[node] = nil }
+        }
+    }
+
+    func isReplacing(at node: NodeID) -> Bool { state.withLock { $0.replacing[node] != nil } }
 
     // MARK: - Placement
 

@@ -11,6 +11,21 @@ struct FleetView {
         var reported: NodeState
         var lastHeard: NIODeadline
         var isConnected: Bool
+        /// How far the times between its heartbeats have been from one another lately.
+        var jitter = Jitter()
+    }
+
+    /// The mean time between heartbeats and their mean deviation from it, as TCP keeps those of round trips.
+    struct Jitter {
+        private var mean: Double?
+        private(set) var deviation = 0.0
+
+        mutating func observe(_ gap: TimeAmount) {
+            let gap = Double(gap.nanoseconds)
+            guard let mean else { return self.mean = gap }
+            deviation += (abs(gap - mean) - deviation) / 4
+            self.mean = mean + (gap - mean) / 8
+        }
     }
 
     /// A workload that holds capacity.
@@ -70,6 +85,7 @@ struct FleetView {
         }
         var entry = old
         entry.reported = reported
+        if old.isConnected { entry.jitter.observe(now - old.lastHeard) } else { entry.jitter = Jitter() }
         entry.lastHeard = now
         entry.isConnected = true
         guard fresh != old.node else {
@@ -95,6 +111,9 @@ struct FleetView {
         entries[id]?.lastHeard = now
     }
 
+    /// Whether a node is not lost: it is connected, and three heartbeats have not been missed.
+    func hears(_ id: NodeID) -> Bool { entries[id].map { $0.isConnected && $0.node.state != .unreachable } ?? false }
+
     /// Turns missed heartbeats into states. Returns whether one changed.
     mutating func check(now: NIODeadline, heartbeat: TimeAmount) -> Bool {
         var hasChanged = false
@@ -109,15 +128,17 @@ struct FleetView {
         return hasChanged
     }
 
-    /// Half a heartbeat is granted for the network: two missed are suspect, three unreachable.
+    /// Half a heartbeat is granted for the network, and up to two where heartbeats have been coming unevenly: two missed are
+    /// suspect, three unreachable.
     private static func state(of entry: Entry, now: NIODeadline, heartbeat: TimeAmount) -> NodeState {
         let silence = now - entry.lastHeard
         guard entry.isConnected else {
             // One that was never heard since the start has been unreachable all along.
             return silence > heartbeat ? .unreachable : entry.node.state
         }
-        if silence * 2 > heartbeat * 7 { return .unreachable }
-        if silence * 2 > heartbeat * 5 { return .suspect }
+        let patience = min(.nanoseconds(Int64(entry.jitter.deviation * 4)), heartbeat * 2)
+        if (silence - patience) * 2 > heartbeat * 7 { return .unreachable }
+        if (silence - patience) * 2 > heartbeat * 5 { return .suspect }
         return entry.reported
     }
 

@@ -1,6 +1,7 @@
 import Authority
 import Fleet
 import FoundationEssentials
+import Leases
 import Ledger
 import Link
 import Logging
@@ -17,7 +18,44 @@ extension Gateway {
         var (request, refused) = try message.domain()
         request.tenant = session.tenant
         request.origin = session.node
-        try await checkRetry(request)
+        guard message.replaces != 0 else {
+            try await checkRetry(request)
+            return try await place(request, refused: refused, for: session)
+        }
+        return try await replace(request, epoch: message.replaces, refused: refused, for: session)
+    }
+
+    /// Gives work of a lost node to another, once nothing of it can run there any more.
+    private func replace(
+        _ request: WorkloadRequest, epoch: UInt64, refused: [NodeID: String], for session: AgentSession
+    ) async throws -> Reply {
+        let known = try await own(request.id.hex, of: session)
+        switch registry.beginReplacing(known, epoch: epoch, margin: configuration.leases.margin) {
+        case .kept(let reason): throw GatewayError(.conflict, "workload \(request.id) stays: \(reason)")
+        case .wait(let nanoseconds):
+            var reply = Lighter_V1_PlaceReply()
+            reply.waitSeconds = Double(nanoseconds) / 1e9
+            let reason = "what node \(known.target) was granted has not run out"
+            reply.decision = Lighter_V1_DecisionMessage(
+                Decision(workload: request.id, policy: request.policy.kind, target: nil, reason: reason))
+            return .placeReply(reply)
+        case .granted: break
+        }
+        defer { registry.endReplacing(request.id, at: known.target) }
+        var refused = refused
+        refused[known.target] = "lost: its lease of this workload has run out"
+        let reply = try await place(request, refused: refused, for: session)
+        if let now = try await ledger.workload(request.id), now.version.epoch > epoch,
+            let former = registry.session(of: known.target, in: known.tenant)
+        {
+            retire(now, at: former)
+        }
+        return reply
+    }
+
+    private func place(
+        _ request: WorkloadRequest, refused: [NodeID: String], for session: AgentSession
+    ) async throws -> Reply {
         await recall(request.workKey)
         let reservation = registry.reserve(request, refused: refused, now: Date().timeIntervalSince1970)
         var reply = Lighter_V1_PlaceReply()
@@ -91,6 +129,8 @@ extension Gateway {
         }
         var reply = Lighter_V1_TicketReply()
         reply.ticket = Data(try sign(workload))
+        // The target takes exclusive work only of which the gateway itself has told it.
+        if workload.target != session.node { sendAhead(reply.ticket, to: workload) }
         return .ticketReply(reply)
     }
 

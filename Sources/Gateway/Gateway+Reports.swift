@@ -1,6 +1,7 @@
 import Authority
 import Fleet
 import FoundationEssentials
+import Leases
 import Ledger
 import Logging
 import Session
@@ -21,9 +22,13 @@ extension Gateway {
         var message = heartbeat.node
         message.id = session.node.name
         message.tenant = session.tenant.name
-        if let node = try? message.domain() { registry.beat(session, node) }
         var ack = Lighter_V1_HeartbeatAck()
         ack.sentAt = heartbeat.sentAt
+        // Counted here before it is sent: what is not sent grants less than was counted.
+        if let node = try? message.domain() {
+            let term = configuration.leases.term(roundTrip: .seconds(min(node.measures.gatewayRTT, 60)))
+            if registry.beat(session, node, term: term) { ack.leaseSeconds = term / .seconds(1) }
+        }
         ack.wantFullReport = session.wantsFullReport(checksum: heartbeat.checksum, count: heartbeat.workloads)
         session.peer.send(.heartbeatAck(ack))
     }
@@ -32,11 +37,13 @@ extension Gateway {
     func take(_ report: Lighter_V1_Report, of session: AgentSession) async {
         let reported = report.workloads.compactMap { read($0, of: session) }
         do {
+            if report.full { try await settle(session.node) }
             var updates = reported.filter { isPermitted($0, from: session) }
             if report.full { updates += try await lost(at: session.node, reported: Set(reported.map(\.id))) }
             let applied = try await ledger.apply(updates.map(WorkloadUpdate.init), from: session.node)
             registry.committed(applied)
             session.note(reported, isFull: report.full)
+            try await retire(reported, at: session)
             var ack = Lighter_V1_ReportAck()
             ack.sequence = report.sequence
             session.peer.send(.reportAck(ack))
@@ -46,6 +53,33 @@ extension Gateway {
                 "a report was not recorded; the node will send it again",
                 metadata: ["node": "\(session.node)", "error": "\(error)"])
         }
+    }
+
+    /// Waits until nothing is being taken from a node: it takes for its own what it is not told to give up with its report.
+    private func settle(_ node: NodeID) async throws {
+        while registry.isReplacing(at: node) { try await Task.sleep(for: .milliseconds(2)) }
+    }
+
+    /// Has a node give up what it reported and has lost the lease of.
+    private func retire(_ reported: [Workload], at session: AgentSession) async throws {
+        for workload in reported {
+            if let lease = registry.lease(of: workload.id), lease.epoch <= workload.version.epoch { continue }
+            guard let known = try await ledger.workload(workload.id), Replacement.isOver(workload, known: known)
+            else { continue }
+            retire(known, at: session)
+        }
+    }
+
+    /// - Parameter known: where it is now; older epochs are over.
+    func retire(_ known: Workload, at session: AgentSession) {
+        var message = Lighter_V1_Retire()
+        message.workload = known.id.hex
+        message.epoch = known.version.epoch - 1
+        message.reason = "it is at \(known.target) since, in epoch \(known.version.epoch)"
+        session.peer.send(.retire(message))
+        logger.info(
+            "what a node lost the lease of is removed there",
+            metadata: ["workload": "\(known.id)", "node": "\(session.node)", "target": "\(known.target)"])
     }
 
     /// One reported workload, of the node's own tenant and at the node itself, whatever the message says.

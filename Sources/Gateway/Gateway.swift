@@ -1,6 +1,7 @@
 package import Authority
 import Fleet
 import FoundationEssentials
+import Leases
 package import Ledger
 import Link
 package import Logging
@@ -43,7 +44,7 @@ package final class Gateway: Sendable {
         let view = FleetView(
             nodes: try await ledger.nodes(), workloads: try await ledger.workloads(includingEnded: false),
             since1970: Date().timeIntervalSince1970, now: .now())
-        registry = FleetRegistry(view: view)
+        registry = FleetRegistry(view: view, formerGrants: try await Self.formerGrants(ledger, configuration.leases))
         joins = Mutex(TokenBucket(capacity: configuration.joinBurst, rate: 2, now: .now()))
         (arrivals, arrived) = AsyncStream.makeStream()
     }
@@ -69,6 +70,7 @@ package final class Gateway: Sendable {
                     try? await Task.sleep(for: self.configuration.pushInterval)
                 }
             }
+            group.addTask { await self.forgetFormerTerm() }
             group.addTask { await self.every(self.configuration.measureInterval) { self.registry.push() } }
             group.addTask {
                 await self.every(self.configuration.heartbeat / 4) { self.registry.checkHealth(heartbeat: heartbeat) }
@@ -82,6 +84,33 @@ package final class Gateway: Sendable {
                 self.shutDown()
             }
             group.cancelAll()
+        }
+    }
+
+    private static let termSetting = "lease-term"
+
+    /// What gateways before this one may have granted. Kept for the next one is the longer of their term and this one's.
+    private static func formerGrants(_ ledger: any Ledger, _ terms: LeaseTerms) async throws -> GrantedLease {
+        let (former, own) = (try await formerTerm(ledger), terms.longest / .seconds(1))
+        if own > former { try await ledger.setSetting(termSetting, String(own)) }
+        let now = NIODeadline.now().uptimeNanoseconds
+        return GrantedLease(runsOut: now + UInt64(max(own, former) * 1e9))
+    }
+
+    private static func formerTerm(_ ledger: any Ledger) async throws -> Double {
+        try await ledger.setting(termSetting).flatMap(Double.init) ?? 0
+    }
+
+    /// A term that is longer than this gateway's is forgotten when all of its grants have run out.
+    private func forgetFormerTerm() async {
+        let own = configuration.leases.longest / .seconds(1)
+        do {
+            let former = try await Self.formerTerm(ledger)
+            guard former > own else { return }
+            try await Task.sleep(for: .seconds(former))
+            try await ledger.setSetting(Self.termSetting, String(own))
+        } catch {
+            logger.debug("a former lease term is kept", metadata: ["error": "\(error)"])
         }
     }
 

@@ -1,4 +1,5 @@
 package import Fleet
+import Leases
 package import Link
 
 /// How a gateway behaves.
@@ -11,7 +12,12 @@ package struct GatewayConfiguration: Sendable {
     package var version = Self.release
     /// The fleet's default policy, below each device's own.
     package var policy = PolicyOverrides()
+    /// Between two heartbeats of a node: two missed are suspect, three unreachable.
     package var heartbeat = Duration.seconds(1)
+    /// The least time for which a node may believe in its leases after a heartbeat: as long as the gateway may be away
+    /// without work that is exclusive having to stop.
+    package var leastLease = Duration.zero
+    var leases: LeaseTerms { LeaseTerms(heartbeat: heartbeat, least: leastLease) }
     /// The least time between two pushes of changed states.
     package var pushInterval = Duration.milliseconds(100)
     /// The time between pushes of measures.

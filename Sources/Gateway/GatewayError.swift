@@ -6,6 +6,8 @@ package struct GatewayError: Error, CustomStringConvertible {
         case denied
         case notFound = "not-found"
         case invalid
+        /// It stands as it is.
+        case conflict
         /// The ledger or a peer is away; trying again helps.
         case unavailable
         case `internal`

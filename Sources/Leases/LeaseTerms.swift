@@ -18,4 +18,10 @@ package struct LeaseTerms: Sendable, Hashable {
         // Stopping takes as long however often a node beats; a clock may be a thousandth too slow.
         margin = min(max(heartbeat, .milliseconds(400)), .seconds(2)) + term / 1000
     }
+
+    /// For a node that is far: an acknowledgement is a round trip old when it arrives, and some come late.
+    package func term(roundTrip: Duration) -> Duration { term + min(max(roundTrip, .zero) * 4, term) }
+
+    /// The longest that is granted.
+    package var longest: Duration { term * 2 }
 }

@@ -21,6 +21,14 @@ package protocol ControlPlane: Sendable {
     /// - Parameter refused: nodes that turned this workload down just now, with the reason each.
     /// - Throws: `.unavailable` or `.timedOut` when the gateway cannot answer: the caller runs the work locally.
     func place(_ request: WorkloadRequest, refused: [NodeID: String]) async throws(SessionError) -> Placed
+    /// Asks for another target for a workload whose node is lost; `epoch` is that of the lease to be replaced.
+    /// - Returns: a placement; one with `wait` set says nothing but when to ask again.
+    /// - Throws: `.conflict` when the lease stands; the rest as `place`.
+    func replace(
+        _ request: WorkloadRequest, epoch: UInt64, refused: [NodeID: String]
+    ) async throws(SessionError) -> Placed
+    /// How long a node may believe in its leases after a heartbeat, as the gateway said last.
+    var leaseTerm: Duration { get }
     /// Gives a lease back before a container existed. Best effort: a lost one expires at the gateway by itself.
     func abandon(_ workload: WorkloadID, epoch: UInt64, reason: String) async
     /// A fresh signed ticket for a workload of this origin.
@@ -39,6 +47,12 @@ package protocol ControlPlane: Sendable {
 extension ControlPlane {
     package func inventoryIsComplete() {}
     package var clockLead: Double? { nil }
+    package var leaseTerm: Duration { .milliseconds(2500) }
+    package func replace(
+        _ request: WorkloadRequest, epoch: UInt64, refused: [NodeID: String]
+    ) async throws(SessionError) -> Placed {
+        throw SessionError(.unavailable, "there is no gateway")
+    }
 
     /// Opens a stream to a node's guard, dialling a link where none stands; Docker's HTTP may be written at once.
     /// - Parameter initializer: installs the caller's handlers; runs on the link's event loop.
@@ -64,8 +78,13 @@ package struct Placed: Sendable {
     package var ticket: [UInt8]
     /// Where the target's agent can be dialled directly, `host:port`.
     package var addresses: [String]
+    /// Nil for a placement; otherwise after how long it is worth asking again.
+    package var wait: Duration?
 
-    package init(decision: Decision, epoch: UInt64 = 0, ticket: [UInt8] = [], addresses: [String] = []) {
+    package init(
+        decision: Decision, epoch: UInt64 = 0, ticket: [UInt8] = [], addresses: [String] = [], wait: Duration? = nil
+    ) {
+        self.wait = wait
         self.decision = decision
         self.epoch = epoch
         self.ticket = ticket

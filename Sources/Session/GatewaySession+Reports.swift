@@ -179,11 +179,12 @@ extension GatewaySession {
         let isOwn = ack.sentAt > 0 && ack.sentAt <= clock
         state.withLock { state in
             state.lastHeartbeatAck = now
+            if (0.001...3600).contains(ack.leaseSeconds) { state.leaseTerm = .seconds(ack.leaseSeconds) }
             guard isOwn else { return }
             let sample = Double(clock - ack.sentAt) / 1e9
             state.roundTrip = state.roundTrip.map { $0 + (sample - $0) / 8 } ?? sample
         }
-        if isOwn, isCurrent(control), let leases = configuration.leases(), (0.001...86_400).contains(ack.leaseSeconds) {
+        if isOwn, isCurrent(control), let leases = configuration.leases(), (0.001...3600).contains(ack.leaseSeconds) {
             leases.renew(sentAt: ack.sentAt, term: .nanoseconds(Int64(ack.leaseSeconds * 1e9)))
             if leases.awaitsConfirmation, askToConfirm(leases) { return }
         }

@@ -35,6 +35,7 @@ package final class GatewaySession: ControlPlane {
         /// Smoothed from heartbeats, in seconds.
         var roundTrip: Double?
         var heartbeat = TimeAmount.seconds(1)
+        var leaseTerm = Duration.milliseconds(2500)
         var lastHeartbeatAck = NIODeadline.now()
         /// The full report whose acknowledgement confirms leases.
         var confirming: Confirmation?
@@ -106,6 +107,7 @@ package final class GatewaySession: ControlPlane {
     package var gatewayPolicy: PolicyOverrides { state.withLock { $0.gatewayPolicy } }
     /// How often this node beats, as the gateway wants it.
     package var heartbeatInterval: TimeAmount { state.withLock { $0.heartbeat } }
+    package var leaseTerm: Duration { state.withLock { $0.leaseTerm } }
     package var isConnected: Bool { state.withLock { $0.connection?.isWelcome ?? false } }
     /// The credentials in use; they change when the certificate is renewed.
     package var credentials: Credentials { state.withLock { $0.credentials } }
@@ -168,16 +170,27 @@ package final class GatewaySession: ControlPlane {
     package func place(
         _ request: WorkloadRequest, refused: [NodeID: String]
     ) async throws(SessionError) -> Placed {
-        guard case .placeReply(let reply) = try await ask(.placeRequest(.init(request, refused: refused))) else {
-            throw Self.unexpected
-        }
+        try await place(.init(request, refused: refused))
+    }
+
+    package func replace(
+        _ request: WorkloadRequest, epoch: UInt64, refused: [NodeID: String]
+    ) async throws(SessionError) -> Placed {
+        var message = Lighter_V1_PlaceRequest(request, refused: refused)
+        message.replaces = epoch
+        return try await place(message)
+    }
+
+    private func place(_ message: Lighter_V1_PlaceRequest) async throws(SessionError) -> Placed {
+        guard case .placeReply(let reply) = try await ask(.placeRequest(message)) else { throw Self.unexpected }
         do {
             let decision = try reply.decision.domain()
             if let target = decision.target, !reply.addresses.isEmpty {
                 state.withLock { $0.hints[target] = reply.addresses }
             }
             return Placed(
-                decision: decision, epoch: reply.epoch, ticket: Array(reply.ticket), addresses: reply.addresses)
+                decision: decision, epoch: reply.epoch, ticket: Array(reply.ticket), addresses: reply.addresses,
+                wait: reply.waitSeconds > 0 ? .seconds(min(reply.waitSeconds, 3600)) : nil)
         } catch {
             throw SessionError(.malformed, "the gateway's placement cannot be read", cause: error)
         }

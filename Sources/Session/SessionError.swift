@@ -5,6 +5,8 @@ package struct SessionError: Error, CustomStringConvertible {
         case denied
         case notFound = "not-found"
         case invalid
+        /// What was to be changed stands as it is.
+        case conflict
         /// No gateway, no route to the node, or the connection was lost in the middle.
         case unavailable
         case timedOut = "timed-out"

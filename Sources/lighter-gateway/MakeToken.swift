@@ -65,8 +65,9 @@ struct MakeToken: AsyncParsableCommand {
         return try await client.token(tenant: tenant, ttl: .seconds(seconds)).text
     }
 
-    /// `90`, `90s`, `30m`, `12h`, `7d`.
+    /// `90`, `90s`, `250ms`, `30m`, `12h`, `7d`.
     static func seconds(_ text: String) -> Double? {
+        if text.hasSuffix("ms") { return Double(text.dropLast(2)).flatMap { $0 > 0 ? $0 / 1000 : nil } }
         let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
         guard let last = text.last else { return nil }
         let (digits, unit) = units[last].map { (text.dropLast(), $0) } ?? (text[...], 1)

@@ -19,6 +19,16 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "With etcd: after how long without a sign of life the next gateway leads; 2s or more.")
     var leaderLease = "2s"
 
+    @Option(help: "Between two heartbeats of a node: 100ms to 60s. Three that are missed make it unreachable.")
+    var heartbeat = "1s"
+
+    @Option(
+        help: """
+            How long exclusive work may go on at a node that hears nothing of a gateway, before it has to stop; the default \
+            is two and a half heartbeats, and with --ledger 6s, in which the next gateway leads.
+            """)
+    var lease: String?
+
     @Option(help: "HOST:PORT to listen on.")
     var listen = "0.0.0.0:7700"
 
@@ -48,12 +58,29 @@ struct Serve: AsyncParsableCommand {
         guard let lease = MakeToken.seconds(leaderLease), (2...60).contains(lease) else {
             throw ValidationError("--leader-lease \(leaderLease): write it as in 5s, from 2s to 60s")
         }
+        _ = try beat()
+        _ = try leastLease()
         guard Logger.Level(rawValue: logLevel) != nil else { throw ValidationError("--log-level \(logLevel): unknown") }
         do { _ = try overrides() } catch { throw ValidationError("\(error)") }
         guard let lifetime = MakeToken.seconds(certificateLifetime), (2...365 * 86_400).contains(lifetime) else {
             throw ValidationError(
                 "--certificate-lifetime \(certificateLifetime): write it as in 30m, 12h or 7d, up to a year")
         }
+    }
+
+    private func beat() throws -> Double {
+        guard let seconds = MakeToken.seconds(heartbeat), (0.1...60).contains(seconds) else {
+            throw ValidationError("--heartbeat \(heartbeat): write it as in 250ms or 5s, from 100ms to 60s")
+        }
+        return seconds
+    }
+
+    private func leastLease() throws -> Double {
+        guard let lease else { return ledger.isShared ? 6 : 0 }
+        guard let seconds = MakeToken.seconds(lease), (0.25...600).contains(seconds) else {
+            throw ValidationError("--lease \(lease): write it as in 500ms or 10s, from 250ms to 10m")
+        }
+        return seconds
     }
 
     private func overrides() throws(FleetError) -> PolicyOverrides {
@@ -75,6 +102,8 @@ struct Serve: AsyncParsableCommand {
         configuration.host = endpoint.host
         configuration.port = endpoint.port
         configuration.policy = try overrides()
+        configuration.heartbeat = .seconds(try beat())
+        configuration.leastLease = .seconds(try leastLease())
         if let lifetime = MakeToken.seconds(certificateLifetime) { configuration.certificateLife = .seconds(lifetime) }
         let (advertise, listen) = (advertise, listen)
         let serve: @Sendable (any Ledger) async throws -> Void = { [configuration, logger] ledger in

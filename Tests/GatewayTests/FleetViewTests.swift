@@ -35,6 +35,22 @@ struct FleetViewTests {
         #expect(view[node.id]?.state == .ready)
     }
 
+    @Test("Heartbeats that come unevenly are waited for longer, but no more than two")
+    func jitter() throws {
+        var view = view()
+        let node = try node("edge")
+        var now = Self.start
+        for index in 0..<40 {
+            _ = view.heard(node, now: now)
+            now = now + .milliseconds(index.isMultiple(of: 2) ? 600 : 1400)
+        }
+        _ = view.heard(node, now: now)
+        _ = view.check(now: now + .milliseconds(4500), heartbeat: Self.beat)
+        #expect(view[node.id]?.state == .suspect)
+        _ = view.check(now: now + .milliseconds(5600), heartbeat: Self.beat)
+        #expect(view[node.id]?.state == .unreachable)
+    }
+
     @Test("A node whose link is gone is granted one heartbeat to come back")
     func lostLink() throws {
         var view = view()

@@ -45,15 +45,41 @@ final class RawNode: Sendable {
     /// What has come so far.
     var bodies: [Body] { inbox.bodies.withLock { $0 } }
 
-    func hello() async throws {
+    func hello(capacity: Resources = .none) async throws {
         var hello = Lighter_V1_Hello()
-        hello.node.state = "ready"
-        hello.node.platform = "linux/amd64"
+        hello.node = Self.node(capacity)
         control.send(.hello(hello))
         try await eventually("the gateway says welcome") {
             bodies.contains { if case .welcome = $0 { true } else { false } }
         }
     }
+
+    private static func node(_ capacity: Resources) -> Lighter_V1_NodeMessage {
+        var node = Lighter_V1_NodeMessage()
+        node.state = "ready"
+        node.platform = "linux/amd64"
+        node.engineVersion = capacity == .none ? "" : "20.10"
+        node.engineApiVersion = capacity == .none ? "" : "1.41"
+        node.capacityCpus = capacity.cpus
+        node.capacityMemory = capacity.memory.bytes
+        node.measures.diskFree = 100 << 30
+        node.acceptsWork = true
+        return node
+    }
+
+    /// Beats as a node of four cores for as long as its link stands.
+    func beat() {
+        let beats = control.link.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: .milliseconds(20)) { _ in
+            var heartbeat = Lighter_V1_Heartbeat()
+            heartbeat.node = Self.node(Resources(cpus: 4, memory: .gibibytes(4)))
+            heartbeat.sentAt = 1
+            self.control.send(.heartbeat(heartbeat))
+        }
+        control.link.closed.whenComplete { _ in beats.cancel() }
+    }
+
+    /// The leases that came with acknowledged heartbeats, in seconds.
+    var leases: [Double] { bodies.compactMap { if case .heartbeatAck(let ack) = $0 { ack.leaseSeconds } else { nil } } }
 
     /// Reports and waits for the acknowledgement.
     func report(_ sequence: UInt64, isFull: Bool = false, _ workloads: [Workload]) async throws {

@@ -1250,7 +1250,7 @@ package nonisolated struct Lighter_V1_PlaceRequest: Sendable {
   package var refused: Dictionary<String,String> = [:]
 
   /// Not zero for a workload that shall run elsewhere because its node is lost: the epoch of the lease that is to be replaced.
-  /// The gateway waits with its answer until that lease has run out; "conflict" says that it stands.
+  /// "conflict" says that it stands.
   package var replaces: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1280,6 +1280,9 @@ package nonisolated struct Lighter_V1_PlaceReply: Sendable {
   package var ticket: Data = Data()
 
   package var addresses: [String] = []
+
+  /// Not zero where the lease that is to be replaced has not run out: ask again after so long. The rest is not set then.
+  package var waitSeconds: Double = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -3807,7 +3810,7 @@ nonisolated extension Lighter_V1_PlaceRequest: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Lighter_V1_PlaceReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PlaceReply"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}decision\0\u{1}epoch\0\u{1}ticket\0\u{1}addresses\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}decision\0\u{1}epoch\0\u{1}ticket\0\u{1}addresses\0\u{3}wait_seconds\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3819,6 +3822,7 @@ nonisolated extension Lighter_V1_PlaceReply: SwiftProtobuf.Message, SwiftProtobu
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.epoch) }()
       case 3: try { try decoder.decodeSingularBytesField(value: &self.ticket) }()
       case 4: try { try decoder.decodeRepeatedStringField(value: &self.addresses) }()
+      case 5: try { try decoder.decodeSingularDoubleField(value: &self.waitSeconds) }()
       default: break
       }
     }
@@ -3841,6 +3845,9 @@ nonisolated extension Lighter_V1_PlaceReply: SwiftProtobuf.Message, SwiftProtobu
     if !self.addresses.isEmpty {
       try visitor.visitRepeatedStringField(value: self.addresses, fieldNumber: 4)
     }
+    if self.waitSeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.waitSeconds, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3849,6 +3856,7 @@ nonisolated extension Lighter_V1_PlaceReply: SwiftProtobuf.Message, SwiftProtobu
     if lhs.epoch != rhs.epoch {return false}
     if lhs.ticket != rhs.ticket {return false}
     if lhs.addresses != rhs.addresses {return false}
+    if lhs.waitSeconds != rhs.waitSeconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
