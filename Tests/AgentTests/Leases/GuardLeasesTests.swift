@@ -21,7 +21,7 @@ struct GuardLeasesTests {
             engine.answer = { _ in .json(["Id": .string(Self.id)], status: 201) }
             let client = try await leases.rig.connect(ticket: leases.rig.ticket())
             let answer = Task { try await client.call("POST", "/containers/create?name=web", body: Self.wish) }
-            while leases.keeper.admissions.isEmpty { await Task.yield() }
+            try await leases.wait { !leases.keeper.admissions.isEmpty }
             #expect(engine.passed.isEmpty)
             leases.rig.desk.deposit(ticket: try leases.rig.ticket())
             #expect(try await answer.value?.status == 201)
@@ -45,7 +45,7 @@ struct GuardLeasesTests {
             leases.rig.desk.deposit(ticket: try leases.rig.ticket())
             let client = try await leases.rig.connect(ticket: leases.rig.ticket())
             let answer = Task { try await client.call("POST", "/containers/create", body: Self.wish) }
-            while leases.keeper.admissions.isEmpty { await Task.yield() }
+            try await leases.wait { !leases.keeper.admissions.isEmpty }
             for admission in leases.keeper.admissions.values { admission.promise.succeed(false) }
             let refusal = try #require(try await answer.value)
             #expect(refusal.status == 503)
@@ -95,7 +95,7 @@ struct GuardLeasesTests {
                 try await client.call("POST", "/containers/\(Self.id)/\(action)", body: action == "exec" ? "{}" : ""))
             #expect(answer.status == 503)
             #expect(answer.message.contains("cut off from the gateway"))
-            #expect(engine.calls.isEmpty)
+            #expect(engine.orders.isEmpty)
         }
     }
 
@@ -108,8 +108,8 @@ struct GuardLeasesTests {
             leases.die()
             let client = try await leases.rig.connect(ticket: leases.rig.ticket())
             client.send("POST /containers/\(Self.id)/wait HTTP/1.1\r\nHost: d\r\n\r\n")
-            while leases.keeper.waiting[Self.id] == nil { await Task.yield() }
-            #expect(engine.calls.isEmpty)
+            try await leases.wait { leases.keeper.waiting[Self.id] != nil }
+            #expect(engine.orders.isEmpty)
             await leases.rig.inventory.apply(
                 try InventoryTests.event("start", at: 2_200_000_000_000_000_000, id: Self.id))
             await engine.waitForPath("POST /containers/\(Self.id)/wait")
@@ -123,18 +123,18 @@ struct GuardLeasesTests {
             try await leases.run()
             let stream = try await OriginStream.open(leases)
             let asked = try #require(await stream.question())
-            #expect(asked == leases.world.now)
+            #expect(asked == leases.world.nanoseconds)
             leases.world.now += 900
-            stream.answer(asked, term: 5000)
-            while leases.keeper.book.lease(leases.rig.origin).validUntil != asked + 5000 { await Task.yield() }
+            stream.answer(asked, term: 5_000_000_000_000)
+            try await leases.wait { leases.keeper.book.lease(leases.rig.origin).validUntil == asked + 5_000_000_000_000 }
             leases.world.now += 500
             leases.keeper.check()
             #expect(leases.keeper.stands(leases.rig.origin))
             #expect(leases.world.kills.isEmpty)
-            #expect(!leases.keeper.book.gateway.stands(at: leases.world.now))
-            stream.answer(asked + 1, term: 50_000)
+            #expect(!leases.keeper.book.gateway.stands(at: leases.world.nanoseconds))
+            stream.answer(asked + 1, term: 50_000_000_000_000)
             await stream.end()
-            #expect(leases.keeper.book.lease(leases.rig.origin).validUntil == asked + 5000)
+            #expect(leases.keeper.book.lease(leases.rig.origin).validUntil == asked + 5_000_000_000_000)
             #expect(leases.keeper.streams.isEmpty)
         }
     }

@@ -16,7 +16,7 @@ import Testing
 /// A keeper of leases with a clock of the test's, whose kills are only written down.
 @NodeLoop
 final class LeaseRig {
-    nonisolated static let term = Duration.nanoseconds(1000)
+    nonisolated static let term = Duration.seconds(1000)
     nonisolated static let container = String(repeating: "a1", count: 32)
 
     /// The test's time, and what was killed when.
@@ -32,10 +32,12 @@ final class LeaseRig {
 
         init(_ gates: String) { self.gates = gates }
 
+        /// In seconds.
         var now: UInt64 {
             get { state.withLock { $0.now } }
             set { state.withLock { $0.now = newValue } }
         }
+        var nanoseconds: UInt64 { now * 1_000_000_000 }
         var kills: [Kill] { state.withLock { $0.kills }.filter { !$0.containers.isEmpty } }
 
         func kill(_ containers: Set<String>) -> [String: ContainerGroups.Finding] {
@@ -77,7 +79,7 @@ final class LeaseRig {
         var configuration = LeaseKeeper.Configuration(
             folder: LeaseFolder(path: "\(scratch.path)/leases"), memory: "\(scratch.path)/exclusive", engine: "/nowhere",
             boot: boot, launcher: FenceLauncher { _ in getpid() }, heartbeat: { .milliseconds(1) },
-            clock: { world.now })
+            clock: { world.nanoseconds })
         configuration.kill = { world.kill($0) }
         return try #require(LeaseKeeper(configuration, inventory: rig.inventory, logger: logger))
     }
@@ -89,7 +91,7 @@ final class LeaseRig {
     }
 
     /// A heartbeat of now is acknowledged.
-    func beat() { keeper.renew(sentAt: world.now, term: Self.term) }
+    func beat() { keeper.renew(sentAt: world.nanoseconds, term: Self.term) }
 
     /// The gateway answers a heartbeat and a report of all that is here.
     func confirm() {
@@ -131,6 +133,13 @@ final class LeaseRig {
         rig.inventory.ended(id, 42, at: 2_100_000_000, code: code)
     }
 
+    /// Returns when something has happened on the loop that also reads the sockets: each look comes behind a call to the guard.
+    func wait(until condition: @NodeLoop () -> Bool) async throws {
+        let client = try await rig.connect()
+        while !condition() { _ = try await client.call("POST", "/containers/none/start") }
+        await client.close()
+    }
+
     var gates: Int { Self.count(world.gates) }
 
     nonisolated static func count(_ folder: String) -> Int {
@@ -150,4 +159,9 @@ func withLeases(
         engine.answer = { _ in .json(["message": "no"], status: 404) }
         try await body(try LeaseRig(rig, boot: boot, running: running), engine)
     }
+}
+
+extension FakeEngine {
+    /// What it was told to do; what it was only asked is left out.
+    var orders: [String] { paths().filter { !$0.hasPrefix("GET") } }
 }

@@ -16,6 +16,7 @@ import Wire
 @NodeLoop
 final class OriginStream: ChannelSide {
     private var channel: (any Channel)?
+    private var server: (any Channel)?
     private var bytes = ByteBuffer()
     private var isEnded = false
     private var waiter: CheckedContinuation<Void, Never>?
@@ -38,7 +39,7 @@ final class OriginStream: ChannelSide {
                 }
             }
             .connect(unixDomainSocketPath: path).get()
-        try await server.close().get()
+        stream.server = server
         return stream
     }
 
@@ -76,5 +77,6 @@ final class OriginStream: ChannelSide {
 
     func end() async {
         while !isEnded { await news() }
+        try? await server?.close().get()
     }
 }
