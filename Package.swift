@@ -155,7 +155,8 @@ let package = Package(
                 nioPosix, logging,
             ]),
         tests(
-            of: "Agent", ["Compression", "DockerAPI", "Engine", "Images", "Trust", "Wire", nioCore, nioPosix, logging]),
+            of: "Agent",
+            ["Compression", "DockerAPI", "Engine", "Images", "Leases", "Trust", "Wire", nioCore, nioPosix, logging]),
         tests(of: "Mounts", ["Compression", "CFileAttributes", nioCore, nioPosix]),
         tests(of: "Ledger", ["LedgerEtcd", "Etcd", nioCore, nioPosix]),
         tests(of: "Etcd", [nioCore, nioPosix]),

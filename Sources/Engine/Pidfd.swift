@@ -67,12 +67,17 @@ enum Pidfd {
         return signal == 0 ? status >> 8 & 0xff : 128 + signal
     }
 
-    /// A small file of the kernel's; nil where it cannot be read.
-    static func text(_ path: String) -> String? {
+    /// A file of the kernel's, as far as `limit` bytes; nil where it cannot be read, or is empty.
+    static func text(_ path: String, limit: Int = 16 * 1024) -> String? {
         guard let file = fopen(path, "re") else { return nil }
         defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 16 * 1024)
-        let count = fread(&bytes, 1, bytes.count, file)
-        return count > 0 ? String(decoding: bytes.prefix(count), as: UTF8.self) : nil
+        var text: [UInt8] = []
+        var bytes = [UInt8](repeating: 0, count: min(limit, 16 * 1024))
+        while text.count < limit {
+            let count = fread(&bytes, 1, bytes.count, file)
+            guard count > 0 else { break }
+            text += bytes.prefix(count)
+        }
+        return text.isEmpty ? nil : String(decoding: text.prefix(limit), as: UTF8.self)
     }
 }

@@ -34,10 +34,16 @@ package struct NodeLease: Sendable, Hashable {
     /// Looks at the clock. True when the lease has just run out: everything exclusive stops, now.
     package mutating func check(at now: UInt64) -> Bool {
         guard !hasLapsed, now >= validUntil else { return false }
+        lapse()
+        return true
+    }
+
+    /// Takes it for run out though the clock does not say so: what it was for has been stopped by somebody else.
+    package mutating func lapse() {
+        guard !hasLapsed else { return }
         hasLapsed = true
         lapses += 1
         told = [:]
-        return true
     }
 
     /// A heartbeat that was sent at `sentAt` came back.

@@ -69,6 +69,7 @@ extension GatewaySession {
         let reports = state.withLock { state -> [Outbox.Report] in
             state.connection = Connection(control: control)
             state.lastHeartbeatAck = .now()
+            state.confirming = nil
             state.outbox.startOver()
             return state.outbox.everything(now: .now())
         }
@@ -97,7 +98,7 @@ extension GatewaySession {
         heartbeat.node = Lighter_V1_NodeMessage(node)
         heartbeat.checksum = fingerprint.checksum
         heartbeat.workloads = UInt64(fingerprint.count)
-        heartbeat.sentAt = now.uptimeNanoseconds
+        heartbeat.sentAt = BootClock.now()
         control.send(.heartbeat(heartbeat))
     }
 
@@ -120,14 +121,16 @@ extension GatewaySession {
         case .welcome(let welcome):
             take(welcome, from: control)
             welcomed.succeed()
-        case .reportAck(let ack): acknowledge(ack.sequence)
-        case .heartbeatAck(let ack): take(ack)
+        case .reportAck(let ack): acknowledge(ack.sequence, from: control)
+        case .heartbeatAck(let ack): take(ack, from: control)
         case .fleetPush(let push):
             state.withLock { state in
                 if let fresh = push.applied(to: state.snapshot) { state.snapshot = fresh }
             }
             settled.succeed()
-        case .ticketPush(let push): configuration.ticketArrived(Array(push.ticket))
+        case .ticketPush(let push):
+            if isCurrent(control) { configuration.ticketArrived(Array(push.ticket)) }
+        case .retire(let retire): take(retire, from: control)
         case .failure(let failure):
             logger.warning("the gateway says: \(failure.message)", metadata: ["code": "\(failure.code)"])
             welcomed.fail(SessionError(failure))
@@ -157,23 +160,69 @@ extension GatewaySession {
         }
     }
 
-    private func acknowledge(_ sequence: UInt64) {
-        let hasNews = state.withLock { state in
+    private func acknowledge(_ sequence: UInt64, from control: ControlStream) {
+        let (hasNews, confirmed) = state.withLock { state -> (Bool, LeaseMark?) in
             state.outbox.acknowledge(sequence)
-            return state.outbox.hasNews && !state.outbox.isFlushScheduled
+            let hasNews = state.outbox.hasNews && !state.outbox.isFlushScheduled
+            guard let confirming = state.confirming, confirming.report == sequence else { return (hasNews, nil) }
+            state.confirming = nil
+            return (hasNews, confirming.mark)
         }
+        if let confirmed, isCurrent(control) { configuration.leases()?.confirm(confirmed) }
         if hasNews { flush() }
     }
 
-    private func take(_ ack: Lighter_V1_HeartbeatAck) {
+    private func take(_ ack: Lighter_V1_HeartbeatAck, from control: ControlStream) {
         let now = NIODeadline.now()
+        let clock = BootClock.now()
+        // A time of before the boot, or of none, is not this node's own.
+        let isOwn = ack.sentAt > 0 && ack.sentAt <= clock
         state.withLock { state in
             state.lastHeartbeatAck = now
             if (0.001...3600).contains(ack.leaseSeconds) { state.leaseTerm = .seconds(ack.leaseSeconds) }
-            guard ack.sentAt > 0, now.uptimeNanoseconds >= ack.sentAt else { return }
-            let sample = Double(now.uptimeNanoseconds - ack.sentAt) / 1e9
+            guard isOwn else { return }
+            let sample = Double(clock - ack.sentAt) / 1e9
             state.roundTrip = state.roundTrip.map { $0 + (sample - $0) / 8 } ?? sample
         }
+        if isOwn, isCurrent(control), let leases = configuration.leases(), (0.001...3600).contains(ack.leaseSeconds) {
+            leases.renew(sentAt: ack.sentAt, term: .nanoseconds(Int64(ack.leaseSeconds * 1e9)))
+            if leases.awaitsConfirmation, askToConfirm(leases) { return }
+        }
         if ack.wantFullReport { sendEverything() }
+    }
+
+    /// Reports all that is here, so that the gateway takes away what is not this node's any more.
+    ///
+    /// Only after a heartbeat's answer: from when the gateway has that heartbeat it gives nothing of this node's to others. A
+    /// report from before could be answered, and its work be given away behind that, without a word to this node.
+    /// - Returns: false where not all of it is known yet, or where such a report is on its way.
+    private func askToConfirm(_ leases: any LeaseHolder) -> Bool {
+        let now = NIODeadline.now()
+        let (connection, reports) = state.withLock { state -> (Connection?, [Outbox.Report]) in
+            if let confirming = state.confirming, now - confirming.sent < Self.confirmationPatience { return (nil, []) }
+            guard state.connection != nil, state.outbox.isComplete else { return (nil, []) }
+            let reports = state.outbox.everything(now: now)
+            guard let report = reports.first, report.isFull else { return (nil, []) }
+            state.confirming = Confirmation(report: report.sequence, mark: leases.mark(), sent: now)
+            return (state.connection, reports)
+        }
+        send(reports, on: connection)
+        return connection != nil
+    }
+
+    /// A report that is not acknowledged by then is sent once more.
+    private static let confirmationPatience = TimeAmount.seconds(5)
+
+    private func take(_ retire: Lighter_V1_Retire, from control: ControlStream) {
+        guard isCurrent(control), let leases = configuration.leases() else { return }
+        guard let workload = try? WorkloadID(retire.workload) else {
+            return logger.warning("the gateway retires what is no workload", metadata: ["workload": "\(retire.workload)"])
+        }
+        leases.retire(workload, epoch: retire.epoch, reason: retire.reason)
+    }
+
+    /// What a gateway says on a stream that another has followed is no news.
+    private func isCurrent(_ control: ControlStream) -> Bool {
+        state.withLock { $0.connection?.control === control }
     }
 }

@@ -19,6 +19,13 @@ package final class GatewaySession: ControlPlane {
         var isWelcome = false
     }
 
+    /// A report of all that is here, on its way.
+    struct Confirmation: Sendable {
+        var report: UInt64
+        var mark: LeaseMark
+        var sent: NIODeadline
+    }
+
     struct State: ~Copyable {
         var credentials: Credentials
         var snapshot = FleetSnapshot()
@@ -30,6 +37,8 @@ package final class GatewaySession: ControlPlane {
         var heartbeat = TimeAmount.seconds(1)
         var leaseTerm = Duration.milliseconds(2500)
         var lastHeartbeatAck = NIODeadline.now()
+        /// The full report whose acknowledgement confirms leases.
+        var confirming: Confirmation?
         var saidClockIsOff = false
         var clockLead: Double?
         /// Direct addresses that came with placements, newer than the snapshot's.
@@ -96,6 +105,8 @@ package final class GatewaySession: ControlPlane {
 
     package var snapshot: FleetSnapshot { state.withLock { $0.snapshot } }
     package var gatewayPolicy: PolicyOverrides { state.withLock { $0.gatewayPolicy } }
+    /// How often this node beats, as the gateway wants it.
+    package var heartbeatInterval: TimeAmount { state.withLock { $0.heartbeat } }
     package var leaseTerm: Duration { state.withLock { $0.leaseTerm } }
     package var isConnected: Bool { state.withLock { $0.connection?.isWelcome ?? false } }
     /// The credentials in use; they change when the certificate is renewed.

@@ -30,13 +30,14 @@ struct Daemon {
         let dialer = UnixDialer(path: options.engine ?? "/nonexistent")
         let description = await NodeDescription(options, node: node, tenant: credentials.tenant, dialer: dialer)
         let entrance = GuardEntrance()
+        var speaking = SessionConfiguration(
+            credentialsDirectory: "\(options.state)/credentials", gateways: options.gateways,
+            advertisedAddresses: options.advertise.isEmpty ? options.listen.map { [$0] } ?? [] : options.advertise,
+            stateDirectory: options.state, version: Lighterd.version, describeNode: { description.node },
+            ticketArrived: { entrance.desk?.deposit(ticket: $0) })
+        speaking.leases = { entrance.keeper }
         let session = try GatewaySession(
-            configuration: SessionConfiguration(
-                credentialsDirectory: "\(options.state)/credentials", gateways: options.gateways,
-                advertisedAddresses: options.advertise.isEmpty ? options.listen.map { [$0] } ?? [] : options.advertise,
-                stateDirectory: options.state, version: Lighterd.version, describeNode: { description.node },
-                ticketArrived: { entrance.desk?.deposit(ticket: $0) }),
-            loop: loop, logger: Logger(label: "session"), serve: entrance.handler)
+            configuration: speaking, loop: loop, logger: Logger(label: "session"), serve: entrance.handler)
         let learner = Learner()
         let inventory = Inventory(
             node: node, client: DockerClient(dialer: dialer), exits: ExitWatch(loop: loop),
@@ -60,6 +61,10 @@ struct Daemon {
             configuration: guarding,
             verifier: try TicketVerifier(publicKey: credentials.ticketPublicKey), dialer: dialer, inventory: inventory,
             logger: Logger(label: "guard"), free: { description.free }, now: { wallClock() })
+        if let engine = options.engine {
+            entrance.keeper = keeper(of: session, inventory, engine: engine)
+            desk.leases = entrance.keeper
+        }
         entrance.desk = desk
         let journal = try Journal(path: "\(options.state)/journal.db")
         for (id, workload) in try journal.localWorkloads() { inventory.remember(containerID: id, workload: workload) }
@@ -80,6 +85,25 @@ struct Daemon {
         try await serve(session, inventory, door, desk, description, signals)
     }
 
+    private func keeper(of session: GatewaySession, _ inventory: Inventory, engine: String) -> LeaseKeeper? {
+        let folder = LeaseFolder(path: options.leases)
+        let configuration = LeaseKeeper.Configuration(
+            folder: folder, memory: "\(options.state)/exclusive", engine: engine,
+            heartbeat: { session.heartbeatInterval })
+        guard let keeper = LeaseKeeper(configuration, inventory: inventory, logger: Logger(label: "leases")) else {
+            logger.warning(
+                "this node takes no exclusive work: its folder for leases cannot be used",
+                metadata: ["folder": "\(options.leases)", "reason": "\(String(cString: strerror(errno)))"])
+            return nil
+        }
+        if !folder.isVolatile {
+            logger.notice(
+                "a boot does not empty the folder for leases: an engine may start exclusive work by itself then; use a tmpfs",
+                metadata: ["folder": "\(options.leases)"])
+        }
+        return keeper
+    }
+
     private func serve(
         _ session: GatewaySession, _ inventory: Inventory, _ door: FrontDoor, _ desk: Guard,
         _ description: NodeDescription, _ signals: TerminationSignals
@@ -93,6 +117,7 @@ struct Daemon {
         let up = handlers.up
         handlers.up = { identity, list in
             await up(identity, list)
+            desk.leases?.engineIsListed()
             session.inventoryIsComplete()
             await door.engineCameUp()
         }

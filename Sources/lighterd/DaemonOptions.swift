@@ -19,6 +19,8 @@ struct DaemonOptions: Sendable {
     var engine: String? = "/var/run/docker.sock"
     /// Where the front door listens.
     var socket = ""
+    /// Where gates of exclusive work are made, and its leases written down; on a tmpfs.
+    var leases = ""
     var group: String?
     /// The control group whose share of the machine is the node.
     var cgroup: String?
@@ -58,6 +60,8 @@ struct DaemonOptions: Sendable {
           --engine ADDRESS     this device's engine, unix:///PATH or none (default unix:///var/run/docker.sock)
           --socket PATH        the Docker socket to serve (default /run/lighter/docker.sock)
           --group NAME         the group that may use it
+          --leases DIR         a folder that a boot empties, and that the engine sees too, for the leases of exclusive work
+                               (default /run/lighter/leases)
           --cgroup PATH        measure this control group instead of the machine
           --gateway HOST:PORT  the gateway; several with commas
           --policy KIND        local, remote, threshold or completion
@@ -79,7 +83,7 @@ struct DaemonOptions: Sendable {
         """
 
     private static let keys = [
-        "state", "config", "engine", "socket", "group", "cgroup", "gateway", "policy", "cpu_threshold",
+        "state", "config", "engine", "socket", "leases", "group", "cgroup", "gateway", "policy", "cpu_threshold",
         "memory_threshold", "listen", "advertise", "tags", "accept_work", "accept_builds", "mounts_max_bytes",
         "preload", "image_cache_max_bytes", "image_cache_keep", "scan_interval",
         "log_level",
@@ -111,6 +115,10 @@ struct DaemonOptions: Sendable {
         if options.socket.isEmpty {
             options.socket =
                 options.state == "/var/lib/lighter" ? "/run/lighter/docker.sock" : "\(options.state)/docker.sock"
+        }
+        if options.leases.isEmpty {
+            options.leases =
+                options.state == "/var/lib/lighter" ? "/run/lighter/leases" : "\(options.state)/leases"
         }
         return .run(options)
     }
@@ -163,6 +171,7 @@ struct DaemonOptions: Sendable {
         case "state": state = value
         case "engine": engine = try Self.engine(value, place)
         case "socket": socket = value
+        case "leases": leases = value
         case "group": group = value
         case "cgroup": cgroup = value
         case "gateway": gateways = value.split(separator: ",").map { String($0.trimmed) }

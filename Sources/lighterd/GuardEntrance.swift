@@ -5,9 +5,16 @@ import Session
 import Synchronization
 import Trust
 
-/// Hands streams that peers open to the guard; there is none yet when the session is made.
+/// Hands streams that peers open to the guard, and what is said of leases to their keeper; there are none yet when the session is
+/// made.
 final class GuardEntrance: Sendable {
     private let held = Mutex<Guard?>(nil)
+    private let keeping = Mutex<LeaseKeeper?>(nil)
+
+    var keeper: LeaseKeeper? {
+        get { keeping.withLock { $0 } }
+        set { keeping.withLock { $0 = newValue } }
+    }
 
     var desk: Guard? {
         get { held.withLock { $0 } }

@@ -1,3 +1,4 @@
+import Agent
 import Glibc
 import Logging
 
@@ -7,6 +8,9 @@ struct Lighterd {
     static let version = "0.1.0"
 
     static func main() async {
+        // The fence is this program, too, and has to be as small as it can.
+        let words = CommandLine.arguments
+        if words.count == 3, words[1] == "fence" { exit(Fence.main(words[2])) }
         signal(SIGPIPE, SIG_IGN)
         let signals = TerminationSignals()
         do {

@@ -21,6 +21,9 @@ package struct CreateProfile: Sendable {
     /// Those of the caller's paths that are files.
     package var files: Set<String> = []
 
+    /// The gate of exclusive work; nil for all other.
+    package var gate: String?
+
     /// Whether the engine is Podman, whose owner's `podman auto-update` heeds a label of the container's, or of its image.
     package var isPodman = false
 

@@ -18,6 +18,7 @@ package struct CreateSanitizer: Sendable {
         var host: [(String, JSON)] = []
         if case .object(let object)? = top.first("HostConfig") { host = object.members.map { ($0.key, $0.value) } }
         limitPids(&host)
+        addGate(&host)
         top.removeAll { $0.0 == "HostConfig" || $0.0 == "Labels" }
         top.append(("Labels", merged(body, labels)))
         top.append(("HostConfig", .object(host)))
@@ -101,6 +102,22 @@ package struct CreateSanitizer: Sendable {
         labels.image = shownImage
         if labels.image.isEmpty, case .string(let image)? = body.value(named: "Image") { labels.image = image }
         return .object(pairs + labels.pairs.map { ($0.key, .string($0.value)) })
+    }
+
+    /// Without its source, which is there for as long as the lease stands, no engine starts the container.
+    private func addGate(_ host: inout [(String, JSON)]) {
+        guard let gate = profile.gate else { return }
+        var mounts: [JSON] = if case .array(let mounts)? = host.first("Mounts") { mounts } else { [] }
+        mounts.append([
+            "Type": "bind", "Source": .string(gate), "Target": .string(LeaseFolder.mountTarget), "ReadOnly": true,
+        ])
+        host.removeAll { $0.0 == "Mounts" }
+        host.append(("Mounts", .array(mounts)))
+    }
+
+    /// Whether its origin wishes that it never runs twice.
+    static func isExclusive(_ body: JSON) -> Bool {
+        body.value(named: "Labels")?[WorkloadLabels.exclusive]?.stringValue == "true"
     }
 
     static let container = FieldTable([

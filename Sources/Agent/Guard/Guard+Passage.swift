@@ -80,6 +80,7 @@ extension Guard {
     ) async throws(DockerFailure) -> Passage {
         let (ticket, record) = try await ownContainer(ref, admitted)
         if action == .start { await startClearance(of: ticket.workload) }
+        try await checkLease(of: record, for: action)
         if action == .remove, !query.flag("v") { try await noteVolumes(leftBy: record) }
         let path = "/containers/\(record.id)" + (action == .remove ? "" : "/\(action.rawValue)")
         switch action {
@@ -143,6 +144,7 @@ extension Guard {
             !record.isLocal
         else { throw missing }
         let isStart = action == "start"
+        if isStart { try leases?.checkStands(record) }
         var passage = Passage(
             head: try Passage.head(
                 head, version: admitted.apiVersion, path: "/exec/\(id)/\(action)", query: query,
@@ -198,7 +200,7 @@ extension Guard {
         do throws(DockerFailure) {
             return try await preparedCreate(head, admitted, ticket, name, query, body)
         } catch {
-            endCreate(ticket.workload)
+            endCreate(ticket)
             throw error
         }
     }
@@ -230,9 +232,11 @@ extension Guard {
                 try mirrors.make(mount.source, isFile: profile.files.contains(mount.source))
             }
         }
-        let labels = WorkloadLabels(
+        var labels = WorkloadLabels(
             id: ticket.workload, epoch: ticket.epoch, origin: ticket.origin, tenant: ticket.tenant,
             target: configuration.node, name: name ?? "", image: "")
+        labels.isExclusive = CreateSanitizer.isExclusive(json)
+        if labels.isExclusive { profile.gate = try await gate(for: ticket) }
         let sanitized = try CreateSanitizer(profile: profile).sanitize(json, labels: labels)
         let image = sanitized["Image"]?.stringValue ?? ""
         try await checkUse(of: image, by: admitted.scope)
@@ -247,8 +251,13 @@ extension Guard {
         passage.answered = { [inventory] json in
             if let id = json["Id"]?.stringValue { inventory.noteCreated(id, name: engineName, body: sanitized) }
         }
-        passage.ended = { [weak self] in self?.endCreate(ticket.workload) }
+        passage.ended = { [weak self] in self?.endCreate(ticket) }
         return passage
+    }
+
+    private func endCreate(_ ticket: Ticket) {
+        endCreate(ticket.workload)
+        leases?.concluded(ticket.workload, epoch: ticket.epoch)
     }
 }
 

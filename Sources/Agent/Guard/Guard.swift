@@ -79,6 +79,12 @@ package final class Guard {
     private var fence = EpochFence()
     private var creating: Set<WorkloadID> = []
     private let inbox = TicketInbox()
+    /// What holds the leases of exclusive work; nil where this node takes none.
+    package var leases: LeaseKeeper? {
+        didSet {
+            leases?.retired = { [weak self] workload, epoch in self?.fence.note(workload, epoch: epoch &+ 1) }
+        }
+    }
     var addresses = ContainerAddresses()
     /// When containers left networks to join them under another name.
     var reconnections = QuietSpans()
@@ -116,7 +122,8 @@ package final class Guard {
         case .docker(let call): accept(stream: stream, call: call, peer: peer)
         case .port(let call): accept(stream: stream, port: call, peer: peer)
         case .mount(let call): accept(stream: stream, mount: call, peer: peer)
-        case .control, .relay, .relayed, .lease:
+        case .lease: acceptLease(stream: stream, peer: peer)
+        case .control, .relay, .relayed:
             stream.eventLoop.makeFailedFuture(
                 DockerFailure(status: 400, message: "lighter: a node does not open streams of this kind"))
         }
@@ -162,17 +169,17 @@ package final class Guard {
         }
     }
 
-    /// Takes a ticket that the gateway sent ahead of, or behind, the create that it is for.
+    /// Takes a ticket that the gateway sent ahead of, or behind, the create that it is for. On the loop: what the gateway says
+    /// next counts from behind it.
     package nonisolated func deposit(ticket: [UInt8]) {
-        NodeLoop.shared.loop.execute { [self] in
-            NodeLoop.assumeIsolated {
-                do throws(DockerFailure) {
-                    let verified = try verify(ticket)
-                    guard verified.target == configuration.node else { return }
-                    inbox.put(verified)
-                } catch {
-                    logger.warning("a ticket of the gateway's is not valid", metadata: ["reason": "\(error.message)"])
-                }
+        NodeLoop.assumeIsolated {
+            do throws(DockerFailure) {
+                let verified = try verify(ticket)
+                guard verified.target == configuration.node else { return }
+                leases?.tell(verified.workload, epoch: verified.epoch, origin: verified.origin)
+                inbox.put(verified)
+            } catch {
+                logger.warning("a ticket of the gateway's is not valid", metadata: ["reason": "\(error.message)"])
             }
         }
     }

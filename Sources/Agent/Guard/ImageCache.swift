@@ -163,11 +163,14 @@ enum TextFile {
 
     /// - Returns: whether all of it was written.
     @discardableResult
-    static func append(_ text: String, to path: String, truncating: Bool = false) -> Bool {
+    static func append(
+        _ text: String, to path: String, truncating: Bool = false, durably: Bool = false
+    ) -> Bool {
         let file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (truncating ? O_TRUNC : O_APPEND), 0o600)
         guard file >= 0 else { return false }
         let bytes = Array(text.utf8)
         let count = write(file, bytes, bytes.count)
-        return close(file) == 0 && count == bytes.count
+        let isKept = !durably || fsync(file) == 0
+        return close(file) == 0 && count == bytes.count && isKept
     }
 }

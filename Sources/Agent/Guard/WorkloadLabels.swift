@@ -15,8 +15,11 @@ package struct WorkloadLabels: Sendable, Hashable {
     /// The image as its user asked for it. The one label that the origin may set: it is only ever shown.
     package static let image = "io.lighter.image"
 
+    /// `true` for work that must never run twice, as its origin wishes.
+    package static let exclusive = "io.lighter.exclusive"
+
     /// Every label that a container of another node may have of Lighter's.
-    static let all = [workload, epoch, origin, tenant, target, name, image, CreateRequest.filesLabel]
+    static let all = [workload, epoch, origin, tenant, target, name, image, exclusive, CreateRequest.filesLabel]
 
     package var id: WorkloadID
     package var epoch: UInt64
@@ -25,10 +28,13 @@ package struct WorkloadLabels: Sendable, Hashable {
     package var target: NodeID
     package var name: String
     package var image: String
+    package var isExclusive: Bool
 
     package init(
-        id: WorkloadID, epoch: UInt64, origin: NodeID, tenant: TenantID, target: NodeID, name: String, image: String
+        id: WorkloadID, epoch: UInt64, origin: NodeID, tenant: TenantID, target: NodeID, name: String, image: String,
+        isExclusive: Bool = false
     ) {
+        self.isExclusive = isExclusive
         self.id = id
         self.epoch = epoch
         self.origin = origin
@@ -48,7 +54,8 @@ package struct WorkloadLabels: Sendable, Hashable {
         else { return nil }
         self.init(
             id: workload, epoch: epoch, origin: originNode, tenant: owner, target: targetNode,
-            name: label(Self.name) ?? "", image: label(Self.image) ?? "")
+            name: label(Self.name) ?? "", image: label(Self.image) ?? "",
+            isExclusive: label(Self.exclusive) == "true")
     }
 
     /// As they go into a create request.
@@ -59,6 +66,7 @@ package struct WorkloadLabels: Sendable, Hashable {
         ]
         if !name.isEmpty { pairs.append((Self.name, name)) }
         if !image.isEmpty { pairs.append((Self.image, image)) }
+        if isExclusive { pairs.append((Self.exclusive, "true")) }
         return pairs.map { (key: $0.0, value: $0.1) }
     }
 

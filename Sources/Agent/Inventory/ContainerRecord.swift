@@ -17,6 +17,8 @@ package struct ContainerRecord: Sendable, Hashable {
     package var ranOutOfMemory = false
     /// Work that was asked for here, and is under no ticket.
     package var isLocal: Bool
+    /// Another node's work that must never run twice.
+    package var isExclusive = false
 
     package init(id: String, name: String, workload: Workload, isLocal: Bool) {
         self.id = id

@@ -10,20 +10,23 @@ package enum EngineReading {
         else { return nil }
         var workload = workload(labels, containerID: id)
         apply(inspect: json, to: &workload)
-        return record(id, trimmed(name), workload)
+        return record(id, trimmed(name), workload, labels)
     }
 
     /// A record from the attributes of a container's event, which carry its labels; nil when it is no such work.
     package static func record(id: String, attributes: [String: String]) -> ContainerRecord? {
         guard let labels = WorkloadLabels({ attributes[$0] }) else { return nil }
-        return record(id, trimmed(attributes["name"] ?? ""), workload(labels, containerID: id))
+        return record(id, trimmed(attributes["name"] ?? ""), workload(labels, containerID: id), labels)
     }
 
     /// Labels alone are no proof: an image can bring any, and whoever runs it here would lend its container to the node that
     /// they name. The guard puts the origin behind each container's name, and an image has no say in that.
-    private static func record(_ id: String, _ name: String, _ workload: Workload) -> ContainerRecord? {
+    private static func record(
+        _ id: String, _ name: String, _ workload: Workload, _ labels: WorkloadLabels
+    ) -> ContainerRecord? {
         var record = ContainerRecord(id: id, name: name, workload: workload, isLocal: false)
         guard record.userName != name else { return nil }
+        record.isExclusive = labels.isExclusive
         if workload.name.isEmpty { record.workload.name = record.userName }
         return record
     }

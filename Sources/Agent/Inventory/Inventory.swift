@@ -17,7 +17,10 @@ package final class Inventory {
     /// Called when what workloads hold of this node has changed: at an exit, before the engine has said a word of it.
     package var capacityChanged: (@NodeLoop (Resources) -> Void)?
 
-    private let node: NodeID
+    /// Who holds the leases of exclusive containers; told of all that becomes of them.
+    weak var exclusive: LeaseKeeper?
+
+    let node: NodeID
     let client: DockerClient
     private let exits: ExitWatch
     let logger: Logger
@@ -91,7 +94,7 @@ package final class Inventory {
     func learn(_ record: ContainerRecord) {
         guard index[record.id] == nil else { return }
         keep(record)
-        report(record.workload)
+        tell(record)
     }
 
     // MARK: - What the engine tells
@@ -127,7 +130,7 @@ package final class Inventory {
         if record.workload.state == .removed { return gone(id) }
         keep(record)
         // Of an end the kernel has told, and how it was: the engine says nothing new.
-        if record.workload != known?.workload { report(record.workload) }
+        if record.workload != known?.workload { tell(record) }
         if event.action == "die" {
             forgetExit(id)
             noteDisagreement(known, record)
@@ -184,7 +187,7 @@ package final class Inventory {
         record.endedPid = nil
         record.eventTime = max(record.eventTime, EngineReading.stateTime(record.workload))
         if record != before { keep(record) }
-        if remembered.remove(id) != nil || record.workload != before?.workload { report(record.workload) }
+        if remembered.remove(id) != nil || record.workload != before?.workload { tell(record) }
         if record.hasEnded { forgetExit(id) }
         if let pid { watch(pid, of: id, hasCode: EngineReading.runsItsProcess(inspect: json)) }
     }
@@ -235,7 +238,7 @@ package final class Inventory {
         record.outOfMemory()
         guard record != index[id] else { return }
         keep(record)
-        report(record.workload)
+        tell(record)
     }
 
     /// The kernel says that the process is gone: its capacity is free now, and that it has ended is said at once. Where the
@@ -246,7 +249,7 @@ package final class Inventory {
         guard var record = index[id], !record.hasEnded else { return }
         record.ended(pid: pid, at: time, code: code)
         keep(record)
-        report(record.workload)
+        tell(record)
         if let code { exitCodes.put(Int64(code), of: id) }
     }
 
@@ -259,12 +262,31 @@ package final class Inventory {
     private func keep(_ record: ContainerRecord) {
         index.put(record)
         noteCapacity()
+        if record.isExclusive { exclusive?.note(record) }
+    }
+
+    /// What was stopped only until its lease stands again has not ended: nobody who waits for the end shall hear of one.
+    private func tell(_ record: ContainerRecord) {
+        var workload = record.workload
+        if record.isExclusive, workload.state == .exited, exclusive?.suspended.contains(record.id) ?? false {
+            workload.state = .paused
+            workload.exitCode = nil
+            workload.finishedAt = 0
+            workload.error = "stopped until the gateway confirms its lease"
+        }
+        report(workload)
+    }
+
+    /// How it is shown has changed, not how it is.
+    func tellAgain(_ id: String) {
+        if let record = index[id] { tell(record) }
     }
 
     func gone(_ id: String) {
         forgetExit(id)
         remembered.remove(id)
         guard let record = index.remove(id) else { return }
+        exclusive?.noteGone(record)
         var workload = record.workload
         workload.state = .removed
         noteCapacity()
