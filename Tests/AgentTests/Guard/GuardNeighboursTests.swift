@@ -305,7 +305,7 @@ struct GuardNeighboursTests {
 
     @Test("that do not come, or come too slowly, are not waited for")
     func slow() async throws {
-        try await Neighbours.with(tick: .milliseconds(20)) { scene in
+        try await Neighbours.with(tick: .milliseconds(200)) { scene in
             let mute = FakeEngine()
             try await mute.start()
             mute.answer = { _ in .later }
@@ -321,7 +321,6 @@ struct GuardNeighboursTests {
             }
             let late = try await scene.fetch("word", pace: 1 << 20).last
             #expect(late?["Error"]?.stringValue?.contains("too slow") == true, "\(late ?? .null)")
-            #expect(try await scene.kept()[Neighbours.diffIDs[0]] ?? 0 > 100_000)
             await mute.stop()
         }
     }
