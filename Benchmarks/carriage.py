@@ -73,6 +73,42 @@ def version(place, image, changed):
         place.docker(place.engine, "rm", name)
 
 
+# --------------------------------------------------------------- neighbours
+
+
+def neighbours(quick):
+    """An image for two nodes beside each other: the first copy, which the device sends, and the second, from the first node."""
+    second, image = "host2", "testbed/layers:latest"
+    ready("remote", f"{DEVICE}:{LINK}", TARGET, second, images=("busybox",))
+    seconds = {"device": [], "neighbour": []}
+    with Place(DEVICE) as edge, Place(TARGET) as one, Place(second) as other:
+        def copied(name, place):
+            before = edge.ask("traffic", "eth0")["bytes"]
+            seconds[name].append(edge.docker(
+                edge.door, "run", "--rm", "--label", f"lighter.target={place.node}", image, "true"))
+            return edge.ask("traffic", "eth0")["bytes"] - before
+
+        samples = {"device": [], "neighbour": []}
+        for turn in range(-1, 2 if quick else 7):
+            found = {"device": copied("device", one), "neighbour": copied("neighbour", other)}
+            if turn >= 0:
+                for name, count in found.items():
+                    samples[name].append(count)
+            ident = edge.ask("timed", ["docker", "images", "-q", "--no-trunc", image], {"DOCKER_HOST": edge.engine})
+            for place in (one, other):
+                place.docker(place.engine, "rmi", ident["stdout"].strip())
+    seconds = {name: found[1:] for name, found in seconds.items()}
+    peer = "the copy to the first node, from the device"
+    return [
+        Figure("bytes over the device's link for a 41 MB image's copy to a second node, run and all", peer,
+               f"{size(median(samples['neighbour']))} against {size(median(samples['device']))}",
+               paired(samples, "device", "neighbour"), least=50, aim=200, higher=True,
+               samples={**samples, "seconds": seconds}),
+        Figure("time for that, the nodes beside each other, the device at 50 Mbit/s, 20 ms", peer,
+               f"{ms(median(seconds['neighbour']))} against {ms(median(seconds['device']))}",
+               paired(seconds, "device", "neighbour"), least=1.5, aim=3, higher=True, samples=seconds)]
+
+
 # -------------------------------------------------------------------- build
 
 
@@ -295,4 +331,4 @@ def listens(place, number):
         return False
 
 
-FIGURES = {"update": update, "build": build, "sync": sync, "edit": edit, "port": port}
+FIGURES = {"update": update, "neighbours": neighbours, "build": build, "sync": sync, "edit": edit, "port": port}

@@ -68,6 +68,9 @@ package enum DockerPath {
         case ("POST", "lighter/held"): .heldImages
         case ("POST", "lighter/pin"): .imagePin
         case ("POST", "lighter/image"): .sparseImage
+        case ("POST", "lighter/offer"): .layerOffer
+        case ("POST", "lighter/fetch"): .layerFetch
+        case ("POST", "lighter/give"): .layerGift
         case ("POST", "lighter/chunks"): .missingChunks
         default: .other
         }

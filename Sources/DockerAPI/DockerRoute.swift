@@ -72,6 +72,12 @@ package enum DockerRoute: Sendable, Hashable {
     case nodeState
     /// `POST /lighter/image`: a node asks another's guard for an image without the layers that it has.
     case sparseImage
+    /// `POST /lighter/offer`: a node has another's guard promise layers of its own images to a third.
+    case layerOffer
+    /// `POST /lighter/fetch`: a node has another's guard get what it was promised.
+    case layerFetch
+    /// `POST /lighter/give`: a node's guard gets from another's what that has promised.
+    case layerGift
     /// `POST /lighter/chunks`: which chunks of a build's context another node lacks.
     case missingChunks
     case other

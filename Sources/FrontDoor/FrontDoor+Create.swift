@@ -444,7 +444,9 @@ extension FrontDoor {
         fresh.insert(id)
         lastStates[id] = "created"
         runs[id] = (creation.request.workKey, 0)
-        if let image = creation.image { estimates.note(image: image.id, at: lease.target) }
+        if let image = creation.image?.id ?? creation.awayImage.map({ "\($0.id)" }) {
+            estimates.note(image: image, at: lease.target)
+        }
         if plainNetworks.isEmpty { start { await self.learnPlainNetworks() } }
         if isNewTarget { for watcher in targetWatchers.values { watcher(lease.target) } }
         let warnings = lease.warnings + creation.sharing.warnings(at: lease.target)

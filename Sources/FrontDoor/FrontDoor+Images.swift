@@ -60,16 +60,21 @@ extension FrontDoor {
     /// would, so that it pulls and sees the progress: the pull then follows the shipment.
     func provide(_ creation: Creation, _ lease: PendingLease, missing: DockerResponse) async -> Attempt {
         var creation = creation
+        var near: AwayImage?
         if creation.image == nil, let away = creation.awayImage {
-            if away.node == lease.target { forget(away) } else { creation.image = await broughtHome(away) }
-            creation.awayImage = nil
+            if away.node != lease.target, isNeighbour(away.node, of: lease.target) {
+                near = away
+            } else {
+                if away.node == lease.target { forget(away) } else { creation.image = await broughtHome(away) }
+                creation.awayImage = nil
+            }
         }
-        guard let image = creation.image else {
+        guard let image = creation.image ?? near.flatMap({ LocalImage($0.document) }) else {
             leases.put(lease)
             return .done(failure(404, Self.missingWords(creation, missing)))
         }
         estimates.note(image: image.id, at: lease.target, present: false)
-        let shipment = ship(image, to: lease.target)
+        let shipment = ship(image, to: lease.target, away: near)
         var lease = lease
         lease.shipment = shipment
         let wantsProgress =
@@ -82,9 +87,16 @@ extension FrontDoor {
         }
         do {
             try await shipment.wait()
+        } catch {
+            guard near != nil else { return .unreachable("its image could not be shipped: \(error)") }
+            // The client's own pull is another way.
+            leases.put(lease)
+            return .done(failure(404, Self.missingWords(creation, missing)))
+        }
+        do {
             return try await conclude(sendCreate(creation, lease), creation, lease)
         } catch {
-            return .unreachable("its image could not be shipped: \(error)")
+            return .unreachable("\(error)")
         }
     }
 
@@ -124,17 +136,46 @@ extension FrontDoor {
         if let image = await localImage(lease.image) {
             // The one that its create began, also where it has ended since: another would find every layer there.
             let begun = lease.shipment.flatMap { $0.image.id == image.id && !$0.hasFailed ? $0 : nil }
-            return await showShipment(begun ?? ship(image, to: lease.target), of: lease, client)
+            client.begin(greeting.chunked())
+            do {
+                try await show(begun ?? ship(image, to: lease.target), of: lease, client)
+            } catch {
+                leases.pullEnded(lease.workload, at: now(), succeeded: false)
+                try? await client.write(Self.progressError("\(error)"))
+            }
+            client.end()
+            return .streamed
+        }
+        var hasBegun = await waitForPull(lease, client)
+        if let shipment = awayShipment(lease, afterPull: hasBegun) {
+            if !hasBegun { client.begin(greeting.chunked()) }
+            hasBegun = true
+            do {
+                try await show(shipment, of: lease, client)
+                client.end()
+                return .streamed
+            } catch {
+                logger.notice(
+                    "an image that only another node has is pulled again",
+                    metadata: ["image": "\(lease.image)", "node": "\(lease.target)", "reason": "\(error)"])
+            }
         }
         let target = DockerClient(dialer: nodeDialer(lease.target, purpose: "pull"), maximumIdle: 0)
         let headers = head.headers.first("X-Registry-Auth").map { [("X-Registry-Auth", $0)] } ?? []
         let path = versioned(query.target("/images/create"), head, at: lease.target)
         if let answer = try? await target.stream("POST", path, headers: headers), answer.status == 200 {
-            client.begin(greeting.chunked())
+            if !hasBegun { client.begin(greeting.chunked()) }
+            let pull = AwayPull(node: lease.target)
+            if let reference = lease.reference, pulls[reference] == nil { pulls[reference] = pull }
+            defer {
+                if let reference = lease.reference, pulls[reference] === pull { pulls[reference] = nil }
+                pull.news.end()
+            }
             do {
                 var last = ByteBuffer()
                 for try await chunk in answer.body {
                     last = chunk
+                    pull.news.tell()
                     try await client.write(chunk)
                 }
                 // Before the client is told that it has ended: its next question may be about the image.
@@ -148,40 +189,69 @@ extension FrontDoor {
             client.end()
             return .streamed
         }
+        if hasBegun {
+            leases.pullEnded(lease.workload, at: now(), succeeded: false)
+            try? await client.write(Self.progressError("node \(lease.target) cannot pull \(lease.image)"))
+            client.end()
+            return .streamed
+        }
         // The registry cannot be reached from there: perhaps from here; then it is shipped at the second create.
         guard let plan = engine else { return failure(404, "No such image: \(lease.image)") }
         return .forward(Forward(dialer: plan, reuseKey: "engine", head: head.raw))
     }
 
-    private func showShipment(_ shipment: Shipment, of lease: PendingLease, _ client: ClientWriter) async -> Job.Outcome
-    {
+    /// Waits for a pull of the same name at a node from which the lease's can have the layers then.
+    /// - Returns: whether the client's answer has begun, because there is one.
+    private func waitForPull(_ lease: PendingLease, _ client: ClientWriter) async -> Bool {
+        guard let reference = lease.reference, let pull = pulls[reference], pull.node != lease.target,
+            isNeighbour(pull.node, of: lease.target)
+        else { return false }
+        client.begin(greeting.chunked())
+        try? await client.write(Self.progress("Waiting for \(pull.node), which pulls it just now"))
+        await pull.news.wait(patience: leadPatience)
+        return true
+    }
+
+    /// What brings an image that only another node has: what the lease's create has begun, or what a pull has made possible.
+    private func awayShipment(_ lease: PendingLease, afterPull: Bool) -> Shipment? {
+        if let begun = lease.shipment { return begun.hasFailed ? nil : begun }
+        guard afterPull, let away = lease.reference.flatMap({ images.find($0.familiar) }), away.node != lease.target,
+            isNeighbour(away.node, of: lease.target), let image = LocalImage(away.document)
+        else { return nil }
+        return ship(image, to: lease.target, away: away)
+    }
+
+    /// Shows a shipment as a pull, to its end.
+    private func show(_ shipment: Shipment, of lease: PendingLease, _ client: ClientWriter) async throws {
         let tag = lease.reference?.pullParameters.tag ?? "latest"
         let name = lease.reference?.familiarName ?? lease.image
-        client.begin(greeting.chunked())
-        do {
-            try await client.write(Self.progress("Pulling from \(name)", id: tag))
-            var shown: [LayerDigest: Shipment.Layer] = [:]
-            for await _ in shipment.changes() { try await show(shipment, &shown, client) }
-            try await shipment.wait()
-            try await show(shipment, &shown, client)
-            try await client.write(Self.progress("Digest: \(shipment.image.id)"))
-            try await client.write(Self.progress("Status: Downloaded newer image for \(name):\(tag)"))
-            leases.pullEnded(lease.workload, at: now(), succeeded: true)
-        } catch {
-            leases.pullEnded(lease.workload, at: now(), succeeded: false)
-            try? await client.write(Self.progressError("\(error)"))
-        }
-        client.end()
-        return .streamed
+        try await client.write(Self.progress("Pulling from \(name)", id: tag))
+        var shown = Shown()
+        for await _ in shipment.changes() { try await show(shipment, &shown, client) }
+        try await shipment.wait()
+        try await show(shipment, &shown, client)
+        try await client.write(Self.progress("Digest: \(shipment.image.id)"))
+        try await client.write(Self.progress("Status: Downloaded newer image for \(name):\(tag)"))
+        leases.pullEnded(lease.workload, at: now(), succeeded: true)
+    }
+
+    /// What a client has been told of a shipment.
+    private struct Shown {
+        var layers: [LayerDigest: Shipment.Layer] = [:]
+        var remarks = 0
     }
 
     /// One line for each layer of which there is news.
     private func show(
-        _ shipment: Shipment, _ shown: inout [LayerDigest: Shipment.Layer], _ client: ClientWriter
+        _ shipment: Shipment, _ shown: inout Shown, _ client: ClientWriter
     ) async throws {
+        while shown.remarks < shipment.remarks.count {
+            shown.remarks += 1
+            try await client.write(Self.progress(shipment.remarks[shown.remarks - 1]))
+        }
         for layer in shipment.image.diffIDs {
-            guard let state = shipment.layers[layer], shown[layer] != state else { continue }
-            shown[layer] = state
+            guard let state = shipment.layers[layer], shown.layers[layer] != state else { continue }
+            shown.layers[layer] = state
             try await client.write(Self.progress(state, id: layer.short))
         }
     }
@@ -191,6 +261,7 @@ extension FrontDoor {
         case .waiting: progress("Pulling fs layer", id: id)
         case .present: progress("Already exists", id: id)
         case .moving(let sent, let size): progress("Downloading", id: id, current: sent, total: size)
+        case .fetched: progress("Download complete", id: id)
         case .arrived: progress("Pull complete", id: id)
         }
     }

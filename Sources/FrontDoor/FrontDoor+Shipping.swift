@@ -10,11 +10,13 @@ internal import Session
 
 /// From this device's engine to another node's: only the layers that are missing there.
 extension FrontDoor {
-    func ship(_ image: LocalImage, to target: NodeID) -> Shipment {
-        shipments.shipment(of: image, to: target) { shipment in
+    /// - Parameter away: where only another node has the image: it comes from there, by what is near, or else by way of here.
+    func ship(_ image: LocalImage, to target: NodeID, away: AwayImage? = nil) -> Shipment {
+        shipments.shipment(of: image, to: target, away: away) { shipment in
             start {
                 do {
                     try await self.carry(shipment)
+                    self.estimates.note(image: image.id, at: target)
                     self.shipments.ended(shipment)
                     shipment.end(.success(()))
                 } catch {
@@ -47,24 +49,35 @@ extension FrontDoor {
     private func carry(_ shipment: Shipment) async throws {
         let image = shipment.image
         if await hasImage(image.id, at: shipment.target) { return shipment.begin(missing: []) }
-        for digest in image.repositoryDigests where await pull(digest, of: image, at: shipment.target) { return }
+        let isGathered = await gather(shipment)
+        if let away = shipment.away, isGathered, await relay(away, shipment) { return logShipped(shipment) }
+        if !isGathered {
+            for digest in image.repositoryDigests where await pull(digest, shipment) { return }
+        }
+        if let away = shipment.away { try await settle(away) }
         guard engineClient != nil else { return }
         await shipment.waitForSharedLayers()
         try await send(shipment)
         guard await hasImage(image.id, at: shipment.target) else {
             throw FrontDoorError(.unreachable, "node \(shipment.target) does not have \(image.id) after it was sent")
         }
+        logShipped(shipment)
+    }
+
+    private func logShipped(_ shipment: Shipment) {
+        let fetched = Dictionary(grouping: shipment.givers.values) { $0 }.sorted { $0.key < $1.key }
+        let sent = shipment.layers.count { $0.value == .arrived && shipment.givers[$0.key] == nil }
         logger.info(
             "image shipped",
             metadata: [
-                "image": "\(image.id)", "node": "\(shipment.target)", "bytes": "\(shipment.sent)",
-                "kept": "\(shipment.spared)",
-                "layers": "\(shipment.layers.values.count { $0 == .arrived }) of \(shipment.layers.count)",
+                "image": "\(shipment.image.id)", "node": "\(shipment.target)", "bytes": "\(shipment.sent)",
+                "kept": "\(shipment.spared)", "layers": "\(sent) of \(shipment.layers.count)",
+                "neighbours": "\(fetched.map { "\($0.key): \($0.value.count)" }.joined(separator: ", "))",
             ])
     }
 
     /// What a node says of an image that is to be sent there.
-    private struct Reception: Sendable {
+    struct ImageReception: Sendable {
         /// Chain ids.
         var missing: Set<LayerDigest>
         var encoding: String?
@@ -72,7 +85,7 @@ extension FrontDoor {
         var kept: [LayerDigest: Int64]?
 
         /// Everything from its beginning.
-        var afresh: Reception { Reception(missing: missing, encoding: encoding, kept: kept.map { _ in [:] }) }
+        var afresh: ImageReception { ImageReception(missing: missing, encoding: encoding, kept: kept.map { _ in [:] }) }
         var resumes: Bool { kept.map { !$0.isEmpty } ?? false }
     }
 
@@ -100,7 +113,8 @@ extension FrontDoor {
         }
     }
 
-    private func sendWhole(_ shipment: Shipment, _ layers: Set<LayerDigest>, _ reception: Reception?) async throws {
+    private func sendWhole(_ shipment: Shipment, _ layers: Set<LayerDigest>, _ reception: ImageReception?) async throws
+    {
         var refusal = try await send(shipment, missing: layers, reception)
         if refusal != nil, let reception, reception.resumes {
             refusal = try await send(shipment, missing: layers, reception.afresh)
@@ -112,7 +126,7 @@ extension FrontDoor {
     /// - Returns: what the target's engine says against it; nil when it took the archive.
     /// - Throws: what speaks against any other archive as well.
     private func send(
-        _ shipment: Shipment, missing: Set<LayerDigest>, _ reception: Reception?
+        _ shipment: Shipment, missing: Set<LayerDigest>, _ reception: ImageReception?
     ) async throws -> String? {
         guard let engineClient else { throw FrontDoorError(.unreachable, "this device has no engine of its own") }
         let source = try await engineClient.stream("GET", "/images/\(shipment.image.id)/get")
@@ -139,11 +153,7 @@ extension FrontDoor {
                     by: rest.readableBytes, moving: nil, arrived: archive.arrived, spared: archive.spared)
             }
         }
-        let client = DockerClient(dialer: nodeDialer(shipment.target, purpose: "image"), maximumIdle: 0)
-        var headers = [("Content-Type", "application/x-tar")] + (encoding.map { [("Content-Encoding", $0)] } ?? [])
-        if kept != nil { headers.append(("X-Lighter-Layers", "marked")) }
-        let answer = try await client.stream("POST", "/images/load?quiet=1", headers: headers, body: body).collect()
-        let said = String(buffer: answer.body)
+        let (answer, said) = try await load(body, encoding: encoding, isMarked: kept != nil, at: shipment.target)
         if answer.status == 200, !said.contains("\"errorDetail\"") { return nil }
         // The guard itself refuses with 400 what it does not have any more of what it had kept.
         if answer.status == 400, let kept, !kept.isEmpty { return said }
@@ -153,8 +163,19 @@ extension FrontDoor {
         return said
     }
 
+    /// What a node's engine says of an archive.
+    func load(
+        _ body: RequestBody, encoding: String?, isMarked: Bool, at node: NodeID
+    ) async throws -> (answer: DockerResponse, said: String) {
+        let client = DockerClient(dialer: nodeDialer(node, purpose: "image"), maximumIdle: 0)
+        var headers = [("Content-Type", "application/x-tar")] + (encoding.map { [("Content-Encoding", $0)] } ?? [])
+        if isMarked { headers.append(("X-Lighter-Layers", "marked")) }
+        let answer = try await client.stream("POST", "/images/load?quiet=1", headers: headers, body: body).collect()
+        return (answer, String(buffer: answer.body))
+    }
+
     /// nil where the node does not say.
-    private func layersAt(_ node: NodeID, of shipment: Shipment) async -> Reception? {
+    func layersAt(_ node: NodeID, of shipment: Shipment) async -> ImageReception? {
         guard !shipment.chainIDs.isEmpty else { return nil }
         let client = DockerClient(dialer: nodeDialer(node, purpose: "image"), maximumIdle: 0)
         let question: JSON = ["ChainIDs": .array(shipment.chainIDs.map { .string("\($0)") })]
@@ -171,7 +192,7 @@ extension FrontDoor {
                 found[layer] = bytes
             }
         }
-        return Reception(
+        return ImageReception(
             missing: Set(missing.compactMap { $0.stringValue.flatMap { LayerDigest($0) } }),
             encoding: encodings.first { $0 == "zstd" }, kept: kept)
     }
@@ -188,14 +209,18 @@ extension FrontDoor {
     }
 
     /// Lets the target pull by digest; false where its registry cannot be reached, or gave another image.
-    private func pull(_ digest: String, of image: LocalImage, at node: NodeID) async -> Bool {
+    private func pull(_ digest: String, _ shipment: Shipment) async -> Bool {
         var query = Query()
         query.set("fromImage", digest)
-        let client = DockerClient(dialer: nodeDialer(node, purpose: "pull"), maximumIdle: 0)
-        guard let answer = try? await client.request("POST", query.target("/images/create")), answer.status == 200
-        else {
+        let client = DockerClient(dialer: nodeDialer(shipment.target, purpose: "pull"), maximumIdle: 0)
+        guard let answer = try? await client.stream("POST", query.target("/images/create")), answer.status == 200 else {
             return false
         }
-        return await hasImage(image.id, at: node)
+        do {
+            for try await _ in answer.body { shipment.news.tell() }
+        } catch {
+            return false
+        }
+        return await hasImage(shipment.image.id, at: shipment.target)
     }
 }

@@ -35,6 +35,12 @@ package final class FrontDoor: Planning {
     let leases = PendingLeases()
     let shipments = Shipments()
     let homecomings = Homecomings()
+    /// Pulls at other nodes that clients wait for, by what was asked for.
+    var pulls: [ImageReference: AwayPull] = [:]
+    /// For how long a node may say nothing that gets layers from a neighbour, and one that gets an image which a second node
+    /// waits for.
+    var fetchPatience = Duration.seconds(15)
+    var leadPatience = Duration.seconds(60)
     let sessions = HeldSessions()
     /// Builds elsewhere that their clients may take back, by the names that they gave them.
     var cancellations: [String: AsyncStream<Never>.Continuation] = [:]

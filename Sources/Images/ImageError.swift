@@ -11,6 +11,8 @@ package struct ImageError: Error, Hashable, CustomStringConvertible {
         case malformedCompression
         /// There is no memory for decompressing.
         case compression
+        /// The disk is too full for it.
+        case noRoom
     }
 
     package let code: Code

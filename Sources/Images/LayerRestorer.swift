@@ -7,8 +7,12 @@ package protocol LayerShelf: AnyObject {
     func begin(_ layer: LayerDigest, size: Int64, kept: Int64) -> Bool
     /// At most so many bytes of the layer that was begun; nil where they cannot be read.
     func read(at offset: Int64, atMost count: Int) -> ByteBuffer?
-    /// Keeps more of it; may fail silently, as long as what is kept is a beginning of the layer.
-    func append(_ bytes: ByteBuffer)
+    /// Keeps more of it.
+    /// - Returns: false where it cannot; what is kept then is still a beginning of the layer, or nothing.
+    @discardableResult
+    func append(_ bytes: ByteBuffer) -> Bool
+    /// Forgets the layer that was begun: it is not what it should be.
+    func reject()
 }
 
 /// Puts an image's archive together again, of what a peer sends and what is kept here of an earlier try.
@@ -16,7 +20,7 @@ package protocol LayerShelf: AnyObject {
 /// What comes out is the archive that the sender's engine wrote, without layers that the engine here has. A layer whose kept
 /// beginning is not what it should be is found out by that engine, which checks each by its digest.
 package final class LayerRestorer: StreamDecoder {
-    private static let pieceSize = 128 << 10
+    static let pieceSize = 128 << 10
 
     private let source: PlainDecoder
     private let shelf: any LayerShelf

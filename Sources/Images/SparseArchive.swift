@@ -45,6 +45,8 @@ package struct SparseArchive: Sendable {
 
     /// Bytes of each layer that the receiver has of an earlier try; nil for one that does not know of marks.
     private let kept: [LayerDigest: Int64]?
+    /// Whether nothing but the layers goes on.
+    private let isParcel: Bool
     /// What is still to be left out of the layer that is passing.
     private var sparing: Int64 = 0
     /// Bytes that the receiver had.
@@ -59,9 +61,13 @@ package struct SparseArchive: Sendable {
     ///   - diffIDs: of the image's layers, bottom first.
     ///   - missing: chain ids of those that the receiver lacks.
     ///   - kept: by diff id, how many bytes the receiver has of an earlier try; nil where it keeps none (`LayerMark`).
-    package init(diffIDs: [LayerDigest], missing: Set<LayerDigest>, kept: [LayerDigest: Int64]? = nil) {
+    ///   - isParcel: for a receiver that shall have the layers and nothing of the image besides (`LayerIntake`).
+    package init(
+        diffIDs: [LayerDigest], missing: Set<LayerDigest>, kept: [LayerDigest: Int64]? = nil, isParcel: Bool = false
+    ) {
         self.diffIDs = diffIDs
         self.kept = kept
+        self.isParcel = isParcel
         chainIDs = LayerDigest.chain(of: diffIDs)
         wanted = Set(zip(diffIDs, chainIDs).filter { missing.contains($1) }.map(\.0))
     }
@@ -91,14 +97,25 @@ package struct SparseArchive: Sendable {
         switch event {
         case .entry(let entry, let head):
             let mark = begin(entry)
-            if case .dropped = current { return nil }
-            return mark.map { $0 + head } ?? head
-        case .content(let bytes): return content(bytes)
+            return goesOn ? mark.map { $0 + head } ?? head : nil
+        case .content(let bytes):
+            let passed = content(bytes)
+            return goesOn ? passed : nil
         case .entryEnd(let padding):
+            let went = goesOn
             if case .dropped = current { return nil }
             try complete()
-            return padding
+            return went ? padding : nil
         case .end(let mark): return mark
+        }
+    }
+
+    /// Whether the receiver gets the entry that is passing.
+    private var goesOn: Bool {
+        switch current {
+        case .dropped: false
+        case .checked(.layer, _): true
+        default: !isParcel
         }
     }
 

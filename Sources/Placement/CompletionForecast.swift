@@ -78,11 +78,11 @@ struct CompletionForecast: Sendable, Hashable {
         return min(1, share, asked > 0 ? asked : 1)
     }
 
-    private static func bandwidth(_ measures: Measures) -> Double {
+    static func bandwidth(_ measures: Measures) -> Double {
         measures.bandwidth >= leastMeasuredBandwidth ? measures.bandwidth : presumedBandwidth
     }
 
-    private static func roundTrip(_ measures: Measures) -> Double {
+    static func roundTrip(_ measures: Measures) -> Double {
         measures.gatewayRTT > 0 ? measures.gatewayRTT : presumedRTT
     }
 }

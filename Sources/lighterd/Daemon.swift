@@ -55,6 +55,7 @@ struct Daemon {
             contexts: "\(options.state)/contexts",
             broughtImages: "\(options.state)/images-brought")
         guarding.layers = "\(options.state)/layers"
+        guarding.givesLayers = options.givesLayers
         guarding.imageCache = options.imageCache
         guarding.imageCacheKeep = options.imageCacheKeep
         let desk = Guard(
@@ -80,6 +81,7 @@ struct Daemon {
             logger: Logger(label: "front-door"), describeNode: { description.node },
             localWorkload: { id, workload in inventory.adopt(containerID: id, workload: workload) })
         door.exitCodesHere = inventory.exitCodes
+        desk.neighbour = { door.guardDialer(to: $0) }
         door.imagesHere = { path, body throws(DockerFailure) in try await desk.imagesHere(path, body) }
         learner.door = door
         try await serve(session, inventory, door, desk, description, signals)

@@ -35,6 +35,8 @@ struct DaemonOptions: Sendable {
     /// Whether this node runs work for others.
     var acceptsWork = true
     var acceptsBuilds = false
+    /// Whether layers that others brought here may go on to further nodes.
+    var givesLayers = true
     /// What images may take of this disk that others brought here, and for how many seconds an unused one stays at least.
     var imageCache = ImageCacheBound.share(0.2)
     var imageCacheKeep = 900.0
@@ -70,6 +72,7 @@ struct DaemonOptions: Sendable {
           --tags A,B=C         words that policies match
           --accept-work BOOL   run containers for other nodes (default true)
           --accept-builds BOOL build images for other nodes, on this machine's network (default false)
+          --give-layers BOOL   give layers that others brought here to further nodes of theirs (default true)
           --mounts-max-bytes SIZE  the largest bind mount that leaves the device: 500m, 2g; 0 for none (default 1g)
           --preload N          send images that run here ahead of need to the N likeliest nodes (default 0, at most 8)
           --image-cache-max-bytes SIZE  what others' images may take here: 20g, 20% of the engine's disk, or off
@@ -84,7 +87,8 @@ struct DaemonOptions: Sendable {
 
     private static let keys = [
         "state", "config", "engine", "socket", "leases", "group", "cgroup", "gateway", "policy", "cpu_threshold",
-        "memory_threshold", "listen", "advertise", "tags", "accept_work", "accept_builds", "mounts_max_bytes",
+        "memory_threshold", "listen", "advertise", "tags", "accept_work", "accept_builds", "give_layers",
+        "mounts_max_bytes",
         "preload", "image_cache_max_bytes", "image_cache_keep", "scan_interval",
         "log_level",
     ]
@@ -180,6 +184,7 @@ struct DaemonOptions: Sendable {
         case "tags": tags = value.split(separator: ",").map { String($0.trimmed) }.filter { !$0.isEmpty }
         case "accept_work": acceptsWork = try Self.flag(value, place)
         case "accept_builds": acceptsBuilds = try Self.flag(value, place)
+        case "give_layers": givesLayers = try Self.flag(value, place)
         case "mounts_max_bytes":
             guard let size = Self.size(value) else {
                 throw OptionError("\(place): '\(value)' is no size; write it as in 500m or 2g, or 0 for none")

@@ -13,7 +13,7 @@ import Testing
 @testable import Images
 
 /// An image that a test makes, as a device's engine has it.
-private struct TestImage {
+struct TestImage {
     let name: String
     let layers: [[UInt8]]
     let size: Int64
@@ -51,7 +51,7 @@ private struct TestImage {
 }
 
 /// Another node: its guard and its engine in one, as far as images go.
-private final class TestTarget: Sendable {
+final class TestTarget: Sendable {
     struct State {
         var images: Set<String> = []
         var chains: Set<LayerDigest> = []
@@ -63,6 +63,8 @@ private final class TestTarget: Sendable {
         /// Bytes of layers that came before a cut; nil for a node that keeps none.
         var kept: [LayerDigest: Int64]?
         var isDamaged = false
+        /// What answers before all else.
+        var hook: (@Sendable (FakeEngine.Request) -> FakeEngine.Answer?)?
         /// Of each load: how much of each layer was left out.
         var marks: [[Int64]] = []
     }
@@ -82,6 +84,7 @@ private final class TestTarget: Sendable {
 
     var script: FakeEngine.Script {
         { [self] request in
+            if let answer = state.withLock({ $0.hook })?(request) { return answer }
             switch request.line {
             case "POST /lighter/layers": return layers(request)
             case "POST /images/load": return load(request)
@@ -193,7 +196,8 @@ private final class TestShelf: LayerShelf {
         ByteBuffer(bytes: current.dropFirst(Int(offset)).prefix(count))
     }
 
-    func append(_ bytes: ByteBuffer) {}
+    func append(_ bytes: ByteBuffer) -> Bool { true }
+    func reject() {}
 }
 
 @Suite("Shipping images", .timeLimit(.minutes(1)))

@@ -5,8 +5,10 @@ import Testing
 @testable import Images
 
 /// Layers that are kept in memory.
-private final class MemoryShelf: LayerShelf {
+final class MemoryShelf: LayerShelf {
     var layers: [LayerDigest: [UInt8]] = [:]
+    /// The longest layer that is kept.
+    var room = Int.max
     private var current: LayerDigest?
     private var end = 0
 
@@ -22,12 +24,15 @@ private final class MemoryShelf: LayerShelf {
         current.flatMap { layers[$0] }.map { ByteBuffer(bytes: $0.dropFirst(Int(offset)).prefix(count)) }
     }
 
-    func append(_ bytes: ByteBuffer) {
-        guard let current else { return }
+    func append(_ bytes: ByteBuffer) -> Bool {
+        guard let current, end + bytes.readableBytes <= room else { return false }
         let kept = layers[current, default: []]
         layers[current] = kept.prefix(end) + Array(bytes.readableBytesView) + kept.dropFirst(end + bytes.readableBytes)
         end += bytes.readableBytes
+        return true
     }
+
+    func reject() { current.map { layers[$0] = nil } }
 }
 
 @Suite("An archive that is sent again after a cut")

@@ -21,6 +21,12 @@ package enum Admission: Sendable, Hashable {
     case missingLayers(holds: Bool)
     /// An image of the caller's own without the layers that it has; the guard makes the answer.
     case sparseImage
+    /// Layers of the caller's own images that another node shall have; the guard makes the promise.
+    case layerOffer
+    /// Layers that another node has promised to this one, for the caller; the guard gets them.
+    case layerFetch
+    /// Layers that were promised to the caller; the guard makes the answer.
+    case layerGift
     /// An image of the caller's own, by its id; actions `history` and `""` (DELETE).
     case ownImage(id: String, action: String, Query)
     case pull(Query)
@@ -89,6 +95,9 @@ package enum Admission: Sendable, Hashable {
         case .heldImages: return .heldImages
         case .imagePin: return .imagePin
         case .sparseImage: return .sparseImage
+        case .layerOffer: return .layerOffer
+        case .layerFetch: return .layerFetch
+        case .layerGift: return .layerGift
         case .imageCreate:
             guard query.first("fromSrc") == nil else {
                 throw refusal(node, "POST /images/create?fromSrc", "images are pulled or shipped, not imported")

@@ -17,20 +17,22 @@ extension Guard {
     }
 
     /// `{"Image": "sha256:…", "Missing": […]}`, the chain ids that the caller lacks, is answered with the image's archive
-    /// without the other layers, compressed.
+    /// without the other layers, compressed. With `Kept`, sizes by diff id, it is marked for a guard that has so much of each.
     ///
     /// Images of one tenant's nodes are told apart, so that a node that was broken into does not read what others had built.
     func sparseImage(_ body: ByteBuffer, _ scope: CallScope) async throws(DockerFailure) -> Produced {
         let asked = try parsed(body)
         let list = asked["Missing"]?.arrayValue?.map { $0.stringValue.flatMap { LayerDigest($0) } } ?? []
         let missing = list.compactMap(\.self)
-        guard asked.objectValue?.members.count == 2, let id = asked["Image"]?.stringValue.flatMap({ LayerDigest($0) }),
+        let kept = asked["Kept"].map { Self.sizes($0) }
+        guard asked.objectValue?.members.count == (kept == nil ? 2 : 3), kept != .some(nil),
+            let id = asked["Image"]?.stringValue.flatMap({ LayerDigest($0) }),
             asked["Missing"]?.arrayValue != nil, missing.count == list.count, missing.count <= LayerBook.askLimit
         else {
             throw DockerFailure(
                 status: 400,
                 message:
-                    "lighter: the body must be Image, its id, and Missing, at most \(LayerBook.askLimit) digests, and nothing else"
+                    "lighter: the body must be Image, its id, Missing, at most \(LayerBook.askLimit) digests, and maybe Kept, and nothing else"
             )
         }
         await noting?.value
@@ -43,7 +45,7 @@ extension Guard {
         return Produced(headers: [("Content-Encoding", "zstd")], contentType: "application/x-tar") { write in
             // Without all of its digests nothing can be left out.
             let known = diffIDs.count == layers.count ? diffIDs : []
-            var archive = SparseArchive(diffIDs: known, missing: Set(missing))
+            var archive = SparseArchive(diffIDs: known, missing: Set(missing), kept: kept ?? nil)
             let compressor = try ZstdCompressor()
             for try await chunk in source.body { try await write(compressor.compress(archive.pass(chunk))) }
             try archive.finish()
@@ -51,7 +53,7 @@ extension Guard {
         }
     }
 
-    private func archive(of id: LayerDigest) async throws(DockerFailure) -> DockerStream {
+    func archive(of id: LayerDigest) async throws(DockerFailure) -> DockerStream {
         do throws(EngineError) {
             let source = try await inventory.client.stream("GET", "/images/\(id)/get")
             guard source.status == 200 else { try await source.collect().checked(); return source }

@@ -134,7 +134,7 @@ extension Guard {
         return passage
     }
 
-    private func layerStore(of scope: CallScope) -> LayerStore? {
+    func layerStore(of scope: CallScope) -> LayerStore? {
         guard let folder = configuration.layers else { return nil }
         let kept = 2 * configuration.headroom.disk.bytes
         return LayerStore(folder: folder, origin: scope.origin) { [self] in

@@ -39,6 +39,12 @@ extension Guard {
             .answer(try await missingLayers(body, holds: holds, admitted.scope))
         case .sparseImage:
             .produced(try await sparseImage(body, admitted.scope))
+        case .layerOffer:
+            .answer(try await offerLayers(try parsed(body), admitted.scope))
+        case .layerFetch:
+            .produced(try fetchLayers(try parsed(body), admitted.scope))
+        case .layerGift:
+            .produced(try await giveLayers(try parsed(body), admitted.scope))
         case .ownImage(let id, let action, let query):
             .passage(try await ownImage(head, admitted, id, action, query))
         case .pull(let query):

@@ -32,6 +32,10 @@ package struct GuardConfiguration: Sendable {
     package var imageCache = ImageCacheBound.share(0.2)
     /// Where layers are kept until their image is whole; nil where what a cut interrupts is sent again from its beginning.
     package var layers: String?
+    /// `give_layers`: whether layers of others' images go from here to further nodes, where their owner wants it.
+    package var givesLayers = true
+    /// How often it is looked whether a neighbour gives as fast as it should.
+    package var fetchTick = Duration.seconds(5)
     /// Seconds for which an image stays that nobody uses: `image_cache_keep`. A create may follow its image by ten minutes.
     package var imageCacheKeep = 900.0
 
@@ -68,6 +72,12 @@ package final class Guard {
     var refusedUntil: [LayerDigest: Double] = [:]
     /// The last look at the cache's room.
     var tidying: Task<Void, Never>?
+    let offers = LayerOffers()
+    /// Parcels of layers that leave, and that come.
+    var giving = Turns(limit: 4, perNode: 2)
+    var fetching = Turns(limit: 4, perNode: 2)
+    /// Dials the guard of another node; nil where this one gets nothing from neighbours.
+    package var neighbour: (@Sendable (NodeID) -> any DockerDialer)?
     let volumeRights: VolumeRights
     let bases: BuildBases
     /// Rights that are being found out.
@@ -245,7 +255,7 @@ package final class Guard {
         var readsBody: Bool {
             switch admission {
             case .create, .exec, .missingLayers, .missingChunks, .objectCreate, .attachment, .sparseImage, .commit,
-                .heldImages, .imagePin:
+                .heldImages, .imagePin, .layerOffer, .layerFetch, .layerGift:
                 true
             case .container(_, let action, _): action.hasCheckedBody
             default: false

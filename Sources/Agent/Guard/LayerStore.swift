@@ -68,6 +68,8 @@ final class LayerStore: LayerShelf {
             close()
             return false
         }
+        // What a sender who was wrong about its size has left would be more than the layer for good.
+        if Int64(status.st_size) > size { ftruncate(file, off_t(size)) }
         touched.insert(path)
         end = kept
         return true
@@ -82,8 +84,9 @@ final class LayerStore: LayerShelf {
         return got > 0 ? bytes : nil
     }
 
-    func append(_ bytes: ByteBuffer) {
-        guard file >= 0 else { return }
+    @discardableResult
+    func append(_ bytes: ByteBuffer) -> Bool {
+        guard file >= 0 else { return false }
         let count = Int64(bytes.readableBytes)
         unchecked += count
         total += count
@@ -94,11 +97,17 @@ final class LayerStore: LayerShelf {
         let written = bytes.withUnsafeReadableBytes { pwrite(file, $0.baseAddress, $0.count, off_t(end)) }
         guard Int64(written) == count else { return drop() }
         end += count
+        return true
     }
 
     /// The disk is too full for it; what was here already serves nobody without the rest.
-    private func drop() {
-        unlink(path)
+    private func drop() -> Bool {
+        reject()
+        return false
+    }
+
+    func reject() {
+        if file >= 0 { unlink(path) }
         close()
     }
 

@@ -21,6 +21,8 @@ final class FakeEngine {
     enum Answer: Sendable {
         /// Bytes as they are.
         case raw(String)
+        /// The same; then maybe the end of the connection.
+        case bytes(ByteBuffer, closing: Bool)
         case json(JSON, status: Int = 200)
         /// 101, then everything that comes goes back, and the end with it.
         case echo
@@ -130,6 +132,9 @@ private final class FakeEngineHandler: ChannelInboundHandler {
             let channel = channel
             switch NodeLoop.assumeIsolated({ engine.called(call, on: channel) }) {
             case .raw(let text): channel.writeAndFlush(ByteBuffer(string: text), promise: nil)
+            case .bytes(let bytes, let isClosing):
+                let channel = channel
+                channel.writeAndFlush(bytes).whenComplete { _ in if isClosing { channel.close(promise: nil) } }
             case .json(let json, let status):
                 channel.writeAndFlush(
                     DockerResponseBytes.json(json, status: status, version: nil, method: complete.method), promise: nil)

@@ -53,11 +53,12 @@ final class GuardRig {
     }
 
     init(
-        engine socket: String, policy: GuardPolicy = GuardPolicy(), headroom: Headroom = Headroom(),
+        node name: String = "cloud1", engine socket: String, policy: GuardPolicy = GuardPolicy(),
+        headroom: Headroom = Headroom(),
         free: Headroom.Free = Headroom.Free(), now: Double = GuardRig.now,
         configure: (inout GuardConfiguration) -> Void = { _ in }
     ) async throws {
-        node = try NodeID("cloud1")
+        node = try NodeID(name)
         origin = try NodeID("edge1")
         let dialer = UnixDialer(path: socket)
         var logger = Logger(label: "test")
@@ -119,6 +120,22 @@ final class GuardRig {
             }
             .connect(unixDomainSocketPath: path).get()
         return client
+    }
+
+    /// Dials this guard as the guard of another node would.
+    func dialer(as peer: NodeID) -> any DockerDialer { PeerDialer(box: box, path: path, peer: peer) }
+
+    private struct PeerDialer: DockerDialer {
+        let box: CallBox
+        let path: String
+        let peer: NodeID
+
+        func dial(
+            on loop: any EventLoop, _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+        ) -> EventLoopFuture<any Channel> {
+            box.put(Lighter_V1_DockerCall(), PeerIdentity(role: .node(peer), tenant: .main))
+            return UnixDialer(path: path).dial(on: loop, initializer)
+        }
     }
 
     /// A container of the rig's workload, as the engine's inspect shows it.
