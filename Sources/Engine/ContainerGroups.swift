@@ -56,7 +56,9 @@ package struct ContainerGroups: Sendable {
     }
 
     /// Those of this machine.
-    package static var here: ContainerGroups { ContainerGroups(mounts: Pidfd.text("/proc/self/mounts", limit: 1 << 20) ?? "") }
+    package static var here: ContainerGroups {
+        ContainerGroups(mounts: Pidfd.text("/proc/self/mounts", limit: 1 << 20) ?? "")
+    }
 
     /// Whether there is a hierarchy in which this process may end others.
     package var isUsable: Bool {
@@ -65,7 +67,9 @@ package struct ContainerGroups: Sendable {
 
     /// How it is done, for a person; nil where it cannot be.
     package var described: String? {
-        guard let usable = hierarchies.first(where: { access("\($0.folder)/cgroup.procs", W_OK) == 0 }) else { return nil }
+        guard let usable = hierarchies.first(where: { access("\($0.folder)/cgroup.procs", W_OK) == 0 }) else {
+            return nil
+        }
         return usable.isUnified ? "cgroups, version 2" : "cgroups, version 1"
     }
 
@@ -104,7 +108,9 @@ package struct ContainerGroups: Sendable {
     private static func id(in name: String, of containers: Set<String>) -> String? {
         var run: [UInt8] = []
         for byte in name.utf8 {
-            if (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) { run.append(byte) } else if run.count < 64 {
+            if (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) {
+                run.append(byte)
+            } else if run.count < 64 {
                 run = []
             } else {
                 break

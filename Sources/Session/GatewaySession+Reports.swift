@@ -216,7 +216,8 @@ extension GatewaySession {
     private func take(_ retire: Lighter_V1_Retire, from control: ControlStream) {
         guard isCurrent(control), let leases = configuration.leases() else { return }
         guard let workload = try? WorkloadID(retire.workload) else {
-            return logger.warning("the gateway retires what is no workload", metadata: ["workload": "\(retire.workload)"])
+            return logger.warning(
+                "the gateway retires what is no workload", metadata: ["workload": "\(retire.workload)"])
         }
         leases.retire(workload, epoch: retire.epoch, reason: retire.reason)
     }

@@ -19,7 +19,8 @@ struct Doctor: AsyncParsableCommand {
         let address =
             engine ?? ProcessInfo.processInfo.environment["LIGHTER_ENGINE"] ?? "unix:///var/run/docker.sock"
         var checks = [
-            Check.exits(errorNumber: ExitWatch.probe()), Check.memory(.here), Check(.eBPF, .note, "not built in"),
+            Check.exits(errorNumber: ExitWatch.probe()), Check.memory(.here),
+            Check.fencing(ContainerGroups.here.described), Check(.eBPF, .note, "not built in"),
         ]
         var folders = [Installation.known.map(\.state).first(where: FileManager.default.fileExists(atPath:)) ?? "/"]
         if address == "none" {
@@ -62,7 +63,7 @@ struct Doctor: AsyncParsableCommand {
 /// One line of `lighter doctor`; names here are a promise to scripts.
 struct Check: Encodable, Hashable {
     enum Subject: String, Encodable {
-        case exits, memory, eBPF = "ebpf", engine, gateway, clock, disk
+        case exits, memory, fencing, eBPF = "ebpf", engine, gateway, clock, disk
     }
 
     enum Result: String, Encodable {
@@ -102,6 +103,14 @@ struct Check: Encodable, Hashable {
                 "the events of cgroups, version \(version), are not this user's to read: kills are told by the engine")
         case .missing: Check(.memory, .note, "no memory controller is mounted: kills are told by the engine")
         }
+    }
+
+    /// - Parameter way: how processes of containers can be ended without their engine.
+    static func fencing(_ way: String?) -> Check {
+        way.map { Check(.fencing, .ok, "exclusive containers can be stopped without their engine, by \($0)") }
+            ?? Check(
+                .fencing, .note,
+                "no control groups that this user may write: exclusive containers are stopped by their engine alone")
     }
 
     static func engine(_ address: String, _ answer: Swift.Result<EngineIdentity, EngineError>) -> Check {

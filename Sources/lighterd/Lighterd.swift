@@ -10,7 +10,7 @@ struct Lighterd {
     static func main() async {
         // The fence is this program, too, and has to be as small as it can.
         let words = CommandLine.arguments
-        if words.count == 3, words[1] == "fence" { exit(Fence.main(words[2])) }
+        if words.count == 3, words[1] == "fence" { exit(Fence.main(words[2], forgetting: StartupPages.release)) }
         signal(SIGPIPE, SIG_IGN)
         let signals = TerminationSignals()
         do {

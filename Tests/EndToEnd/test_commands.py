@@ -121,7 +121,8 @@ class Commands(Case):
         asked = ["doctor", "--socket", self.home / "docker.sock", "--format", "json", "--engine"]
         checks = {c["check"]: c for c in json.loads(self.lighter(*asked, self.world.engines["edge1"]).stdout)}
         self.assertEqual({n: c["result"] for n, c in checks.items()}, {
-            "exits": "ok", "memory": "ok", "ebpf": "note", "engine": "ok", "gateway": "ok", "clock": "ok", "disk": "ok"})
+            "exits": "ok", "memory": "ok", "fencing": "ok", "ebpf": "note", "engine": "ok", "gateway": "ok", "clock": "ok",
+            "disk": "ok"})
         self.assertRegex(checks["engine"]["detail"], r"version \d+\.")
         found = json.loads(self.lighter(*asked, "unix:///no/such", expect=1).stdout)
         self.assertEqual([c["check"] for c in found if c["result"] == "failed"], ["engine"])

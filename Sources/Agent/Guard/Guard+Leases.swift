@@ -11,7 +11,9 @@ extension Guard {
         guard let leases else {
             throw DockerFailure(
                 status: 503,
-                message: "lighter: node \(configuration.node) takes no exclusive work: it has no folder for leases; see its log")
+                message:
+                    "lighter: node \(configuration.node) takes no exclusive work: it has no folder for leases; see its "
+                    + "log")
         }
         return try await leases.admit(ticket.workload, epoch: ticket.epoch, origin: ticket.origin)
     }

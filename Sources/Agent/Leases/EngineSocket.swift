@@ -9,7 +9,9 @@ enum EngineSocket {
         var stopped: Set<String> = []
         for id in containers {
             guard let descriptor = connect(to: path) else { continue }
-            let request = "POST /containers/\(id)/kill HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            let request =
+                "POST /containers/\(id)/kill HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n"
+                + "Connection: close\r\n\r\n"
             write(descriptor, request, request.utf8.count)
             asked.append((descriptor, id))
         }

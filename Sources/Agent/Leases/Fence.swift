@@ -26,10 +26,17 @@ package struct Fence {
     private var said: Set<String> = []
     private var idleSince: UInt64?
 
-    /// The whole of the process, with `path` as the folder.
+    /// The whole of the process.
+    ///
+    /// - Parameters:
+    ///   - path: the folder.
+    ///   - forget: gives back what the program's start has brought into memory.
     /// - Returns: its exit code.
-    package static func main(_ path: String) -> Int32 {
+    package static func main(_ path: String, forgetting forget: () -> Void) -> Int32 {
         prepare()
+        forget()
+        // From here on what is touched stays, as what is done in earnest later is done once at the beginning.
+        Kernel.keepInMemory()
         let folder = LeaseFolder(path: path)
         guard folder.lock() else { return 0 }
         guard var fence = Fence(folder) else {
@@ -63,8 +70,7 @@ package struct Fence {
         signal(SIGHUP, SIG_IGN)
         _ = chdir("/")
         setpriority(__priority_which_t(0), 0, -20)
-        for score in ["-1000", "-999"] where TextFile.append(score, to: "/proc/self/oom_score_adj", truncating: true) { break }
-        Kernel.keepInMemory()
+        TextFile.append("-1000", to: "/proc/self/oom_score_adj", truncating: true)
     }
 
     // MARK: - Watching
@@ -78,14 +84,15 @@ package struct Fence {
             let entries = table.entries
             let due = entries.filter { $0.isDue(at: now) }
             if !due.isEmpty { stop(due) }
-            if entries.isEmpty {
+            if entries.allSatisfy(\.isDone) {
                 let since = idleSince ?? now
                 idleSince = since
                 if now &- since >= Self.lingering, leave() { return }
             } else {
                 idleSince = nil
             }
-            let next = table.entries.map { $0.isFenced ? ($0.isDone ? .max : now + Self.persistence) : $0.deadline }.min()
+            let next = table.entries.map { $0.isFenced ? ($0.isDone ? .max : now + Self.persistence) : $0.deadline }
+                .min()
             wait(until: min(next ?? .max, idleSince.map { $0 + Self.lingering } ?? .max))
             if Kernel.isSignalled(signals) {
                 stopAll()
@@ -97,7 +104,7 @@ package struct Fence {
     /// - Returns: false when something has come meanwhile, and nobody else watches it.
     private func leave() -> Bool {
         folder.unlock()
-        return table.entries.isEmpty || !folder.lock()
+        return table.entries.allSatisfy(\.isDone) || !folder.lock()
     }
 
     private func wait(until time: UInt64) {
@@ -127,7 +134,7 @@ package struct Fence {
             if findings[id]?.outcome == .gone { table.done(entry) }
             if news.contains(id), findings[id]?.ran ?? true {
                 Self.log(
-                    "the lease of workload \(entry.workload) of \(entry.origin) has run out: killed container \(id.prefix(12))")
+                    "the lease of workload \(entry.workload) of \(entry.origin) has run out: killed \(id.prefix(12))")
             }
         }
         said = said.intersection(containers).union(news)

@@ -3,8 +3,10 @@ import Glibc
 /// System calls that the module of the C library leaves out.
 enum Kernel {
     private typealias MakeTimer = @convention(c) (Int32, Int32) -> Int32
-    private typealias SetTimer = @convention(c) (Int32, Int32, UnsafePointer<itimerspec>, UnsafeMutablePointer<itimerspec>?)
-        -> Int32
+    private typealias SetTimer =
+        @convention(c) (
+            Int32, Int32, UnsafePointer<itimerspec>, UnsafeMutablePointer<itimerspec>?
+        ) -> Int32
     private typealias SignalDescriptor = @convention(c) (Int32, UnsafePointer<sigset_t>, Int32) -> Int32
 
     private static let makeTimer: MakeTimer? = symbol("timerfd_create")

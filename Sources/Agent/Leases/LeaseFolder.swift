@@ -124,7 +124,9 @@ package struct LeaseFolder: Sendable, Hashable {
             let fields = line.split(separator: " ").map(String.init)
             guard fields.count > 2 else { continue }
             let (mount, length) = (fields[1], fields[1].utf8.count)
-            guard mount == "/" || place == mount || place.hasPrefix(mount + "/"), length >= nearest.length else { continue }
+            guard mount == "/" || place == mount || place.hasPrefix(mount + "/"), length >= nearest.length else {
+                continue
+            }
             nearest = (length, fields[2])
         }
         return ["tmpfs", "ramfs"].contains(nearest.type)

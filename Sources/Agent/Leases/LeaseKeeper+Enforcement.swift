@@ -136,7 +136,8 @@ extension LeaseKeeper {
                     // An engine that has not seen the end yet says that it runs.
                     if !suspended.contains(id) {
                         return logger.notice(
-                            "started exclusive work again: its lease stands", metadata: ["container": "\(id.prefix(12))"])
+                            "started exclusive work again: its lease stands",
+                            metadata: ["container": "\(id.prefix(12))"])
                     }
                     logger.warning(
                         "exclusive work has not started again yet",

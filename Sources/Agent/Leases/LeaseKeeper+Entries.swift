@@ -25,13 +25,15 @@ extension LeaseKeeper {
         guard await isAdmitted(key, origin), await ensureFence(), book.lease(origin).stands(at: now) else {
             throw DockerFailure(
                 status: 503,
-                message: "lighter: node \(inventory.node) cannot take exclusive work now: the gateway has not told it of this "
+                message:
+                    "lighter: node \(inventory.node) cannot take exclusive work now: the gateway has not told it of this "
                     + "lease; try again, or place it elsewhere")
         }
         guard let slot = slots[key] ?? claim(key, origin) else {
             throw DockerFailure(
                 status: 503,
-                message: "lighter: node \(inventory.node) has no room: it runs \(LeaseTable.capacity) exclusive containers")
+                message:
+                    "lighter: node \(inventory.node) has no room: it runs \(LeaseTable.capacity) exclusive containers")
         }
         table.reopen(slot, until: book.lease(origin).validUntil)
         creating.insert(key)
@@ -77,7 +79,9 @@ extension LeaseKeeper {
         guard error != 0 else { return }
         throw DockerFailure(
             status: 503,
-            message: "lighter: node \(inventory.node) cannot make a gate in \(folder.path): \(String(cString: strerror(error)))")
+            message:
+                "lighter: node \(inventory.node) cannot make a gate in \(folder.path): \(String(cString: strerror(error)))"
+        )
     }
 
     /// The engine's answer to a create is over; what has become of it, the inventory knows.
@@ -94,7 +98,8 @@ extension LeaseKeeper {
         guard await ensureFence() else {
             throw DockerFailure(
                 status: 503,
-                message: "lighter: node \(inventory.node) cannot start the fence that exclusive work needs; see its log")
+                message: "lighter: node \(inventory.node) cannot start the fence that exclusive work needs; see its log"
+            )
         }
         try checkStands(record)
         let key = Key(record)
@@ -172,7 +177,9 @@ extension LeaseKeeper {
             }
         }
         for slot in slots.values {
-            if let entry = table[slot], !entry.isFenced, let id = entry.containerID, suspended.contains(id) { start(id) }
+            if let entry = table[slot], !entry.isFenced, let id = entry.containerID, suspended.contains(id) {
+                start(id)
+            }
         }
         for id in running.containers where inventory.index[id] == nil { running.remove(id) }
     }

@@ -110,7 +110,8 @@ package final class LeaseKeeper: LeaseHolder {
             origins[entry.origin] = min(origins[entry.origin] ?? .max, deadline)
         }
         book = LeaseBook(gateway: table.gatewayDeadline, origins: origins, now: now)
-        folder.shut(exceptOf: Set(table.entries.filter { !$0.isFenced }.map { folder.gate($0.workload, epoch: $0.epoch) }))
+        folder.shut(
+            exceptOf: Set(table.entries.filter { !$0.isFenced }.map { folder.gate($0.workload, epoch: $0.epoch) }))
         inventory.exclusive = self
         schedule()
     }
@@ -131,7 +132,8 @@ package final class LeaseKeeper: LeaseHolder {
     nonisolated static func cutOff(_ node: NodeID) -> DockerFailure {
         DockerFailure(
             status: 503,
-            message: "lighter: node \(node) is cut off from the gateway, and this container's work is exclusive: it may run "
+            message:
+                "lighter: node \(node) is cut off from the gateway, and this container's work is exclusive: it may run "
                 + "elsewhere by now; ask again when the node is back")
     }
 

@@ -27,9 +27,10 @@ struct GuardLeasesTests {
             #expect(try await answer.value?.status == 201)
             let body = try #require(engine.passed.first?.json)
             let gate = leases.folder.gate(leases.rig.workload, epoch: 3)
-            #expect(body["HostConfig"]?["Mounts"] == [
-                ["Type": "bind", "Source": .string(gate), "Target": "/dev/.lighter-lease", "ReadOnly": true]
-            ])
+            #expect(
+                body["HostConfig"]?["Mounts"] == [
+                    ["Type": "bind", "Source": .string(gate), "Target": "/dev/.lighter-lease", "ReadOnly": true]
+                ])
             #expect(body["Labels"]?["io.lighter.exclusive"] == "true")
             #expect(leases.gates == 1)
             #expect(leases.keeper.table.entries.first?.containerID == Self.id)
@@ -126,7 +127,9 @@ struct GuardLeasesTests {
             #expect(asked == leases.world.nanoseconds)
             leases.world.now += 900
             stream.answer(asked, term: 5_000_000_000_000)
-            try await leases.wait { leases.keeper.book.lease(leases.rig.origin).validUntil == asked + 5_000_000_000_000 }
+            try await leases.wait {
+                leases.keeper.book.lease(leases.rig.origin).validUntil == asked + 5_000_000_000_000
+            }
             leases.world.now += 500
             leases.keeper.check()
             #expect(leases.keeper.stands(leases.rig.origin))

@@ -77,7 +77,8 @@ final class LeaseRig {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         var configuration = LeaseKeeper.Configuration(
-            folder: LeaseFolder(path: "\(scratch.path)/leases"), memory: "\(scratch.path)/exclusive", engine: "/nowhere",
+            folder: LeaseFolder(path: "\(scratch.path)/leases"), memory: "\(scratch.path)/exclusive",
+            engine: "/nowhere",
             boot: boot, launcher: FenceLauncher { _ in getpid() }, heartbeat: { .milliseconds(1) },
             clock: { world.nanoseconds })
         configuration.kill = { world.kill($0) }
@@ -111,10 +112,12 @@ final class LeaseRig {
     }
 
     func know(_ id: String = LeaseRig.container, status: String = "created", exitCode: Int64 = 0) throws {
-        rig.inventory.learn(try #require(EngineReading.record(inspect: inspection(id, status: status, exitCode: exitCode))))
+        rig.inventory.learn(
+            try #require(EngineReading.record(inspect: inspection(id, status: status, exitCode: exitCode))))
     }
 
-    func inspection(_ id: String = LeaseRig.container, status: String, exitCode: Int64 = 0, error: String = "") -> JSON {
+    func inspection(_ id: String = LeaseRig.container, status: String, exitCode: Int64 = 0, error: String = "") -> JSON
+    {
         var json = rig.inspection(id: id, status: status)
         json.update(named: "Config") { config in
             var labels = config["Labels"]?.objectValue ?? JSONObject()
