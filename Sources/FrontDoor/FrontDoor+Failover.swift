@@ -61,6 +61,8 @@ extension FrontDoor {
             metadata: ["container": "\(lost.name)", "node": "\(lost.target)", "policy": "\(lost.loss.kind.rawValue)"])
         do {
             try await waitForOwnGrants(grants)
+            // Whatever still comes from there is of an epoch that is over.
+            control.existingLink(to: lost.target)?.close(nil)
             try await replace(lost)
         } catch let error as Stayed {
             if error.isBack { grants?.takeBack() }

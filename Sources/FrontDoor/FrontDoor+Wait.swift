@@ -86,8 +86,11 @@ private final class Waiter {
         var pause = 0.1
         while true {
             do {
-                return try await ask()
+                return try await askUntilMoved()
             } catch {
+                if hasBegun, door.routes[route.containerID] == nil, let code = door.exitCodes[route.containerID] {
+                    return end(Self.ended(code, error: nil))
+                }
                 // Nobody waits yet: whether to go on is the client's to say.
                 guard hasBegun, !Task.isCancelled else { return door.unreachable(route, error) }
                 door.logger.debug("a wait goes on", metadata: ["node": "\(route.target)", "error": "\(error)"])
@@ -95,6 +98,21 @@ private final class Waiter {
             do { try await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1))) } catch { return .streamed }
             pause = min(4, pause * 2)
             await look()
+        }
+    }
+
+    /// A node that is lost does not answer, and its link may stand for a while.
+    private func askUntilMoved() async throws -> Job.Outcome {
+        guard route.loss.isExclusive, let asked = door.routes[route.containerID] else { return try await ask() }
+        return try await withThrowingTaskGroup(of: Job.Outcome.self) { group in
+            group.addTask { try await self.ask() }
+            group.addTask {
+                while await !self.isOver(asked) { try await Task.sleep(for: .milliseconds(100)) }
+                throw FrontDoorError(.unreachable, "node \(asked.target) is lost")
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next() else { throw CancellationError() }
+            return first
         }
     }
 

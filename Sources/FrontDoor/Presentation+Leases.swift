@@ -30,8 +30,8 @@ extension Presentation {
     }
 
     private static func label(_ labels: inout JSON, _ attempts: JSON, _ route: Route) {
-        labels[CreateRequest.exclusiveLabel] = nil
-        labels["io.lighter.attempt"] = route.attempts > 1 ? attempts : nil
-        labels["io.lighter.note"] = route.note.isEmpty ? nil : .string(route.note)
+        labels[CreateRequest.exclusiveLabel] = JSON?.none
+        if route.attempts > 1 { labels["io.lighter.attempt"] = attempts }
+        if !route.note.isEmpty { labels["io.lighter.note"] = .string(route.note) }
     }
 }
