@@ -361,7 +361,7 @@ extension FrontDoor {
         var json = creation.spec.json
         json = try await share(creation.sharing, at: node, in: json, for: creation)
         if let image = creation.image {
-            json.set(.string(image.id), named: "Image")
+            json.set(.string(imageNames.id(of: image.id, at: node)), named: "Image")
         } else if let away = creation.awayImage {
             json.set(.string("\(away.id)"), named: "Image")
         }

@@ -106,6 +106,7 @@ extension FrontDoor {
         if let labels = container["Config"]?["Labels"] {
             container.update(named: "Config") { $0["Labels"] = presentation.labels(labels, asked: route.labels) }
         }
+        if !route.imageID.isEmpty { container["Image"] = .string(route.imageID) }
         let shown = presentation.asked(presentation.inspected(shared(container, at: route.target)), of: route)
         return presentation.inspected(
             inspectedMounts(shown, route), of: routes[route.containerID] ?? route,
@@ -120,6 +121,7 @@ extension FrontDoor {
         if let labels = container["Labels"] {
             container["Labels"] = presentation.labels(labels, asked: route.labels)
         }
+        if !route.imageID.isEmpty { container["ImageID"] = .string(route.imageID) }
         let shown = presentation.listed(inspectedMounts(shared(container, at: route.target), route))
         return presentation.listed(shown, publishing: ports.published(route.containerID))
     }
