@@ -244,13 +244,26 @@ extension FrontDoor {
     ) async {
         do {
             var log = BuildLog(isQuiet: build.request.isQuiet)
-            for try await chunk in answer.body {
-                log.take(chunk)
-                try await client.write(named(chunk, errand))
+            // What names the image, which may have another id here.
+            var ending = ByteBuffer()
+            for try await text in Lines(answer.body) {
+                var line = text
+                line.writeString("\n")
+                log.take(line)
+                if log.tellsOfImage {
+                    ending.writeImmutableBuffer(line)
+                    continue
+                }
+                if ending.readableBytes > 0 { try await client.write(ending) }
+                ending = ByteBuffer()
+                try await client.write(named(line, errand))
             }
-            if log.hasFailed { return }
+            if log.hasFailed { return try await client.write(ending) }
             guard let made = log.image else { throw FrontDoorError(.unreachable, "it did not say which image it made") }
             let id = try await bring(made, from: errand.target)
+            let told = String(buffer: ending)
+            try await client.write(
+                ByteBuffer(string: told.replacing(made.hex, with: id.hex).replacing(made.short, with: id.short)))
             estimates.note(image: "\(id)", at: errand.target)
             for name in build.request.tags {
                 try await tag(id, name)
