@@ -60,9 +60,8 @@ enum JSONMembers {
         var isEscaped = false
         return json.filter { byte in
             if isText {
-                if isEscaped { isEscaped = false } else if byte == UInt8(ascii: "\\") { isEscaped = true } else {
-                    isText = byte != UInt8(ascii: "\"")
-                }
+                isText = isEscaped || byte != UInt8(ascii: "\"")
+                isEscaped = !isEscaped && byte == UInt8(ascii: "\\")
                 return true
             }
             isText = byte == UInt8(ascii: "\"")

@@ -193,7 +193,8 @@ package struct UnnamedArchive: Sendable {
     }
 
     private func configuration(of manifest: [UInt8]) -> LayerDigest? {
-        guard let config = JSONMembers.split(JSONMembers.compact(manifest))?.first(where: { $0.name == "config" })?.value,
+        let members = JSONMembers.split(JSONMembers.compact(manifest))
+        guard let config = members?.first(where: { $0.name == "config" })?.value,
             let digest = JSONMembers.split(config)?.first(where: { $0.name == "digest" })?.value
         else { return nil }
         return LayerDigest(String(decoding: digest.dropFirst().dropLast(), as: UTF8.self))

@@ -34,7 +34,7 @@ def tearDownModule():
         Device.fleet.end()
 
 
-class Mixed(Placed):
+class Mixed(Device):
     """What depends on how the two engines speak to each other."""
 
     # Whether both ends know which file of an image's archive is which layer, and the target takes an archive without some.
@@ -131,15 +131,15 @@ services:
         self.assertIn(f"{self.tag}-web-1.{self.device}", there)
 
 
-class NewerAsTarget(Mixed):
+class NewerAsTarget(Mixed, Placed):
     device, target = "old", "new"
 
 
-class NewerAsDevice(Mixed):
+class NewerAsDevice(Mixed, Placed):
     device, target = "new", "old"
 
 
-class ContainerdAsTarget(Mixed):
+class ContainerdAsTarget(Mixed, Placed):
     device, target = "old", "box"
     # containerd wants every layer of an archive as engines before 25 save it.
     is_sparse = False
@@ -147,12 +147,14 @@ class ContainerdAsTarget(Mixed):
 
 class ContainerdAsTargetOfNewer(Mixed):
     device, target = "new", "box"
+    test_a_commit_comes_home = Placed.test_a_commit_comes_home
 
 
 class DeviceWithContainerd(Mixed):
     """After those whose device has to bring the images there."""
 
     device, target = "box", "new"
+    test_a_commit_comes_home = Placed.test_a_commit_comes_home
 
     @classmethod
     def setUpClass(cls):

@@ -105,7 +105,8 @@ struct UnnamedArchiveTests {
 
     /// As an engine saves it that calls an image by the digest of its manifest, or of the index that has it.
     private func linked(
-        byIndex: Bool = false, manifest: (_ config: LayerDigest) -> String, listing: (LayerDigest) -> LayerDigest = { $0 }
+        byIndex: Bool = false, manifest: (_ config: LayerDigest) -> String,
+        listing: (LayerDigest) -> LayerDigest = { $0 }
     ) -> ([UInt8], LayerDigest) {
         let config = Array(#"{"rootfs":{"type":"layers"}}"#.utf8)
         let text = Array(manifest(LayerDigest(of: config)).utf8)
