@@ -410,7 +410,7 @@ extension FrontDoor {
         return .upgraded(head: greeting.upgraded(multiplexed: multiplexed))
     }
 
-    private func newestAPI(at node: NodeID) -> APIVersion {
+    func newestAPI(at node: NodeID) -> APIVersion {
         control.snapshot[node].flatMap { APIVersion($0.engineAPIVersion) } ?? .oldest
     }
 }

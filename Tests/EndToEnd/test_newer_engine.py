@@ -1,6 +1,7 @@
 """Docker's engine 26 as a node's engine, beside the machine's own: the device's, and the one at which its containers run; and
 with its images in containerd, where an image's id is the digest of its manifest."""
 
+import json
 import os
 import re
 import subprocess
@@ -111,6 +112,17 @@ class Mixed(Device):
         for what in (("ps", "-a"), ("images", "--digests"), ("stats", "--no-stream", name), ("system", "df"), ("info",)):
             self.client(*what)
 
+    def test_a_container_of_several_networks(self):
+        """Since 1.44 they come with the creation; engines before take one there."""
+        networks, name = [self.network() for _ in range(3)], self.name()
+        self.client("run", "-d", "--label", f"lighter.target={self.target}", "--name", name,
+                    *(f"--network=name={network},alias=a{i}" for i, network in enumerate(networks)),
+                    "busybox", "sleep", "600")
+        shown = json.loads(self.inspect(name, "{{json .NetworkSettings.Networks}}"))
+        self.assertEqual(set(shown), set(networks))
+        for i, network in enumerate(networks):
+            self.run_("--rm", "--network", network, "busybox", "ping", "-c1", "-W5", f"a{i}")
+
     def test_a_compose_project(self):
         folder = self.folder()
         (folder / "compose.yaml").write_text(f"""
@@ -133,6 +145,7 @@ services:
 
 class NewerAsTarget(Mixed, Placed):
     device, target = "old", "new"
+    test_a_container_of_several_networks = None  # the client asks the device's engine, which is too old
 
 
 class NewerAsDevice(Mixed, Placed):
@@ -141,6 +154,7 @@ class NewerAsDevice(Mixed, Placed):
 
 class ContainerdAsTarget(Mixed, Placed):
     device, target = "old", "box"
+    test_a_container_of_several_networks = None  # as above
     # containerd wants every layer of an archive as engines before 25 save it.
     is_sparse = False
 
