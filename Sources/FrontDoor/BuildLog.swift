@@ -10,6 +10,8 @@ struct BuildLog {
     private(set) var hasFailed = false
     private var line = ByteBuffer()
     private(set) var image: LayerDigest?
+    /// Whether the last whole line tells of the image, as the last ones of a build do.
+    private(set) var tellsOfImage = false
 
     init(isQuiet: Bool) { self.isQuiet = isQuiet }
 
@@ -20,7 +22,9 @@ struct BuildLog {
             guard let json = try? JSON.parse(bytes) else { continue }
             // Quiet builds say nothing but the id; in others, such a line may be what a command of the build wrote.
             let quiet = isQuiet ? json["stream"]?.stringValue?.split(separator: "\n").first.map(String.init) : nil
-            if let id = (json["aux"]?["ID"]?.stringValue ?? quiet).flatMap({ LayerDigest($0) }) { image = id }
+            let said = (json["aux"]?["ID"]?.stringValue ?? quiet).flatMap { LayerDigest($0) }
+            if let said { image = said }
+            tellsOfImage = said != nil || json["stream"]?.stringValue?.hasPrefix("Successfully built ") ?? false
             if json["errorDetail"] != nil || json["error"] != nil { hasFailed = true }
         }
         line.discardReadBytes()

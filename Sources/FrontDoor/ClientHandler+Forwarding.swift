@@ -145,7 +145,11 @@ extension ClientHandler {
         }
         if exchange.answeredEarly { return answerHeadAfterEarly(head, framing, exchange) }
         exchange.forward.answered?(head.status)
-        write(head.raw)
+        if head.status >= 400, exchange.forward.reword != nil, case .length(...Exchange.messageLimit) = framing {
+            exchange.refusal = head
+        } else {
+            write(head.raw)
+        }
         switch framing {
         case .upgraded, .untilClose: becomeRaw(exchange)
         case .none: answered(exchange, keepAlive: head.keepAlive)
@@ -182,6 +186,13 @@ extension ClientHandler {
     }
 
     private func pass(_ part: BodyPart, _ exchange: Exchange, last: Bool) throws {
+        if let head = exchange.refusal, let reword = exchange.forward.reword {
+            if var payload = part.payload { exchange.line.writeBuffer(&payload) }
+            guard last else { return }
+            let message = reword(exchange.line)
+            write(try head.withHeader("Content-Length", "\(message.readableBytes)").raw)
+            return write(message)
+        }
         guard exchange.isRewritten, let rewrite = exchange.forward.rewrite else { return write(part.raw) }
         if var payload = part.payload { exchange.line.writeBuffer(&payload) }
         guard exchange.line.readableBytes <= Exchange.documentLimit else {

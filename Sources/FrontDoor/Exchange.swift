@@ -28,6 +28,10 @@ final class Exchange {
     var isRewritten = false
     /// The most bytes that one document of a rewritten answer may have.
     static let documentLimit = 4 << 20
+    /// The most bytes that a message may have that is reworded.
+    static let messageLimit = 64 << 10
+    /// The head of a refusal that waits for its message, which may be another one's length.
+    var refusal: ResponseHead?
     /// Text of a rewritten answer that does not make a whole document yet.
     var line = ByteBuffer()
     /// Whether anything of the answer has been seen: before that, a spare connection that broke may be replaced.

@@ -71,14 +71,17 @@ extension FrontDoor {
     }
 
     /// Brings an image home for good: with its names, which the engine here keeps from now on.
-    func settle(_ image: AwayImage) async throws {
-        try await bring(image.id, from: image.node)
-        estimates.note(image: "\(image.id)", at: control.node)
+    /// - Returns: its id here.
+    @discardableResult
+    func settle(_ image: AwayImage) async throws -> LayerDigest {
+        let id = try await bring(image.id, from: image.node)
+        estimates.note(image: "\(id)", at: control.node)
         // A digest is a name that only a pull gives.
         for name in images.names(of: image.id) where name.digest == nil {
-            if await localImage(name.familiar) == nil { try await tag(image.id, name) }
+            if await localImage(name.familiar) == nil { try await tag(id, name) }
             forget(name)
         }
+        return id
     }
 
     /// Takes down what a pull at a node has brought: by the name that was asked for.

@@ -171,17 +171,17 @@ extension FrontDoor {
     /// - Throws: as long as the client has seen nothing of the build, and it can still happen here.
     private func buildAway(_ build: Build, _ errand: Errand, _ client: ClientWriter) async throws(Stay) -> Job.Outcome {
         do {
-            let ids = errand.bases.mapValues(\.id)
-            let (dockerfile, ending) = try build.context.ending(dockerfile: errand.file.pinned(ids))
             let ticket = NodeDialer.Ticketing(ticket: errand.lease.ticket, renew: nil)
             let dialer = NodeDialer(control: control, node: errand.target, purpose: "build", ticket: ticket)
             let there = DockerClient(dialer: dialer, maximumIdle: 0)
-            let query = build.request.away(dockerfile: dockerfile)
             let plan = try await ContextPlan.make(build.spool, build.context.length) { digests in
                 await self.missingChunks(digests, there, errand.target)
             }
             if let refusal = refusingBuilds[errand.target] { throw Stay(refusal) }
             for image in errand.bases.values { try await ship(image, to: errand.target).wait() }
+            let ids = errand.bases.mapValues { imageNames.id(of: $0.id, at: errand.target) }
+            let (dockerfile, ending) = try build.context.ending(dockerfile: errand.file.pinned(ids))
+            let query = build.request.away(dockerfile: dockerfile)
             let body = plan.body(ending: ending)
             let answer = try await there.stream(
                 "POST", versioned(query.target("/build"), build.head, at: errand.target),
@@ -244,13 +244,26 @@ extension FrontDoor {
     ) async {
         do {
             var log = BuildLog(isQuiet: build.request.isQuiet)
-            for try await chunk in answer.body {
-                log.take(chunk)
-                try await client.write(named(chunk, errand))
+            // What names the image, which may have another id here.
+            var ending = ByteBuffer()
+            for try await text in Lines(answer.body) {
+                var line = text
+                line.writeString("\n")
+                log.take(line)
+                if log.tellsOfImage {
+                    ending.writeImmutableBuffer(line)
+                    continue
+                }
+                if ending.readableBytes > 0 { try await client.write(ending) }
+                ending = ByteBuffer()
+                try await client.write(named(line, errand))
             }
-            if log.hasFailed { return }
-            guard let id = log.image else { throw FrontDoorError(.unreachable, "it did not say which image it made") }
-            try await bring(id, from: errand.target)
+            if log.hasFailed { return try await client.write(ending) }
+            guard let made = log.image else { throw FrontDoorError(.unreachable, "it did not say which image it made") }
+            let id = try await bring(made, from: errand.target)
+            let told = String(buffer: ending)
+            try await client.write(
+                ByteBuffer(string: told.replacing(made.hex, with: id.hex).replacing(made.short, with: id.short)))
             estimates.note(image: "\(id)", at: errand.target)
             for name in build.request.tags {
                 try await tag(id, name)
@@ -277,7 +290,8 @@ extension FrontDoor {
         guard text.contains(" : FROM sha256:") else { return chunk }
         var named = text
         for (name, image) in errand.bases.sorted(by: { $0.key < $1.key }) {
-            named = named.replacing(" : FROM \(image.id)", with: " : FROM \(name)")
+            let id = imageNames.id(of: image.id, at: errand.target)
+            named = named.replacing(" : FROM \(id)", with: " : FROM \(name)")
         }
         return ByteBuffer(string: named)
     }

@@ -46,11 +46,15 @@ extension FrontDoor {
         if answer.status == 404 { start { await self.verify(route) } }
         guard answer.status == 201, let id = try? answer.json()["Id"]?.stringValue.flatMap(LayerDigest.init(imageID:))
         else {
-            return .answer(Answer(answer.bytes))
+            return .answer(Answer(presented(answer).bytes))
         }
         do {
-            try await bring(id, from: route.target)
-            if let reference { try await tag(id, reference) }
+            let here = try await bring(id, from: route.target)
+            if let reference { try await tag(here, reference) }
+            estimates.note(image: "\(here)", at: route.target)
+            estimates.note(image: "\(here)", at: control.node)
+            guard here != id else { return .answer(Answer(answer.bytes)) }
+            return .answer(Answer(answer.replacing(body: (["Id": .string("\(here)")] as JSON).buffer).bytes))
         } catch {
             // Nobody knows of it: it would only fill the node's disk.
             let client = DockerClient(dialer: nodeDialer(route.target, purpose: "image"), maximumIdle: 0)
@@ -59,8 +63,5 @@ extension FrontDoor {
                 503,
                 "lighter: the image was made on node \(route.target) and cannot be brought to this device: \(error)")
         }
-        estimates.note(image: "\(id)", at: route.target)
-        estimates.note(image: "\(id)", at: control.node)
-        return .answer(Answer(answer.bytes))
     }
 }

@@ -128,9 +128,11 @@ extension FrontDoor {
 
     /// The same request, addressed to the target's engine.
     func forwarding(_ head: RequestHead, _ route: Route, _ path: String, purpose: String) -> Forward {
-        Forward(
+        var forward = Forward(
             dialer: dialer(to: route, purpose: purpose),
             head: retargeted(head, versioned(path, head, at: route.target)))
+        forward.reword = presentation.rewriting(presentation.refusal)
+        return forward
     }
 
     /// The head with another target; what cannot be (a path that is no path) goes as it is, for the engine to refuse.
@@ -255,13 +257,21 @@ extension FrontDoor {
         do {
             let answer = try await call(client)
             if answer.status == 404 { start { await self.verify(route) } }
-            return .answer(Answer(answer.bytes))
+            return .answer(Answer(presented(answer).bytes))
         } catch let error as DockerFailure {
             if error.status == 404 { start { await self.verify(route) } }
             return failure(error.status, error.message)
         } catch {
             return unreachable(route, error)
         }
+    }
+
+    /// An answer of a target's, in the user's words where it refuses.
+    func presented(_ answer: DockerResponse) -> DockerResponse {
+        guard answer.status >= 400 else { return answer }
+        var answer = answer
+        answer.body = presentation.rewriting(presentation.refusal)(answer.body)
+        return answer
     }
 
     /// Passes a call without a body on; with the status that the node gave, 0 where it could not be asked.
@@ -420,7 +430,7 @@ extension FrontDoor {
         return .upgraded(head: greeting.upgraded(multiplexed: multiplexed))
     }
 
-    private func newestAPI(at node: NodeID) -> APIVersion {
+    func newestAPI(at node: NodeID) -> APIVersion {
         control.snapshot[node].flatMap { APIVersion($0.engineAPIVersion) } ?? .oldest
     }
 }

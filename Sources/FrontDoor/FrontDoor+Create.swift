@@ -304,7 +304,7 @@ extension FrontDoor {
     /// Sends the create to the likeliest target in the same flight as the question to the gateway: it waits there for the
     /// ticket. Nil where no link stands; one that turns out to be for the wrong node is hung up on, and nothing was made.
     private func sendAhead(_ creation: Creation, to node: NodeID?) async -> Result<DockerResponse, any Error>? {
-        guard let node, control.existingLink(to: node) != nil else { return nil }
+        guard let node, control.existingLink(to: node) != nil, passedOver(creation, at: node) == nil else { return nil }
         var dialer = nodeDialer(node, purpose: "create")
         dialer.awaits = creation.request.id
         do {
@@ -326,6 +326,7 @@ extension FrontDoor {
     func attempt(
         _ creation: Creation, _ lease: PendingLease, _ early: Result<DockerResponse, any Error>? = nil
     ) async -> Attempt {
+        if let reason = passedOver(creation, at: lease.target) { return .noRoom(reason) }
         do {
             let answer = if let early { try early.get() } else { try await sendCreate(creation, lease) }
             if answer.status == 404, Self.isMissingImage(answer) {
@@ -336,6 +337,10 @@ extension FrontDoor {
             sweep(lease)
             return .unreachable("\(error)")
         }
+    }
+
+    private func passedOver(_ creation: Creation, at node: NodeID) -> String? {
+        newestAPI(at: node).passesOver(creation.spec.json).map { "its engine is too old for \($0)" }
     }
 
     func giveBack(_ lease: PendingLease?, _ reason: String) async {
@@ -363,9 +368,9 @@ extension FrontDoor {
         query.set("name", creation.name)
         let target = versioned(query.target("/containers/create"), creation.head, at: node)
         var json = creation.spec.json
-        json = try await share(creation.sharing, at: node, in: json, for: creation)
+        json = splitNetworks(try await share(creation.sharing, at: node, in: json, for: creation), at: node).json
         if let image = creation.image {
-            json.set(.string(image.id), named: "Image")
+            json.set(.string(imageNames.id(of: image.id, at: node)), named: "Image")
         } else if let away = creation.awayImage {
             json.set(.string("\(away.id)"), named: "Image")
         }
@@ -407,6 +412,12 @@ extension FrontDoor {
             await control.abandon(lease.workload, epoch: lease.epoch, reason: "create answered \(answer.status)")
             let text = presentation.message(Self.message(of: answer))
             return .done(failure(answer.status < 400 ? 502 : answer.status, text))
+        }
+        do { try await joinOthers(id, creation, lease) } catch {
+            sweep(lease)
+            await giveBack(lease, "it could not join its networks")
+            let failed = error as? DockerFailure
+            return .done(failure(failed?.status ?? 503, failed?.message ?? "lighter: \(error)"))
         }
         if let lost = creation.replaces { return try await conclude(lost, engineID: id, creation, lease) }
         var route = Route(

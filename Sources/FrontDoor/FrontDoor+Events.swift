@@ -250,10 +250,10 @@ private final class EventMerge {
                 } else {
                     for route in door.routes.routes(to: node)
                     where ImageReference(route.image)?.resolved == ImageReference(value)?.resolved {
-                        remote.add(key, route.imageID)
+                        remote.add(key, door.imageNames.id(of: route.imageID, at: node))
                     }
                     // Containers that are still to come are of the image that the name means now.
-                    if let id = await door.imageID(value) { remote.add(key, id) }
+                    if let id = await door.imageID(value) { remote.add(key, door.imageNames.id(of: id, at: node)) }
                     remote.add(key, value)
                 }
             }

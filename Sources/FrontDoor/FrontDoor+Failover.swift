@@ -2,6 +2,7 @@ internal import DockerAPI
 internal import Engine
 internal import Fleet
 internal import Leases
+internal import Link
 internal import Logging
 internal import NIOCore
 internal import Session

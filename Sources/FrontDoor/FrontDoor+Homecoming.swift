@@ -14,13 +14,14 @@ extension FrontDoor {
 
     /// Makes an image that a node has one of this device's engine, without a name; does nothing where it is one.
     ///
+    /// - Parameter id: what it is called there.
+    /// - Returns: what it is called here.
     /// - Throws: what was in the way; the engine here then has none of it.
-    func bring(_ id: LayerDigest, from node: NodeID) async throws {
+    func bring(_ id: LayerDigest, from node: NodeID) async throws -> LayerDigest {
         try await homecomings.share(id) {
             start { [self] in
                 do {
-                    try await fetch(id, from: node)
-                    homecomings.arrived(id, .success(()))
+                    homecomings.arrived(id, .success(try await fetch(id, from: node)))
                 } catch {
                     homecomings.arrived(id, .failure(error))
                 }
@@ -28,9 +29,11 @@ extension FrontDoor {
         }
     }
 
-    private func fetch(_ id: LayerDigest, from node: NodeID) async throws {
+    private func fetch(_ id: LayerDigest, from node: NodeID) async throws -> LayerDigest {
         guard let layers else { throw FrontDoorError(.unreachable, "this device has no engine of its own") }
-        if await localImage("\(id)") != nil { return }
+        for known in [imageNames.here(of: "\(id)", at: node).flatMap { LayerDigest($0) }, id] {
+            if let known, await localImage("\(known)") != nil { return known }
+        }
         let client = DockerClient(dialer: nodeDialer(node, purpose: "image"), maximumIdle: 0)
         let answer = try await client.request("GET", "/images/\(id)/json")
         guard answer.status == 200, let image = LocalImage(try answer.json()) else {
@@ -51,21 +54,25 @@ extension FrontDoor {
         }
         switch bytes {
         case .refused(let reason): throw FrontDoorError(.unreachable, "the engine here did not take it: \(reason)")
-        case .taken(let count):
-            guard await localImage("\(id)") != nil else {
+        case .taken(let count, let loaded):
+            // It holds that image and no other, whatever the engine here calls it.
+            let here = loaded ?? id
+            guard let image = await localImage("\(here)") else {
                 throw FrontDoorError(.unreachable, "node \(node) sent another image than \(id)")
             }
+            try imageNames.note(image.id, at: node, is: "\(id)")
             logger.info(
                 "image brought home",
                 metadata: [
                     "image": "\(id)", "node": "\(node)", "bytes": "\(count)",
                     "layers": "\(missing.count) of \(chainIDs.count)",
                 ])
+            return here
         }
     }
 
     private enum Loading {
-        case taken(bytes: Int64)
+        case taken(bytes: Int64, LayerDigest?)
         case refused(String)
     }
 
@@ -102,7 +109,7 @@ extension FrontDoor {
             .collect()
         let said = String(buffer: answer.body)
         guard answer.status == 200, !said.contains("\"errorDetail\"") else { return .refused(said) }
-        return .taken(bytes: received.bytes)
+        return .taken(bytes: received.bytes, Self.loadedImage(said))
     }
 
     private static let tar = [("Content-Type", "application/x-tar")]

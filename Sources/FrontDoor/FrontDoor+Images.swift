@@ -103,8 +103,7 @@ extension FrontDoor {
     /// An image that its node still has, as one of this device's engine.
     private func broughtHome(_ away: AwayImage) async -> LocalImage? {
         do {
-            try await settle(away)
-            return await localImage("\(away.id)")
+            return await localImage("\(try await settle(away))")
         } catch {
             logger.notice(
                 "an image cannot be brought home; its client is asked to pull it",

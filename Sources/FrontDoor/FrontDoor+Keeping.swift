@@ -36,9 +36,11 @@ extension FrontDoor {
                         status: 404, message: "lighter: no other node has \(name); name one to send it there")
                 }
             }
-            let order: JSON = ["Image": .string("\(id)"), "For": isPinned ? .null : 0]
             var rows: [JSON] = []
             for node in nodes {
+                let order: JSON = [
+                    "Image": .string("\(imageNames.id(of: id, at: node))"), "For": isPinned ? .null : 0,
+                ]
                 let answer = try await askImages("/lighter/pin", order, at: node)
                 rows.append(["Node": .string(node.name), "Brought": answer["Brought"] ?? false])
             }
@@ -75,7 +77,7 @@ extension FrontDoor {
 
     /// Keeps what was sent ahead of need, so that it is not the first to be given up; a node that does not is none the worse.
     func pinPreloaded(_ image: LocalImage, at node: NodeID) async {
-        let order: JSON = ["Image": .string(image.id), "For": .int(Self.preloadPin)]
+        let order: JSON = ["Image": .string(imageNames.id(of: image.id, at: node)), "For": .int(Self.preloadPin)]
         do { _ = try await askImages("/lighter/pin", order, at: node) } catch {
             logger.info(
                 "an image that was sent ahead is not pinned",
@@ -85,17 +87,18 @@ extension FrontDoor {
 
     /// What a node says of images; nil where it does not.
     func held(_ ids: [LayerDigest], at node: NodeID) async -> [LayerDigest: JSON]? {
-        var found: [LayerDigest: JSON] = [:]
+        var said: [LayerDigest: JSON] = [:]
         var rest = ids[...]
         while !rest.isEmpty {
-            let question: JSON = ["Images": .array(rest.prefix(LayerBook.askLimit).map { .string("\($0)") })]
+            let asked = rest.prefix(LayerBook.askLimit).map { imageNames.id(of: $0, at: node) }
             rest = rest.dropFirst(LayerBook.askLimit)
+            let question: JSON = ["Images": .array(asked.map { .string("\($0)") })]
             guard let rows = try? await askImages("/lighter/held", question, at: node).arrayValue else { return nil }
             for row in rows {
-                if let id = row["Id"]?.stringValue.flatMap({ LayerDigest($0) }) { found[id] = row }
+                if let id = row["Id"]?.stringValue.flatMap({ LayerDigest($0) }) { said[id] = row }
             }
         }
-        return found
+        return ids.reduce(into: [:]) { $0[$1] = said[imageNames.id(of: $1, at: node)] }
     }
 
     /// Asks the agent of a node, or of this device.
@@ -133,6 +136,7 @@ extension FrontDoor {
             else { continue }
             for id in known where found[id]?["Has"]?.boolValue == false {
                 estimates.note(image: "\(id)", at: node, present: false)
+                try? imageNames.forget("\(id)", at: node)
                 for image in away where image.id == id {
                     logger.notice(
                         "a node has given up an image that only it had: pull it again where it is needed",

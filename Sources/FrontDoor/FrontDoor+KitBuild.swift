@@ -206,7 +206,8 @@ extension FrontDoor {
     ) async throws(Stay) -> (HTTP2Peer, DockerStream) {
         var joined: HTTP2Peer?
         do {
-            let names = errand.bases.mapValues { "\(Self.baseName):\($0.id.dropFirst("sha256:".count))" }
+            for image in errand.bases.values { try await ship(image, to: errand.target).wait() }
+            let names = errand.bases.mapValues { baseName(of: $0, at: errand.target) }
             let pinned = ByteBuffer(string: errand.file.pinned(names))
             let given = files.map { file in
                 file.path == request.dockerfile
@@ -214,12 +215,12 @@ extension FrontDoor {
             }
             let ticket = NodeDialer.Ticketing(ticket: errand.lease.ticket, renew: nil)
             let dialer = NodeDialer(control: control, node: errand.target, purpose: "build", ticket: ticket)
-            for image in errand.bases.values { try await ship(image, to: errand.target).wait() }
             let target = versioned("/session", head, at: errand.target)
             let engine = try await session.join(dialer, session.request(target), instead: given)
             joined = engine
             let query = request.away(dockerfile: request.dockerfile)
-            let bases = Set(errand.bases.values.map(\.id)).sorted().joined(separator: ",")
+            let ids = Set(errand.bases.values.map { imageNames.id(of: $0.id, at: errand.target) })
+            let bases = ids.sorted().joined(separator: ",")
             let answer = try await DockerClient(dialer: dialer, maximumIdle: 0).stream(
                 "POST", versioned(query.target("/build"), head, at: errand.target),
                 headers: bases.isEmpty ? [] : [("X-Lighter-Bases", bases)])
@@ -264,7 +265,7 @@ extension FrontDoor {
     private func hear(
         _ answer: DockerStream, _ request: BuildRequest, _ errand: Errand, _ audience: any KitAudience
     ) async -> KitResult {
-        let names = KitNames(errand.bases.map { (shown($0.key), "\(Self.baseName):\($0.value.id.dropFirst(7))") })
+        let names = KitNames(errand.bases.map { (shown($0.key), baseName(of: $0.value, at: errand.target)) })
         do {
             var image: LayerDigest?
             var failure: String?
@@ -282,14 +283,18 @@ extension FrontDoor {
             if let failure { return .failed(names.shown(in: failure)) }
             if request.goesToFiles { return .made(nil) }
             guard let image else { throw FrontDoorError(.unreachable, "it did not say which image it made") }
-            try await bring(image, from: errand.target)
-            estimates.note(image: "\(image)", at: errand.target)
-            for name in request.tags { try await tag(image, name) }
-            logger.info("image built away", metadata: ["image": "\(image)", "node": "\(errand.target)"])
-            return .made(image)
+            let here = try await bring(image, from: errand.target)
+            estimates.note(image: "\(here)", at: errand.target)
+            for name in request.tags { try await tag(here, name) }
+            logger.info("image built away", metadata: ["image": "\(here)", "node": "\(errand.target)"])
+            return .made(here)
         } catch {
             return .failed("lighter: the build on node \(errand.target) did not come to this device: \(error)")
         }
+    }
+
+    private func baseName(of image: LocalImage, at node: NodeID) -> String {
+        "\(Self.baseName):\(imageNames.id(of: image.id, at: node).dropFirst("sha256:".count))"
     }
 
     private func shown(_ reference: String) -> String {

@@ -116,7 +116,8 @@ extension FrontDoor {
                 return route.imageID.hasPrefix(wanted) || digest.hasPrefix(wanted)
             }
             // Docker knows an image by its id in either form, Podman by the digits only.
-            return Set(ids.flatMap { [$0.imageID, String($0.imageID.dropFirst("sha256:".count))] }).union([wanted])
+            let there = Set(ids.map { imageNames.id(of: $0.imageID, at: node) })
+            return Set(there.flatMap { [$0, String($0.dropFirst("sha256:".count))] }).union([wanted])
         }
     }
 

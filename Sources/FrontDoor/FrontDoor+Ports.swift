@@ -106,6 +106,7 @@ extension FrontDoor {
         if let labels = container["Config"]?["Labels"] {
             container.update(named: "Config") { $0["Labels"] = presentation.labels(labels, asked: route.labels) }
         }
+        if !route.imageID.isEmpty { container["Image"] = .string(route.imageID) }
         let shown = presentation.leased(
             presentation.asked(presentation.inspected(shared(container, at: route.target)), of: route), route)
         return presentation.inspected(
@@ -121,6 +122,7 @@ extension FrontDoor {
         if let labels = container["Labels"] {
             container["Labels"] = presentation.labels(labels, asked: route.labels)
         }
+        if !route.imageID.isEmpty { container["ImageID"] = .string(route.imageID) }
         let shown = presentation.leased(
             presentation.listed(inspectedMounts(shared(container, at: route.target), route)), route)
         return presentation.listed(shown, publishing: ports.published(route.containerID))

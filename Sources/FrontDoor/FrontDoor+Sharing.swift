@@ -157,6 +157,37 @@ extension FrontDoor {
         return json.sharing(networks: twins, containers: plan.containers, alias: creation.name)
     }
 
+    /// A create for an engine that takes one network only, and the others, which are for `joinOthers`.
+    func splitNetworks(_ json: JSON, at node: NodeID) -> (json: JSON, others: [JSONObject.Member]) {
+        let endpoints =
+            json.value(named: "NetworkingConfig")?.value(named: "EndpointsConfig")?.objectValue?.members ?? []
+        guard endpoints.count > 1, newestAPI(at: node) < .severalNetworks else { return (json, []) }
+        let mode = json.value(named: "HostConfig")?.value(named: "NetworkMode")?.stringValue
+        let first = endpoints.firstIndex { $0.key == mode } ?? 0
+        var others = endpoints
+        let kept = others.remove(at: first)
+        var json = json
+        json.update(named: "NetworkingConfig") { $0.set(.object(JSONObject([kept])), named: "EndpointsConfig") }
+        return (json, others)
+    }
+
+    /// Joins a container that was made in one of its networks to the others, before anybody hears of it.
+    func joinOthers(_ id: String, _ creation: Creation, _ lease: PendingLease) async throws {
+        let isShared = creation.sharing.networks.count > 1
+        guard isShared || !splitNetworks(creation.spec.json, at: lease.target).others.isEmpty,
+            newestAPI(at: lease.target) < .severalNetworks
+        else { return }
+        let json = try await share(creation.sharing, at: lease.target, in: creation.spec.json, for: creation)
+        let client = DockerClient(dialer: dialer(to: lease, purpose: "connect"), maximumIdle: 0)
+        for other in splitNetworks(json, at: lease.target).others {
+            let body: JSON = ["Container": .string(id), "EndpointConfig": other.value]
+            let answer = try await client.request(
+                "POST", Self.networkPath(other.key) + "/connect", body: body.buffer)
+            guard answer.status != 200 else { continue }
+            throw DockerFailure(status: answer.status, message: presentation.message(Self.message(of: answer)))
+        }
+    }
+
     static func networkPath(_ reference: String) -> String { "/networks/\(PercentCoding.encode(reference))" }
     static func volumePath(_ name: String) -> String { "/volumes/\(PercentCoding.encode(name))" }
 

@@ -154,7 +154,10 @@ extension FrontDoor {
             }
         }
         let (answer, said) = try await load(body, encoding: encoding, isMarked: kept != nil, at: shipment.target)
-        if answer.status == 200, !said.contains("\"errorDetail\"") { return nil }
+        if answer.status == 200, !said.contains("\"errorDetail\"") {
+            if let loaded = Self.loadedImage(said) { note(shipment.image, at: shipment.target, is: "\(loaded)") }
+            return nil
+        }
         // The guard itself refuses with 400 what it does not have any more of what it had kept.
         if answer.status == 400, let kept, !kept.isEmpty { return said }
         guard answer.headers.first("X-Lighter-Refused") == nil else {
@@ -204,8 +207,29 @@ extension FrontDoor {
     }
 
     func hasImage(_ id: String, at node: NodeID) async -> Bool {
+        await lookUp(imageNames.id(of: id, at: node), at: node) != nil
+    }
+
+    /// What a node says of an image, by its name or its id there.
+    private func lookUp(_ reference: String, at node: NodeID) async -> JSON? {
         let client = DockerClient(dialer: nodeDialer(node, purpose: "image"), maximumIdle: 0)
-        return (try? await client.request("GET", "/images/\(id)/json"))?.status == 200
+        guard let answer = try? await client.request("GET", "/images/\(reference)/json"), answer.status == 200
+        else { return nil }
+        return try? answer.json()
+    }
+
+    /// What an engine says of an image that came without a name.
+    static func loadedImage(_ said: String) -> LayerDigest? {
+        for part in said.split(separator: "Loaded image ID: ").dropFirst() {
+            if let id = LayerDigest(String(part.prefix("sha256:".count + 64))) { return id }
+        }
+        return nil
+    }
+
+    private func note(_ image: LocalImage, at node: NodeID, is id: String) {
+        do { try imageNames.note(image.id, at: node, is: id) } catch {
+            logger.error("the journal did not take an image's name", metadata: ["error": "\(error)"])
+        }
     }
 
     /// Lets the target pull by digest; false where its registry cannot be reached, or gave another image.
@@ -221,6 +245,13 @@ extension FrontDoor {
         } catch {
             return false
         }
-        return await hasImage(shipment.image.id, at: shipment.target)
+        let (image, node) = (shipment.image, shipment.target)
+        if await hasImage(image.id, at: node) { return true }
+        // The same layers under another id: its engine calls images otherwise.
+        guard let pulled = await lookUp(digest, at: node).flatMap({ LocalImage($0) }), !pulled.diffIDs.isEmpty,
+            pulled.diffIDs == image.diffIDs
+        else { return false }
+        note(image, at: node, is: pulled.id)
+        return true
     }
 }

@@ -46,6 +46,7 @@ package final class FrontDoor: Planning {
     var cancellations: [String: AsyncStream<Never>.Continuation] = [:]
     /// Images that only other nodes have.
     let images: ImageBook
+    let imageNames: ImageNames
     /// Which layers the device's engine has.
     let layers: LayerBook?
     /// Exec instances of remote containers: exec id to container id.
@@ -112,6 +113,7 @@ package final class FrontDoor: Planning {
         self.control = control
         self.routes = routes
         images = ImageBook(journal: routes.journal)
+        imageNames = ImageNames(journal: routes.journal)
         self.logger = logger
         self.describeNode = describeNode
         self.localWorkload = localWorkload

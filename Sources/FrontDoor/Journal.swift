@@ -37,6 +37,7 @@ package final class Journal {
         try database.run(
             "CREATE TABLE IF NOT EXISTS local(container TEXT PRIMARY KEY, workload BLOB NOT NULL) WITHOUT ROWID")
         try database.run(Self.awayImageTable)
+        try database.run(Self.imageNameTable)
         try database.run(Self.execTable)
         for table in Self.moveTables { try database.run(table) }
     }

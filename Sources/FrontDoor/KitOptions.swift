@@ -90,6 +90,8 @@ struct KitSolve: Sendable {
                 }
             // Where the sources are from: it would only be told in what is attested of an image.
             case let key where key.hasPrefix("vcs:"): break
+            // What clients ask for by themselves of an engine that can keep it, and do without at others.
+            case "attest:provenance" where value.split(separator: ",").contains("inline-only=true"): break
             case let key where key.hasPrefix("build-arg:"):
                 arguments[String(key.dropFirst("build-arg:".count))] = .string(value)
             case let key where key.hasPrefix("label:"):

@@ -31,6 +31,8 @@ struct Forward: Sendable {
     var early: EarlyAnswer?
     /// Turns each JSON document of a streamed answer into another; nil: verbatim.
     var rewrite: (@Sendable (ByteBuffer) -> ByteBuffer)?
+    /// Turns what an engine says in refusing into the user's words; nil: verbatim.
+    var reword: (@Sendable (ByteBuffer) -> ByteBuffer)?
     /// Told the final status before it reaches the client.
     var answered: (@Sendable (_ status: Int) -> Void)?
     /// Told that the engine has said its last, before the client hears so.

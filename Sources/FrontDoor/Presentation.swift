@@ -99,6 +99,14 @@ struct Presentation: Sendable {
         }
     }
 
+    /// The body of an answer by which the target's engine refuses something.
+    func refusal(_ body: JSON) -> JSON {
+        guard let said = body["message"]?.stringValue else { return body }
+        var body = body
+        body["message"] = .string(message(said))
+        return body
+    }
+
     /// A message of the target's engine in the user's words: `web.edge1` is `web`, `web.edge10` is not.
     func message(_ text: String) -> String {
         let suffix = Array(".\(origin)".utf8)

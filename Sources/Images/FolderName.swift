@@ -54,6 +54,21 @@ enum JSONMembers {
         return members
     }
 
+    /// Without the spaces that other writers put between values.
+    static func compact(_ json: [UInt8]) -> [UInt8] {
+        var isText = false
+        var isEscaped = false
+        return json.filter { byte in
+            if isText {
+                isText = isEscaped || byte != UInt8(ascii: "\"")
+                isEscaped = !isEscaped && byte == UInt8(ascii: "\\")
+                return true
+            }
+            isText = byte == UInt8(ascii: "\"")
+            return ![0x20, 0x09, 0x0a, 0x0d].contains(byte)
+        }
+    }
+
     /// How far it is to the next comma outside of strings and brackets.
     private static func piece(_ bytes: ArraySlice<UInt8>) -> Int {
         var depth = 0

@@ -1,20 +1,27 @@
+import Crypto
 package import NIOCore
 
 /// Lets through, of an archive that another node sends, one image without any name: a name there must not become one here.
 ///
 /// What is not known to belong to an image is left out, and the list of what is in the archive is written anew. The
-/// configuration is checked by the image's id; the layers are checked by the engine that loads them, as it needs
-/// their digests for itself.
+/// configuration is checked by the image's id, which is its digest, or that of the manifest, or of the index of manifests,
+/// that leads to it (of an engine that keeps images in containerd); the layers are checked by the engine that loads them, as
+/// it needs their digests for itself.
 package struct UnnamedArchive: Sendable {
     private enum Current {
         case passed
         case dropped
         case manifest(ByteBuffer)
-        case configuration(ByteBuffer)
+        /// What has the image's id.
+        case root(ByteBuffer)
+        /// A blob that may be a manifest, or the configuration that one leads to.
+        case blob(LayerDigest, SHA256, ByteBuffer)
     }
 
     /// Of the manifest, and of the configuration.
     private static let limit = 4 << 20
+    /// Of all texts that are kept until the list of what is in the archive comes.
+    private static let textLimit = 8 << 20
 
     private let id: LayerDigest
     private var scanner = TarScanner()
@@ -22,7 +29,10 @@ package struct UnnamedArchive: Sendable {
     private var current = Current.passed
     private var path = ""
     private var hasManifest = false
-    private var hasConfiguration = false
+    private var hasRoot = false
+    /// Blobs that are what they are called, and the text of what may be a manifest.
+    private var texts: [LayerDigest: [UInt8]] = [:]
+    private var textBytes = 0
 
     package init(id: LayerDigest) { self.id = id }
 
@@ -45,7 +55,7 @@ package struct UnnamedArchive: Sendable {
     /// To be called behind the last piece.
     package func finish() throws(ImageError) {
         guard scanner.hasEnded else { throw .malformed("it ends in the middle") }
-        guard hasManifest, hasConfiguration else { throw .malformed("it does not hold \(id)") }
+        guard hasManifest, hasRoot else { throw .malformed("it does not hold \(id)") }
     }
 
     private mutating func take(_ event: TarScanner.Event) throws(ImageError) -> ByteBuffer? {
@@ -53,7 +63,7 @@ package struct UnnamedArchive: Sendable {
         case .entry(let entry, let head):
             try begin(entry)
             switch current {
-            case .passed, .configuration: return head
+            case .passed, .root, .blob: return head
             case .dropped, .manifest: return nil
             }
         case .content(let bytes): return content(bytes)
@@ -70,12 +80,21 @@ package struct UnnamedArchive: Sendable {
         if path == "manifest.json", entry.kind == .file, !hasManifest {
             current = .manifest(ByteBuffer())
         } else if path == "\(id.hex).json" || path == "blobs/sha256/\(id.hex)", entry.kind == .file {
-            current = .configuration(ByteBuffer())
+            current = .root(ByteBuffer())
         } else {
-            current = Self.isPart(path, entry) ? .passed : .dropped
+            current = Self.isPart(path, entry) ? part(entry) : .dropped
             return
         }
         guard entry.size <= Int64(Self.limit) else { throw .malformed("'\(path)' is longer than \(Self.limit) bytes") }
+    }
+
+    private mutating func part(_ entry: TarEntry) -> Current {
+        let prefix = "blobs/sha256/"
+        guard path.hasPrefix(prefix), let digest = LayerDigest(hex: path.dropFirst(prefix.count)),
+            entry.size <= Int64(Self.limit), textBytes + Int(entry.size) <= Self.textLimit
+        else { return .passed }
+        textBytes += Int(entry.size)
+        return .blob(digest, SHA256(), ByteBuffer())
     }
 
     /// Files and folders of layers, in the layouts of Docker and Podman.
@@ -104,10 +123,16 @@ package struct UnnamedArchive: Sendable {
             gathered.writeImmutableBuffer(bytes)
             current = .manifest(gathered)
             return nil
-        case .configuration(var gathered):
+        case .root(var gathered):
             current = .dropped
             gathered.writeImmutableBuffer(bytes)
-            current = .configuration(gathered)
+            current = .root(gathered)
+            return bytes
+        case .blob(let digest, var hash, var gathered):
+            current = .dropped
+            bytes.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
+            gathered.writeImmutableBuffer(bytes)
+            current = .blob(digest, hash, gathered)
             return bytes
         }
     }
@@ -120,10 +145,19 @@ package struct UnnamedArchive: Sendable {
         case .manifest(let bytes):
             hasManifest = true
             return TarEntry.file("manifest.json", try manifest(Array(bytes.readableBytesView)))
-        case .configuration(let bytes):
-            let found = LayerDigest(of: Array(bytes.readableBytesView))
+        case .root(let bytes):
+            let text = Array(bytes.readableBytesView)
+            let found = LayerDigest(of: text)
             guard found == id else { throw .damaged(path, found) }
-            hasConfiguration = true
+            hasRoot = true
+            texts[id] = text
+            return padding
+        case .blob(let digest, let hash, let bytes):
+            let found = LayerDigest(hash.finalize())
+            guard found == digest else { throw .damaged(path, found) }
+            let text = Array(bytes.readableBytesView)
+            // Layers are not read again.
+            texts[digest] = text.first == UInt8(ascii: "{") ? text : []
             return padding
         }
     }
@@ -136,13 +170,34 @@ package struct UnnamedArchive: Sendable {
         else { throw refusal }
         func value(_ name: String) -> [UInt8]? { members.first { $0.name == name }?.value }
         guard let configuration = value("Config"), let layers = value("Layers"),
-            ["\"\(id.hex).json\"", "\"blobs/sha256/\(id.hex)\""].contains(
-                String(decoding: configuration, as: UTF8.self)),
+            isConfiguration(String(decoding: configuration, as: UTF8.self)),
             layers.first == UInt8(ascii: "["), layers.last == UInt8(ascii: "]"),
             layers.dropFirst().dropLast().allSatisfy(Self.isOfPaths)
         else { throw refusal }
         return Array(#"[{"Config":"#.utf8) + configuration + Array(#","RepoTags":null,"Layers":"#.utf8) + layers
             + Array("}]\n".utf8)
+    }
+
+    /// Whether the path, as JSON, is that of the image's configuration.
+    private func isConfiguration(_ path: String) -> Bool {
+        if path == "\"\(id.hex).json\"" || path == "\"blobs/sha256/\(id.hex)\"" { return true }
+        let prefix = "\"blobs/sha256/"
+        guard path.hasPrefix(prefix), path.hasSuffix("\""),
+            let wanted = LayerDigest(hex: path.dropFirst(prefix.count).dropLast()), texts[wanted] != nil,
+            let root = texts[id]
+        else { return false }
+        if configuration(of: root) == wanted { return true }
+        // An index names its manifests by their digests.
+        let index = String(decoding: root, as: UTF8.self)
+        return texts.contains { index.contains("\"\($0.key)\"") && configuration(of: $0.value) == wanted }
+    }
+
+    private func configuration(of manifest: [UInt8]) -> LayerDigest? {
+        let members = JSONMembers.split(JSONMembers.compact(manifest))
+        guard let config = members?.first(where: { $0.name == "config" })?.value,
+            let digest = JSONMembers.split(config)?.first(where: { $0.name == "digest" })?.value
+        else { return nil }
+        return LayerDigest(String(decoding: digest.dropFirst().dropLast(), as: UTF8.self))
     }
 
     /// Whether the byte may stand in a list of layers' paths: nothing that ends the list.

@@ -208,7 +208,9 @@ class Life(Case):
 
     def test_a_running_container_is_not_removed_without_force(self):
         name = self.service()
-        self.assertIn("running container", self.docker("rm", name, expect=1).err)
+        # The second is said since Docker 25, and names the container.
+        self.assertRegex(self.docker("rm", name, expect=1).err,
+                         f'You cannot remove a running container|cannot remove container "/{name}": container is running')
         self.docker("rm", "-f", name)
         self.assertNotIn(name, self.names("-a"))
 

@@ -42,4 +42,17 @@ struct GreetingTests {
         #expect(head.status == 101)
         #expect(head.headers.first("Content-Type") == "application/vnd.docker.\(kind)-stream")
     }
+
+    @Test("An engine that would pass over a part of a mount is known to be too old for it")
+    func passesOver() throws {
+        let old = APIVersion(major: 1, minor: 41)
+        let new = APIVersion(major: 1, minor: 45)
+        let mounts = [#""VolumeOptions":{"Subpath":"a"}"#, #""bindoptions":{"ReadOnlyForceRecursive":true}"#]
+        for mount in mounts {
+            let create = try JSON.parse(Array(#"{"HostConfig":{"Mounts":[{"Type":"x",\#(mount)}]}}"#.utf8))
+            #expect(old.passesOver(create) != nil && new.passesOver(create) == nil, "\(mount)")
+        }
+        let plain = #"{"HostConfig":{"Mounts":[{"VolumeOptions":{"Subpath":""},"BindOptions":{"NonRecursive":true}}]}}"#
+        #expect(old.passesOver(try JSON.parse(Array(plain.utf8))) == nil)
+    }
 }

@@ -290,6 +290,33 @@ struct HomecomingTests {
         }
     }
 
+    @Test("An image that the engine here calls otherwise has its name here, and is that image there")
+    func renamed() async throws {
+        try await HomecomingScene.with { rig, scene in
+            let other = "sha256:\("9".repeated(64))"
+            var inspection = Self.image.inspection
+            inspection["Id"] = .string(other)
+            let renamed = inspection
+            scene.state.withLock { state in
+                state.scripts.here = { request in
+                    switch request.line {
+                    case "POST /images/load": .json(["stream": .string("Loaded image ID: \(other)\n")])
+                    case "GET /images/\(other)/json": .json(renamed)
+                    case "POST /images/\(other)/tag": .raw("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+                    default: nil
+                    }
+                }
+            }
+            for _ in 0..<2 {
+                let answer = try await rig.post("/v1.41/commit?container=web&repo=mine", "null")
+                #expect(answer.head.hasPrefix("HTTP/1.1 201 ") && answer.body.contains(other), "\(answer)")
+            }
+            #expect(scene.state.withLock { $0.asked.count } == 1, "once it is here")
+            let kept = try await rig.imageNames()
+            #expect(kept == [[other, "\(Self.image.id)"]])
+        }
+    }
+
     @Test("A commit without a name gives none, and one with an impossible name makes nothing")
     func names() async throws {
         try await HomecomingScene.with { rig, scene in

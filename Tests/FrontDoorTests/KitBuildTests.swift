@@ -243,7 +243,9 @@ struct KitBuildTests {
             } else {
                 watching = try await client.open(KitDesk.Method.status, [], status)
             }
-            let step = try await client.open(KitDesk.Method.frontendSolve, Self.build, Self.frontend(["label:a": "b"]))
+            let step = try await client.open(
+                KitDesk.Method.frontendSolve, Self.build,
+                Self.frontend(["label:a": "b", "attest:provenance": "mode=min,inline-only=true"]))
             #expect(try await session.receiveHead().hasPrefix("HTTP/1.1 101 "))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 let player = KitPlayer(session, .server)

@@ -122,6 +122,12 @@ final class Rig: Sendable {
 }
 
 extension Rig {
+    /// What the journal knows of other nodes' names for images: those here, and those there.
+    @NodeLoop
+    func imageNames() throws -> [[String]] { try routes.journal.imageNames().map { [$0.here, $0.there] } }
+}
+
+extension Rig {
     /// Publishes a port of the container behind `addNode`'s route.
     @NodeLoop
     func publish(_ port: PublishedPort) throws {

@@ -69,7 +69,8 @@ final class TestTarget: Sendable {
         var marks: [[Int64]] = []
     }
 
-    enum Manner { case knowing, compressing, silent, wholeOnly, forgetful }
+    /// `renaming` is an engine that calls images by their manifests.
+    enum Manner { case knowing, compressing, silent, wholeOnly, forgetful, renaming }
 
     let state = Mutex(State())
     private let images: [TestImage]
@@ -78,6 +79,11 @@ final class TestTarget: Sendable {
     init(_ images: [TestImage], manner: Manner) {
         self.images = images
         self.manner = manner
+    }
+
+    /// What the engine here calls an image.
+    func name(of image: TestImage) -> String {
+        manner == .renaming ? LayerDigest(of: Array("manifest of \(image.id)".utf8)).description : image.id
     }
 
     func has(_ image: TestImage, layers: Int) { state.withLock { $0.chains.formUnion(image.chainIDs.prefix(layers)) } }
@@ -146,18 +152,18 @@ final class TestTarget: Sendable {
             state.encodings.append(encoding)
             state.bytes.append(request.body.readableBytes)
             if manner == .forgetful, state.loads.count == 1 { state.chains = [] }
-            var isWhole = false
+            var loaded: String?
             for image in images {
                 let there = zip(image.diffIDs, image.chainIDs).allSatisfy {
                     held.contains($0) || (manner != .wholeOnly && state.chains.contains($1))
                 }
                 // Archives do not say whose they are: it is the one whose top layer came.
                 guard there, let top = image.diffIDs.last, held.contains(top) else { continue }
-                isWhole = true
-                state.images.insert(image.id)
+                loaded = name(of: image)
+                state.images.insert(name(of: image))
                 state.chains.formUnion(image.chainIDs)
             }
-            return isWhole ? .json(["stream": "Loaded"]) : refused
+            return loaded.map { .json(["stream": .string("Loaded image ID: \($0)\n")]) } ?? refused
         }
     }
 
@@ -253,6 +259,24 @@ struct ShippingTests {
     private func expectAway(_ image: TestImage, _ rig: Rig) async throws {
         let answer = try await create(image, rig)
         #expect(answer.body.contains("1111"), "\(answer)")
+    }
+
+    @Test(
+        "An image that the target calls otherwise is there, is not sent again, and is known by that name after a restart"
+    )
+    func renamed() async throws {
+        try await with(.renaming) { rig, target in
+            let there = target.name(of: Self.first)
+            try await expectAway(Self.first, rig)
+            try await expectAway(Self.first, rig)
+            #expect(target.state.withLock { $0.loads.count } == 1 && there != Self.first.id)
+            let kept = try await rig.imageNames()
+            #expect(kept == [[Self.first.id, there]])
+            // Given up there, it is called nothing, and sent again.
+            target.state.withLock { ($0.images, $0.chains) = ([], []) }
+            try await expectAway(Self.first, rig)
+            #expect(target.state.withLock { $0.loads.count } == 2)
+        }
     }
 
     @Test("An image's missing layers travel, those that the target has do not")

@@ -31,6 +31,30 @@ struct SplicingTests {
         }
     }
 
+    @Test("What another node's engine refuses is told in the user's words, whatever that makes of its length")
+    func refusal() async throws {
+        try await Rig.with { rig in
+            let there = FakeEngine(path: rig.folder.file("1.sock")) { request in
+                request.head.method == "DELETE"
+                    ? .json(["message": "cannot remove container \"/web.edge1\": container is running"], status: 409)
+                    : .raw("HTTP/1.1 500 Oh\r\nContent-Length: 16\r\n\r\nnot of web.edge1")
+            }
+            try await there.start()
+            let node = try await rig.addNode(enginePath: there.path, route: "web")
+            let client = try await rig.client()
+            try await client.send("DELETE /containers/web HTTP/1.1\r\nHost: d\r\n\r\n")
+            let answer = try await client.receive(to: "is running\"}\n")
+            #expect(answer.hasSuffix(#"{"message":"cannot remove container \"/web\": container is running"}"# + "\n"))
+            let length = answer.split(separator: "\r\n").first { $0.hasPrefix("Content-Length: ") }
+            #expect(length.map { String($0.dropFirst(16)) } == "\(answer.split(separator: "\r\n\r\n")[1].utf8.count)")
+            // What is no message passes as it is.
+            try await client.send("POST /containers/web/pause HTTP/1.1\r\nHost: d\r\n\r\n")
+            #expect(try await client.receive(to: "web.edge1").hasSuffix("Content-Length: 16\r\n\r\nnot of web.edge1"))
+            await node.stop()
+            await there.stop()
+        }
+    }
+
     @Test("A pipelined request waits until the one before it has been answered, and is not lost")
     func pipelining() async throws {
         try await Rig.with { rig in

@@ -103,6 +103,52 @@ struct UnnamedArchiveTests {
         }
     }
 
+    /// As an engine saves it that calls an image by the digest of its manifest, or of the index that has it.
+    private func linked(
+        byIndex: Bool = false, manifest: (_ config: LayerDigest) -> String,
+        listing: (LayerDigest) -> LayerDigest = { $0 }
+    ) -> ([UInt8], LayerDigest) {
+        let config = Array(#"{"rootfs":{"type":"layers"}}"#.utf8)
+        let text = Array(manifest(LayerDigest(of: config)).utf8)
+        let index = Array(#"{"manifests":[{"digest":"\#(LayerDigest(of: text))","size":1}]}"#.utf8)
+        let other = Array("{}".utf8)
+        var tar = TarWriter()
+        for blob in [config, text, other] + (byIndex ? [index] : []) {
+            tar.file("blobs/sha256/\(LayerDigest(of: blob).hex)", blob)
+        }
+        let listed = "blobs/sha256/\(listing(LayerDigest(of: config)).hex)"
+        tar.file("manifest.json", Array(#"[{"Config":"\#(listed)","RepoTags":["a:b"],"Layers":[]}]"#.utf8))
+        tar.end()
+        return (tar.bytes, LayerDigest(of: byIndex ? index : text))
+    }
+
+    @Test("may have the id of a manifest, or of an index of manifests", arguments: [false, true])
+    func linked(byIndex: Bool) throws {
+        let (bytes, id) = linked(byIndex: byIndex) {
+            "{\n   \"schemaVersion\": 2,\n   \"config\": {\n      \"digest\": \"\($0)\"\n   }\n}"
+        }
+        for pieces in [1, 700, 1 << 20] {
+            let after = try files(try pass(bytes, pieces: pieces, id: id))
+            let manifest = String(decoding: after["manifest.json"] ?? [], as: UTF8.self)
+            #expect(manifest.contains(#""RepoTags":null"#))
+        }
+    }
+
+    @Test("is refused where a manifest of its id leads to another configuration than is listed")
+    func linkedElsewhere() throws {
+        let manifest = { (config: LayerDigest) in #"{"config":{"digest":"\#(config)"}}"# }
+        let other = LayerDigest(of: Array("{}".utf8))
+        let (bytes, id) = linked(manifest: manifest) { _ in other }
+        #expect(throws: ImageError.self) { try pass(bytes, pieces: 512, id: id) }
+        let (listedWell, sameID) = linked(manifest: { _ in manifest(other) })
+        #expect(throws: ImageError.self) { try pass(listedWell, pieces: 512, id: sameID) }
+        let (unlinked, _) = linked(manifest: manifest)
+        #expect(throws: ImageError.self) { try pass(unlinked, pieces: 512, id: other) }
+        var damaged = unlinked
+        damaged[515] ^= 1
+        #expect(throws: ImageError.self) { try pass(damaged, pieces: 512, id: id) }
+    }
+
     @Test("is refused where the configuration is another image's, is missing, or the end is")
     func damaged() throws {
         let (bytes, id) = archive(manifest: { #"[{"Config":"\#($0)","RepoTags":null,"Layers":[]}]"# })

@@ -1,0 +1,209 @@
+"""Work of a node that is lost runs on elsewhere: one container to its users, and never twice."""
+
+import json
+import os
+import re
+import time
+
+from fixture import FLEET, Case, World, command_output, eventually, exports, remote_only
+
+DEVICE, FIRST, SECOND = "fo1", "fo2", "fo3"
+COUNT = "i=0; while true; do i=$((i+1)); echo $i; sleep 0.2; done"
+
+
+class Three(World):
+    """A device and two nodes for its work, with a gateway on none of them; `edge1` is the device to all that tests share."""
+
+    def __init__(self):
+        os.environ["TESTBED_FLEET"] = "failover"
+        command_output(FLEET, "up", "--policy", "remote", "gateway", f"{DEVICE}:rtt=5ms", f"{FIRST}:files=own",
+                       f"{SECOND}:files=own", timeout=600)
+        found = {n: exports(command_output(FLEET, "env", n)) for n in (DEVICE, FIRST, SECOND)}
+        found["edge1"] = found[DEVICE]
+        self.engines = {n: e["ENGINE_HOST"] for n, e in found.items()}
+        self.front_doors = {n: e["DOCKER_HOST"] for n, e in found.items()}
+        self.gateway = found[DEVICE]["LIGHTER_GATEWAY"]
+        self.credentials = found[DEVICE]["LIGHTER_CREDENTIALS"]
+
+
+@remote_only
+class Failover(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.addClassCleanup(os.environ.pop, "TESTBED_FLEET", None)
+        cls.addClassCleanup(lambda: command_output(FLEET, "down"))
+        cls.world = Three()
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.whole)
+
+    def whole(self):
+        """Everything is as it was, whatever the test did."""
+        command_output(FLEET, "heal", FIRST, SECOND)
+        command_output(FLEET, "up", timeout=120)
+
+    # ------------------------------------------------------------ where is it?
+
+    def on_engine(self, node, name, template="{{.State.Status}}"):
+        """What the engine of a node itself says of the container; None where it has none, or is down."""
+        name = name if node == DEVICE else f"{name}.{DEVICE}"
+        found = self.docker("inspect", "-f", template, name, at=node, engine=True, expect=None)
+        return found.line if found.code == 0 else None
+
+    def place(self, name):
+        """The one node whose engine runs it."""
+        running = [n for n in (FIRST, SECOND, DEVICE) if self.on_engine(n, name) == "running"]
+        self.assertLessEqual(len(running), 1, f"{name} runs at {running}")
+        return running[0] if running else None
+
+    def moved(self, name, lost, patience=20):
+        """Waits until another node than `lost` runs it; says which."""
+        return eventually(f"{name} runs elsewhere", lambda: (
+            place := self.place(name)) and place != lost and place, patience)
+
+    def begun(self, name, *args):
+        self.docker("run", "-d", "--name", name, *args)
+        return eventually("it runs", lambda: self.place(name))
+
+    # ------------------------------------------------------------------- tests
+
+    def test_a_service_is_the_same_to_its_users_after_its_node_lost_power(self):
+        name = self.name()
+        program = "mkdir -p /w; hostname > /w/index.html; exec httpd -f -p 80 -h /w"
+        first = self.begun(name, "--restart", "always", "-p", "18080:80", "busybox", "sh", "-c", program)
+        identity = self.inspect(name, "{{.Id}} {{.Name}} {{.Config.Hostname}} {{.HostConfig.RestartPolicy.Name}}")
+        self.fleet("kill", first)
+        second = self.moved(name, first)
+        eventually("the device knows", lambda: self.state(name) == "running")
+        self.assertEqual(
+            self.inspect(name, "{{.Id}} {{.Name}} {{.Config.Hostname}} {{.HostConfig.RestartPolicy.Name}}"), identity)
+        full = identity.split()[0]
+        self.assertEqual(self.docker("ps", "-a", "--no-trunc", "--format", "{{.ID}}", "--filter", f"name={name}").out.split(),
+                         [full])
+        self.assertNotEqual(self.on_engine(second, name, "{{.Id}}"), full, "an engine draws its own id")
+        for reference in (name, full, full[:12], full[:7]):
+            self.assertEqual(self.docker("exec", reference, "hostname").line, full[:12])
+        page = self.command(FLEET, "exec", DEVICE, "wget", "-qO-", "http://localhost:18080/").line
+        self.assertEqual(page, full[:12])
+        self.assertIn(f"node {first} was lost", self.inspect(name, "{{.State.Error}}"))
+        self.assertEqual(self.inspect(name, '{{index .Config.Labels "io.lighter.attempt"}}'), "2")
+        self.assertEqual(self.inspect(name, "{{json .Mounts}}"), "[]")
+        self.docker("restart", "-t", "0", name)
+        self.docker("stop", "-t", "0", name)
+        self.assertEqual(self.state(name), "exited")
+        self.docker("start", name)
+        self.fleet("start", first)
+        eventually("what was left of it is gone", lambda: self.on_engine(first, name) is None, 20)
+        self.assertEqual(self.place(name), second)
+        self.docker("rm", "-f", name)
+        self.assertIsNone(self.on_engine(second, name))
+
+    def test_a_job_is_run_again_and_its_caller_hears_how_that_ended(self):
+        name = self.name()
+        run = self.start("docker", "run", "--name", name, "--label", "lighter.loss=rerun", "busybox", "sh", "-c",
+                         "sleep 4; exit 7")
+        first = eventually("it runs", lambda: self.place(name))
+        self.fleet("kill", first)
+        self.moved(name, first)
+        self.assertEqual(run.wait(60), 7)
+        self.assertEqual(self.inspect(name, "{{.State.ExitCode}}"), "7")
+
+    def test_what_holds_waits_for_its_node(self):
+        name = self.name()
+        first = self.begun(name, "busybox", "sleep", "600")
+        self.fleet("cut", first)
+        other = self.name()
+        eventually("the node is lost", lambda: "Unreachable" in self.docker(
+            "ps", "-a", "--format", "{{.Status}}", "--filter", f"name={name}").out, 20)
+        self.docker("run", "-d", "--name", other, "busybox", "sleep", "600")
+        time.sleep(3)
+        self.assertEqual(self.on_engine(first, name), "running", "nothing else may have it, so it goes on")
+        self.fleet("heal", first)
+        eventually("it is back", lambda: self.state(name) == "running", 30)
+
+    def test_a_node_that_is_cut_off_has_stopped_its_work_before_another_begins_it(self):
+        name = self.name()
+        shared = self.folder()
+        first = self.begun(name, "--restart", "always", "busybox", "sh", "-c", COUNT)
+        pid = self.on_engine(first, name, "{{.State.Pid}}")
+        self.fleet("cut", first)
+        while self.place(name) in (first, None):
+            time.sleep(0.02)
+        self.assertFalse(os.path.exists(f"/proc/{pid}"), "it ran at both")
+        self.fleet("heal", first)
+        eventually("what was left of it is gone", lambda: self.on_engine(first, name) is None, 30)
+        self.assertEqual(self.state(name), "running")
+        self.assertTrue(shared)
+
+    def test_a_short_cut_moves_nothing_and_stops_nothing(self):
+        name = self.name()
+        first = self.begun(name, "--restart", "always", "busybox", "sh", "-c", COUNT)
+        pid = self.on_engine(first, name, "{{.State.Pid}}")
+        self.fleet("cut", first)
+        time.sleep(1)
+        self.fleet("heal", first)
+        time.sleep(4)
+        self.assertEqual(self.on_engine(first, name, "{{.State.Pid}}"), pid)
+        self.assertEqual(self.place(name), first)
+
+    def test_it_comes_to_the_device_when_no_other_node_is_left(self):
+        name, folder = self.name(), self.folder()
+        (folder / "index.html").write_text("from the device\n")
+        first = self.begun(name, "--restart", "always", "-p", "18081:80", "-v", f"{folder}:/w", "busybox", "httpd", "-f",
+                           "-p", "80", "-h", "/w")
+        full = self.inspect(name, "{{.Id}}")
+        self.fleet("kill", FIRST, SECOND)
+        self.assertEqual(self.moved(name, first), DEVICE)
+        eventually("its users find it", lambda: self.state(name) == "running")
+        self.assertEqual(self.inspect(name, "{{.Id}}"), full)
+        for reference in (name, full, full[:12], full[:7]):
+            self.assertEqual(self.docker("exec", reference, "hostname").line, full[:12])
+        self.assertEqual(self.docker("ps", "-aq", "--no-trunc", "--filter", f"name={name}").out.split(), [full])
+        page = self.command(FLEET, "exec", DEVICE, "wget", "-qO-", "http://localhost:18081/").line
+        self.assertEqual(page, "from the device")
+        self.fleet("start", FIRST, SECOND)
+        eventually("what was left of it is gone", lambda: self.on_engine(first, name) is None, 30)
+        self.assertEqual(self.place(name), DEVICE)
+        self.docker("rm", "-f", full[:12])
+        self.assertIsNone(self.on_engine(DEVICE, name))
+
+    def test_the_gateway_restarts_and_nothing_moves(self):
+        name = self.name()
+        first = self.begun(name, "--restart", "always", "busybox", "sh", "-c", COUNT)
+        pid = self.on_engine(first, name, "{{.State.Pid}}")
+        self.fleet("gateway", "kill")
+        time.sleep(6)  # more than any lease of the gateway's: the device itself vouches for it
+        self.fleet("gateway", "start")
+        time.sleep(4)
+        self.assertEqual(self.on_engine(first, name, "{{.State.Pid}}"), pid)
+
+    def test_a_device_whose_daemon_was_away_moves_it_when_it_is_back(self):
+        name = self.name()
+        first = self.begun(name, "--restart", "always", "busybox", "sh", "-c", COUNT)
+        full = self.inspect(name, "{{.Id}}")
+        self.fleet("daemon", DEVICE, "kill")
+        self.fleet("kill", first)
+        self.fleet("daemon", DEVICE, "start")
+        second = self.moved(name, first, 40)
+        self.assertEqual(eventually("it is known", lambda: self.inspect(name, "{{.Id}}")), full)
+        self.fleet("daemon", DEVICE, "kill")
+        self.fleet("daemon", DEVICE, "start")
+        self.assertEqual(eventually("it is still known", lambda: self.inspect(name, "{{.Id}}")), full)
+        self.assertEqual(self.place(name), second)
+
+    def test_labels_that_say_nothing_are_refused(self):
+        for label in ("lighter.loss=maybe", "lighter.attempts=0"):
+            found = self.docker("run", "-d", "--label", label, "busybox", "true", expect=125)
+            self.assertRegex(found.err, re.escape(label.split("=")[0]) + ".*use ")
+
+    def test_explain_says_why_it_is_where_it_is(self):
+        name = self.name()
+        first = self.begun(name, "--restart", "always", "busybox", "sleep", "600")
+        self.fleet("kill", first)
+        self.moved(name, first)
+        shown = self.command(FLEET, "cli", "explain", name).out
+        self.assertIn("its lease of this workload has run out", shown)
+        events = self.docker("events", "--since", "60s", "--until", "0s", "--format", "{{json .}}").out.splitlines()
+        ids = {json.loads(e)["Actor"]["ID"] for e in events if json.loads(e)["Type"] == "container"}
+        self.assertIn(self.inspect(name, "{{.Id}}"), ids)
