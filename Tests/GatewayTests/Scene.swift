@@ -84,7 +84,7 @@ final class Scene: Sendable {
     /// One that knows several gateways.
     func node(
         _ name: String, of gateways: [String], tenant: TenantID = .main, addresses: [String] = [], cpus: Double = 4,
-        life: Duration = .seconds(86_400)
+        life: Duration = .seconds(86_400), leases: (any LeaseHolder)? = nil
     ) throws -> GatewaySession {
         let id = try NodeID(name)
         let folder = path + "/node-" + name
@@ -93,9 +93,10 @@ final class Scene: Sendable {
             try authority.credentials(for: PeerIdentity(role: .node(id), tenant: tenant), validFor: life).save(
                 to: folder + "/credentials")
         }
-        let configuration = SessionConfiguration(
+        var configuration = SessionConfiguration(
             credentialsDirectory: folder + "/credentials", gateways: gateways, advertisedAddresses: addresses,
             stateDirectory: folder, version: "test", describeNode: { Self.describe(id, cpus: cpus) })
+        configuration.leases = { leases }
         return try GatewaySession(
             configuration: configuration, loop: Self.loop, logger: logger, serve: Echo.serve)
     }

@@ -138,13 +138,18 @@ package struct Fence {
             }
         }
         said = said.intersection(containers).union(news)
-        // Where the kernel cannot be told, or does not do it at once, the engine is.
-        let left = news.filter { findings[$0]?.outcome != .gone }
+        // Where the kernel cannot be told, or does not do it at once, the engine is; and of what was not found, which may run in
+        // groups that are not shown here.
+        let left = news.filter { findings[$0]?.outcome != .gone || findings[$0]?.ran == false }
         if !left.isEmpty { askEngine(left, isOnlyWay: findings.isEmpty, of: fenced) }
     }
 
     private func askEngine(_ containers: Set<String>, isOnlyWay: Bool, of entries: [LeaseTable.Entry]) {
-        let stopped = EngineSocket.kill(containers, at: table.engine, within: Self.enginePatience)
+        // The engine may hang; the next lease to end does not wait for it.
+        let next = table.entries.filter { !$0.isFenced }.map(\.deadline).min() ?? .max
+        let now = BootClock.now()
+        let left = Int32(clamping: next > now ? (next - now) / 1_000_000 : 0)
+        let stopped = EngineSocket.kill(containers, at: table.engine, within: min(left, Self.enginePatience))
         guard isOnlyWay else { return }
         for entry in entries where entry.containerID.map(stopped.contains) ?? false { table.done(entry) }
     }

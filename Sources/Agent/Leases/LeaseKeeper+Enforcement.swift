@@ -41,6 +41,11 @@ extension LeaseKeeper {
         for entry in entries { Self.finish(entry, findings, table) }
         let left = entries.compactMap { table[$0.slot] }.filter { $0.isFenced && !$0.isDone }
         if !left.isEmpty { insist(left) }
+        // What runs and was not found may be in groups that are not shown here.
+        let hidden = containers.filter { findings?[$0]?.ran == false && inventory.index[$0]?.holdsCapacity ?? false }
+        guard !hidden.isEmpty else { return }
+        let engine = table.engine
+        NIOThreadPool.singleton.submit { _ in _ = EngineSocket.kill(hidden, at: engine, within: 2000) }
     }
 
     private nonisolated static func finish(
@@ -198,14 +203,14 @@ extension LeaseKeeper {
     /// Whether a fence watches; starts one where there is none.
     func ensureFence() async -> Bool {
         if folder.fence != nil { return true }
-        if let launched, waitpid(launched, nil, WNOHANG) != 0 { self.launched = nil }
+        launched = launched.filter { waitpid($0, nil, WNOHANG) == 0 }
         let (folder, launcher) = (folder, configuration.launcher)
         let started = try? await NIOThreadPool.singleton.runIfActive { launcher.launch(folder) }
         guard let process = started ?? nil else {
             logger.error("the fence for exclusive work does not start", metadata: ["folder": "\(folder.path)"])
             return false
         }
-        launched = process
+        launched.insert(process)
         logger.info("a fence watches exclusive work", metadata: ["pid": "\(process)"])
         return true
     }

@@ -128,12 +128,12 @@ extension LeaseKeeper {
             release(record.id)
             if table[slot]?.isFenced ?? true { stop([slot], because: "it has no lease") }
         } else if record.hasEnded {
-            noteEnd(record, slot, isNews: isKnown)
+            noteEnd(record, slot, isKnown: isKnown)
         }
     }
 
     /// An end that the lapse has brought is none; one of its own is.
-    private func noteEnd(_ record: ContainerRecord, _ slot: Int, isNews: Bool) {
+    private func noteEnd(_ record: ContainerRecord, _ slot: Int, isKnown: Bool) {
         guard running.contains(record.id) || record.workload.error.contains(LeaseFolder.mountTarget) else { return }
         let isStopped = table[slot]?.isFenced ?? false || stopping[record.id] == record.workload.startedAt
         stopping[record.id] = nil
@@ -141,7 +141,8 @@ extension LeaseKeeper {
         let isOurs =
             record.workload.exitCode.map { [137, 255].contains($0) } ?? true && !record.ranOutOfMemory
             || record.workload.error.contains(LeaseFolder.mountTarget)
-        if isStopped || table.isFresh && !isNews, isOurs {
+        // What a fresh table did not know yet ended before the boot.
+        if isStopped || (table.isFresh && !isKnown), isOurs {
             running.insert(record.id)
             suspend(record.id)
             if !(table[slot]?.isFenced ?? true) { start(record.id) }

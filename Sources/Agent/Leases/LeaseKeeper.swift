@@ -77,8 +77,8 @@ package final class LeaseKeeper: LeaseHolder {
     var over: Set<Key> = []
     var streams: [NodeID: any Channel] = [:]
     var isLaunching = false
-    /// The fence that this process has started.
-    var launched: pid_t?
+    /// Fences that this process has started.
+    var launched: Set<pid_t> = []
     /// What the guard does to forget a workload's older epochs.
     package var retired: (@NodeLoop (WorkloadID, UInt64) -> Void)?
 

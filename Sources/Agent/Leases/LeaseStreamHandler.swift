@@ -11,7 +11,7 @@ final class LeaseStreamHandler: ChannelInboundHandler {
     private static let limit = 16
     private static let answerSize = 16
     /// The longest term that is believed.
-    private static let longest: UInt64 = 86_400_000_000_000
+    private static let longest: UInt64 = 3_600_000_000_000
 
     private let origin: NodeID
     private let keeper: LeaseKeeper

@@ -110,7 +110,7 @@ struct GuardEngineTests {
             let name = "guard-\(rig.workload.hex.prefix(8))"
             #expect(try await client.call("POST", "/containers/create?name=\(name)", body: body)?.status == 201)
             #expect(try await client.call("POST", "/containers/\(name)/start")?.status == 204)
-            let exited = await reports.first(.exited)
+            let exited = await reports.first(.exited, of: rig.workload)
             #expect(exited?.exitCode == 5)
             #expect(exited?.resources.memory == ByteCount(8_388_608))
             #expect(reports.list.contains { $0.state == .running })

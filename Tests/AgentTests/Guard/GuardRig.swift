@@ -41,8 +41,10 @@ final class GuardRig {
             stream.continuation.yield(workload)
         }
         var list: [Workload] { all.elements }
-        /// Returns the first report in this state, once it has come. One caller only.
-        func first(_ state: WorkloadState) async -> Workload? { await stream.stream.first { $0.state == state } }
+        /// Returns the workload's first report in this state, once it has come. One caller only.
+        func first(_ state: WorkloadState, of workload: WorkloadID) async -> Workload? {
+            await stream.stream.first { $0.state == state && $0.id == workload }
+        }
     }
 
     /// Who the next stream's peer is, and what its opening message says.

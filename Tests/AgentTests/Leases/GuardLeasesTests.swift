@@ -126,18 +126,18 @@ struct GuardLeasesTests {
             let asked = try #require(await stream.question())
             #expect(asked == leases.world.nanoseconds)
             leases.world.now += 900
-            stream.answer(asked, term: 5_000_000_000_000)
+            stream.answer(asked, term: 3_000_000_000_000)
             try await leases.wait {
-                leases.keeper.book.lease(leases.rig.origin).validUntil == asked + 5_000_000_000_000
+                leases.keeper.book.lease(leases.rig.origin).validUntil == asked + 3_000_000_000_000
             }
             leases.world.now += 500
             leases.keeper.check()
             #expect(leases.keeper.stands(leases.rig.origin))
             #expect(leases.world.kills.isEmpty)
             #expect(!leases.keeper.book.gateway.stands(at: leases.world.nanoseconds))
-            stream.answer(asked + 1, term: 50_000_000_000_000)
+            stream.answer(asked + 1, term: 3_500_000_000_000)
             await stream.end()
-            #expect(leases.keeper.book.lease(leases.rig.origin).validUntil == asked + 5_000_000_000_000)
+            #expect(leases.keeper.book.lease(leases.rig.origin).validUntil == asked + 3_000_000_000_000)
             #expect(leases.keeper.streams.isEmpty)
         }
     }
