@@ -72,6 +72,7 @@ private final class Waiter {
     /// Whether the answer's head may be sent before the node has given it.
     private let isEarly: Bool
     private var hasBegun = false
+    private var wasKilled = false
 
     init(door: FrontDoor, head: RequestHead, route: Route, query: Query, client: ClientWriter) {
         self.door = door
@@ -136,6 +137,13 @@ private final class Waiter {
         let body = try await answer.collect().body
         let code = (try? JSON.parse(body))?["StatusCode"]?.intValue
         guard !isOver(current) else { throw FrontDoorError(.unreachable, "the container is elsewhere since") }
+        // Its node may have stopped it because its lease ran out: then it runs again, there or elsewhere, and a wait that begins
+        // now is held until it does.
+        if current.loss.isExclusive, code == 137, !wasKilled {
+            wasKilled = true
+            query.set("condition", "not-running")
+            return try await ask()
+        }
         door.touch(current)
         await door.containerEnded(door.routes[route.containerID] ?? route, exitCode: code)
         return end(body)

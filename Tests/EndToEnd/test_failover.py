@@ -84,7 +84,7 @@ class Failover(Case):
         self.assertNotEqual(self.on_engine(second, name, "{{.Id}}"), full, "an engine draws its own id")
         for reference in (name, full, full[:12], full[:7]):
             self.assertEqual(self.docker("exec", reference, "hostname").line, full[:12])
-        page = self.command(FLEET, "exec", DEVICE, "wget", "-qO-", "http://localhost:18080/").line
+        page = self.fleet("exec", DEVICE, "wget", "-qO-", "http://localhost:18080/").line
         self.assertEqual(page, full[:12])
         self.assertIn(f"node {first} was lost", self.inspect(name, "{{.State.Error}}"))
         self.assertEqual(self.inspect(name, '{{index .Config.Labels "io.lighter.attempt"}}'), "2")
@@ -101,7 +101,7 @@ class Failover(Case):
 
     def test_a_job_is_run_again_and_its_caller_hears_how_that_ended(self):
         name = self.name()
-        run = self.start("docker", "run", "--name", name, "--label", "lighter.loss=rerun", "busybox", "sh", "-c",
+        run = self.start("run", "--name", name, "--label", "lighter.loss=rerun", "busybox", "sh", "-c",
                          "sleep 4; exit 7")
         first = eventually("it runs", lambda: self.place(name))
         self.fleet("kill", first)
@@ -124,7 +124,6 @@ class Failover(Case):
 
     def test_a_node_that_is_cut_off_has_stopped_its_work_before_another_begins_it(self):
         name = self.name()
-        shared = self.folder()
         first = self.begun(name, "--restart", "always", "busybox", "sh", "-c", COUNT)
         pid = self.on_engine(first, name, "{{.State.Pid}}")
         self.fleet("cut", first)
@@ -134,7 +133,6 @@ class Failover(Case):
         self.fleet("heal", first)
         eventually("what was left of it is gone", lambda: self.on_engine(first, name) is None, 30)
         self.assertEqual(self.state(name), "running")
-        self.assertTrue(shared)
 
     def test_a_short_cut_moves_nothing_and_stops_nothing(self):
         name = self.name()
@@ -160,7 +158,7 @@ class Failover(Case):
         for reference in (name, full, full[:12], full[:7]):
             self.assertEqual(self.docker("exec", reference, "hostname").line, full[:12])
         self.assertEqual(self.docker("ps", "-aq", "--no-trunc", "--filter", f"name={name}").out.split(), [full])
-        page = self.command(FLEET, "exec", DEVICE, "wget", "-qO-", "http://localhost:18081/").line
+        page = self.fleet("exec", DEVICE, "wget", "-qO-", "http://localhost:18081/").line
         self.assertEqual(page, "from the device")
         self.fleet("start", FIRST, SECOND)
         eventually("what was left of it is gone", lambda: self.on_engine(first, name) is None, 30)
@@ -202,7 +200,7 @@ class Failover(Case):
         first = self.begun(name, "--restart", "always", "busybox", "sleep", "600")
         self.fleet("kill", first)
         self.moved(name, first)
-        shown = self.command(FLEET, "cli", "explain", name).out
+        shown = self.fleet("cli", "explain", name).out
         self.assertIn("its lease of this workload has run out", shown)
         events = self.docker("events", "--since", "60s", "--until", "0s", "--format", "{{json .}}").out.splitlines()
         ids = {json.loads(e)["Actor"]["ID"] for e in events if json.loads(e)["Type"] == "container"}
