@@ -1,4 +1,13 @@
+internal import Engine
 internal import NIOCore
+
+/// Which ids are others on a stream.
+enum AliasSource: Sendable {
+    /// As they were when the stream was opened.
+    case fixed(AliasTable?)
+    /// As they are at each moment, for streams that stand for long.
+    case live(@Sendable @NodeLoop () -> AliasTable?)
+}
 
 /// Has the user's side of one HTTP exchange speak of containers by the ids that users know, and the engine's by its own.
 ///
@@ -17,10 +26,16 @@ final class AliasHandler: ChannelDuplexHandler {
             case asItIs
         }
 
+        private let direction: AliasTable.Direction
         private var replacer: AliasReplacer
         private var state = State.head(seen: [])
 
-        init(_ replacements: [(from: [UInt8], to: [UInt8])]) { replacer = AliasReplacer(replacements) }
+        init(_ table: AliasTable?, _ direction: AliasTable.Direction) {
+            self.direction = direction
+            replacer = AliasReplacer(table?.replacements(direction) ?? [])
+        }
+
+        mutating func renew(_ table: AliasTable?) { replacer.replacements = table?.replacements(direction) ?? [] }
 
         mutating func pass(_ buffer: ByteBuffer) -> ByteBuffer {
             let bytes = Array(buffer.readableBytesView)
@@ -63,23 +78,37 @@ final class AliasHandler: ChannelDuplexHandler {
         }
     }
 
+    private let source: AliasSource
+    private var table: AliasTable?
     private var toEngine: Side
     private var fromEngine: Side
 
-    init(_ table: AliasTable) {
-        toEngine = Side(table.replacements(.toEngine))
-        fromEngine = Side(table.replacements(.fromEngine))
+    init(_ source: AliasSource) {
+        self.source = source
+        if case .fixed(let known) = source { table = known }
+        toEngine = Side(table, .toEngine)
+        fromEngine = Side(table, .fromEngine)
     }
 
-    /// Puts one in front of what a channel's pipeline will have; none where no id is another.
-    static func add(_ table: AliasTable?, to channel: any Channel) -> EventLoopFuture<Void> {
-        guard let table, !table.isEmpty else { return channel.eventLoop.makeSucceededVoidFuture() }
+    /// Puts one in front of what a channel's pipeline will have; none where no id is another, nor can become one.
+    static func add(_ source: AliasSource, to channel: any Channel) -> EventLoopFuture<Void> {
+        if case .fixed(let table) = source, table?.isEmpty ?? true { return channel.eventLoop.makeSucceededVoidFuture() }
         return channel.eventLoop.makeCompletedFuture {
-            try channel.pipeline.syncOperations.addHandler(AliasHandler(table))
+            try channel.pipeline.syncOperations.addHandler(AliasHandler(source))
         }
     }
 
+    private func look() {
+        guard case .live(let current) = source else { return }
+        let now = NodeLoop.assumeIsolated { current() }
+        guard now != table else { return }
+        table = now
+        toEngine.renew(now)
+        fromEngine.renew(now)
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        look()
         let passed = fromEngine.pass(unwrapInboundIn(data))
         if passed.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(passed)) }
     }
@@ -100,6 +129,7 @@ final class AliasHandler: ChannelDuplexHandler {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        look()
         context.write(wrapOutboundOut(toEngine.pass(unwrapOutboundIn(data))), promise: promise)
     }
 

@@ -32,7 +32,7 @@ struct AliasTable: Sendable, Hashable {
 
 /// Replaces ids in bytes that come in pieces.
 struct AliasReplacer {
-    private let replacements: [(from: [UInt8], to: [UInt8])]
+    var replacements: [(from: [UInt8], to: [UInt8])]
     /// The end of what came last, where an id may have begun.
     private var held: [UInt8] = []
 

@@ -146,7 +146,7 @@ extension FrontDoor {
             ticketing.renew = { [self] in try await renewTicket(route) }
         }
         var dialer = NodeDialer(control: control, node: route.target, purpose: purpose, ticket: ticketing)
-        dialer.aliases = aliases.table(at: route.target)
+        dialer.aliases = .fixed(aliases.table(at: route.target))
         // A route of before its container came home leads to the engine here.
         if routes[route.containerID] == nil, aliases.engineID(of: route.containerID, at: control.node) != nil {
             dialer.here = engine

@@ -16,7 +16,7 @@ extension FrontDoor {
         }
         let merge = EventMerge(door: self, head: head, query: query, filters: filters, client: client, since: now())
         var local: EventMerge.Local?
-        if let engineClient {
+        if let engineClient = engineEvents {
             do {
                 var query = query
                 query.setFilters(filters.forEveryEngine)

@@ -202,7 +202,8 @@ extension FrontDoor {
 
     func nodeDialer(_ node: NodeID, purpose: String) -> NodeDialer {
         var dialer = NodeDialer(control: control, node: node, purpose: purpose, ticket: nil)
-        dialer.aliases = aliases.table(at: node)
+        let isLong = purpose == "events" || purpose == "follow"
+        dialer.aliases = isLong ? liveAliases(at: node) : .fixed(aliases.table(at: node))
         return dialer
     }
 

@@ -130,13 +130,20 @@ package final class FrontDoor: Planning {
 
     /// The device's own engine; nil where it has none.
     var engine: EngineDialer? {
-        engineSocket.map { EngineDialer(socket: $0, aliases: aliases.table(at: control.node)) }
+        engineSocket.map { EngineDialer(socket: $0, aliases: .fixed(aliases.table(at: control.node))) }
     }
 
     var engineClient: DockerClient? {
-        guard let engine, engine.aliases != nil else { return plainEngineClient }
+        guard let engine, engine.reuseKey == nil else { return plainEngineClient }
         return DockerClient(dialer: engine, maximumIdle: 0)
     }
+
+    /// For its events, a stream that stands for long.
+    var engineEvents: DockerClient? {
+        engineSocket.map { DockerClient(dialer: EngineDialer(socket: $0, aliases: liveAliases(at: control.node)), maximumIdle: 0) }
+    }
+
+    func liveAliases(at node: NodeID) -> AliasSource { .live { [weak aliases] in aliases?.table(at: node) } }
 
     /// Serves clients until cancelled.
     /// - Throws: `FrontDoorError.socket` when the socket cannot be made, `.journal` when the journal cannot be read.

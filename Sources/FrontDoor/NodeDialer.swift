@@ -16,7 +16,7 @@ struct NodeDialer: DockerDialer {
     var awaits: WorkloadID?
     var kind = Kind.docker
     /// Ids of containers that are others at the node.
-    var aliases: AliasTable?
+    var aliases = AliasSource.fixed(nil)
     /// The engine here, for a container that came back to this device.
     var here: EngineDialer?
 

@@ -120,7 +120,8 @@ class Failover(Case):
         time.sleep(3)
         self.assertEqual(self.on_engine(first, name), "running", "nothing else may have it, so it goes on")
         self.fleet("heal", first)
-        eventually("it is back", lambda: self.state(name) == "running", 30)
+        eventually("it is back", lambda: self.docker(
+            "inspect", "-f", "{{.State.Status}}", name, expect=None).line == "running", 30)
 
     def test_a_node_that_is_cut_off_has_stopped_its_work_before_another_begins_it(self):
         name = self.name()
