@@ -388,7 +388,27 @@ extension FrontDoor {
         }
         if let shownID = creation.replaces?.containerID { json = json.withHostname(ofID: shownID) }
         let client = DockerClient(dialer: dialer, maximumIdle: 0)
-        return try await client.request("POST", target, headers: creation.passedHeaders, body: json.buffer)
+        let body = json.buffer
+        let create: @Sendable @NodeLoop () async throws -> DockerResponse = {
+            try await client.request("POST", target, headers: creation.passedHeaders, body: body)
+        }
+        guard creation.loss.isExclusive else { return try await create() }
+        return try await withThrowingTaskGroup(of: DockerResponse?.self) { group in
+            group.addTask { try await create() }
+            group.addTask { await self.tellAgain(creation.request.id) }
+            defer { group.cancelAll() }
+            while let answer = try await group.next() { if let answer { return answer } }
+            throw CancellationError()
+        }
+    }
+
+    /// A node takes exclusive work only once the gateway has told it of the lease; one that has just come to the fleet may have
+    /// been told too early. With each ticket the gateway tells it again.
+    private func tellAgain(_ workload: WorkloadID) async -> DockerResponse? {
+        while true {
+            do { try await Task.sleep(for: .milliseconds(700)) } catch { return nil }
+            _ = try? await control.ticket(for: workload)
+        }
     }
 
     func dialer(to lease: PendingLease, purpose: String) -> NodeDialer {
