@@ -10,7 +10,8 @@ extension JSON {
     /// of the id that they know, as an engine would have it.
     package func withHostname(ofID id: String) -> JSON {
         let mode = value(named: "HostConfig")?.value(named: "NetworkMode")?.stringValue ?? ""
-        guard value(named: "Hostname")?.stringValue?.isEmpty ?? true, mode != "host", !mode.hasPrefix("container:") else {
+        guard value(named: "Hostname")?.stringValue?.isEmpty ?? true, mode != "host", !mode.hasPrefix("container:")
+        else {
             return self
         }
         var body = self

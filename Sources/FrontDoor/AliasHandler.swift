@@ -92,7 +92,9 @@ final class AliasHandler: ChannelDuplexHandler {
 
     /// Puts one in front of what a channel's pipeline will have; none where no id is another, nor can become one.
     static func add(_ source: AliasSource, to channel: any Channel) -> EventLoopFuture<Void> {
-        if case .fixed(let table) = source, table?.isEmpty ?? true { return channel.eventLoop.makeSucceededVoidFuture() }
+        if case .fixed(let table) = source, table?.isEmpty ?? true {
+            return channel.eventLoop.makeSucceededVoidFuture()
+        }
         return channel.eventLoop.makeCompletedFuture {
             try channel.pipeline.syncOperations.addHandler(AliasHandler(source))
         }

@@ -70,7 +70,9 @@ struct AliasReplacer {
                 var index = start
                 let last = bytes.count - pattern.count
                 while index <= last {
-                    if bytes[index] == first, bytes[index..<index + pattern.count].elementsEqual(pattern) { return index }
+                    if bytes[index] == first, bytes[index..<index + pattern.count].elementsEqual(pattern) {
+                        return index
+                    }
                     index += 1
                 }
                 return nil

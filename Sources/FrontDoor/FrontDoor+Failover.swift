@@ -204,7 +204,8 @@ extension FrontDoor {
         route.imageID = creation.image?.id ?? creation.awayImage.map { "\($0.id)" } ?? route.imageID
         route.networks = creation.sharing.networks.map(\.id)
         route.attempts += 1
-        route.note = "begun again at \(lease.target), for the \(Self.ordinal(route.attempts)) time: node \(lost.target) was lost"
+        route.note =
+            "begun again at \(lease.target), for the \(Self.ordinal(route.attempts)) time: node \(lost.target) was lost"
         let isNewTarget = routes.routes(to: lease.target).isEmpty
         leaveMounts(of: lost)
         do {

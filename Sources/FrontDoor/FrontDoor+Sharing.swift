@@ -136,7 +136,9 @@ extension FrontDoor {
         _ filters: DockerFilters, _ isMember: (Route) -> Bool, pending: (PendingLease) -> Bool
     ) async -> NodeID? {
         var counts: [NodeID: Int] = [:]
-        for route in routes.all where isMember(route) && !isGivenUp(route.target) { counts[route.target, default: 0] += 1 }
+        for route in routes.all where isMember(route) && !isGivenUp(route.target) {
+            counts[route.target, default: 0] += 1
+        }
         for lease in leases.all where pending(lease) { counts[lease.target, default: 0] += 1 }
         let here = await containersHere(filters)?.count ?? 0
         let best = counts.max { ($0.value, $1.key.name) < ($1.value, $0.key.name) }

@@ -140,7 +140,9 @@ package final class FrontDoor: Planning {
 
     /// For its events, a stream that stands for long.
     var engineEvents: DockerClient? {
-        engineSocket.map { DockerClient(dialer: EngineDialer(socket: $0, aliases: liveAliases(at: control.node)), maximumIdle: 0) }
+        engineSocket.map {
+            DockerClient(dialer: EngineDialer(socket: $0, aliases: liveAliases(at: control.node)), maximumIdle: 0)
+        }
     }
 
     func liveAliases(at node: NodeID) -> AliasSource { .live { [weak aliases] in aliases?.table(at: node) } }

@@ -17,7 +17,9 @@ extension Presentation {
             host["Mounts"] = rest.isEmpty ? nil : .array(rest)
         }
         let attempts = JSON.string("\(route.attempts)")
-        if container["Labels"]?.objectValue != nil { container.update(named: "Labels") { Self.label(&$0, attempts, route) } }
+        if container["Labels"]?.objectValue != nil {
+            container.update(named: "Labels") { Self.label(&$0, attempts, route) }
+        }
         if container["Config"]?["Labels"]?.objectValue != nil {
             container.update(named: "Config") { $0.update(named: "Labels") { Self.label(&$0, attempts, route) } }
         }

@@ -36,7 +36,8 @@ struct ReplacingTests {
     @Test("It stays while the node is heard, and while what the node was granted may still be believed there")
     func stays() async throws {
         try await Scene.with { scene in
-            try await scene.withGateway({ ($0.heartbeat, $0.leastLease) = (.milliseconds(300), .seconds(30)) }) { gateway in
+            try await scene.withGateway({ ($0.heartbeat, $0.leastLease) = (.milliseconds(300), .seconds(30)) }) {
+                gateway in
                 let edge = try scene.node("edge", of: gateway)
                 try await scene.running(edge) {
                     let request = Self.request(edge)

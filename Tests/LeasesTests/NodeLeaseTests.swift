@@ -50,7 +50,8 @@ struct NodeLeaseTests {
         lease.tell(Self.work, epoch: 2)
         lease.renew(sentAt: 110, term: 100)
         lease.confirm(reportedAfter: 1, at: 120)
-        #expect(!lease.admits(Self.work, epoch: 2, at: 130), "what was told before the report is older than what it says")
+        #expect(
+            !lease.admits(Self.work, epoch: 2, at: 130), "what was told before the report is older than what it says")
         lease.tell(Self.work, epoch: 2)
         #expect(lease.admits(Self.work, epoch: 2, at: 130))
         lease.forget(Self.work)

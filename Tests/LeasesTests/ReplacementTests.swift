@@ -23,7 +23,9 @@ struct ReplacementTests {
         #expect(Self.judge(known, now: 110) == .granted)
     }
 
-    @Test("Not of a node that is heard, of another lease, or of what has ended", arguments: [WorkloadState.exited, .removed])
+    @Test(
+        "Not of a node that is heard, of another lease, or of what has ended",
+        arguments: [WorkloadState.exited, .removed])
     func kept(state: WorkloadState) throws {
         #expect(Self.judge(try Self.workload(.running), isHeard: true, now: 200) == .kept("node cloud is back"))
         #expect(Self.judge(try Self.workload(.running, epoch: 2), now: 200) != .granted)

@@ -120,7 +120,11 @@ struct World: Hashable {
             add { $0.nodes[index].enforce(at: now) }
             // One heartbeat under way on a session: it may be late by as much as there is time.
             if node.up.isEmpty, node.down.isEmpty {
-                if node.holds == 0 { add { $0.refresh(index) } } else { add { $0.nodes[index].up.append(.beat(sentAt: now)) } }
+                if node.holds == 0 {
+                    add { $0.refresh(index) }
+                } else {
+                    add { $0.nodes[index].up.append(.beat(sentAt: now)) }
+                }
             }
             if !node.up.isEmpty { add { $0.gatewayHears(index, flaw) } }
             if !node.down.isEmpty { add { $0.nodeHears(index, flaw) } }
@@ -235,7 +239,8 @@ struct World: Hashable {
                 // Its daemon restarts; containers and the watchdog do not.
                 add { world in
                     world.faultsLeft -= 1
-                    world.nodes[index].lease = NodeLease(validUntil: node.lease.hasLapsed ? 0 : node.lease.validUntil, now: now)
+                    world.nodes[index].lease = NodeLease(
+                        validUntil: node.lease.hasLapsed ? 0 : node.lease.validUntil, now: now)
                     if world.nodes[index].lease.hasLapsed { world.nodes[index].runs = false }
                     world.nodes[index].beginSession()
                 }
