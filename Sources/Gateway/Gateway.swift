@@ -59,7 +59,7 @@ package final class Gateway: Sendable {
         return address
     }
 
-    /// Serves until cancelled; then takes no more links and closes those that stand.
+    /// Serves until cancelled; then takes no more links and closes those that stand. When it returns, the address is free again.
     package func run() async {
         let heartbeat = TimeAmount(configuration.heartbeat)
         await withDiscardingTaskGroup { group in
@@ -85,6 +85,7 @@ package final class Gateway: Sendable {
             }
             group.cancelAll()
         }
+        try? await listener.withLock { $0 }?.closeFuture.get()
     }
 
     private static let termSetting = "lease-term"
