@@ -151,8 +151,8 @@ let package = Package(
         tests(
             of: "FrontDoor",
             [
-                "BuildKit", "Compression", "DockerAPI", "Engine", "Images", "Link", "Placement", "Session", nioCore,
-                nioPosix, logging,
+                "BuildKit", "Compression", "DockerAPI", "Engine", "Images", "Leases", "Link", "Placement", "Session", nioCore,
+                nioPosix, nioEmbedded, logging,
             ]),
         tests(
             of: "Agent",

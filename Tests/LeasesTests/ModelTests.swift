@@ -21,7 +21,7 @@ struct ModelTests {
 
     @Test(
         "However messages are delayed, lost or repeated, and whatever fails",
-        arguments: [(2, 0, 5), (2, 1, 4), (3, 0, 3)])
+        arguments: [(2, 0, 5), (2, 1, 3), (3, 0, 3)])
     func holds(nodes: Int, faults: Int, horizon: UInt64) {
         let (broken, visited) = Self.explore(World(nodes: nodes, faults: faults), horizon: horizon)
         #expect(broken == nil)
