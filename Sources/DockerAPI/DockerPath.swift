@@ -67,6 +67,7 @@ package enum DockerPath {
         case ("POST", "lighter/layers"): .missingLayers
         case ("POST", "lighter/held"): .heldImages
         case ("POST", "lighter/pin"): .imagePin
+        case ("POST", "lighter/move"): .containerMove
         case ("POST", "lighter/image"): .sparseImage
         case ("POST", "lighter/offer"): .layerOffer
         case ("POST", "lighter/fetch"): .layerFetch

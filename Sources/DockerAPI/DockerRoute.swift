@@ -64,6 +64,8 @@ package enum DockerRoute: Sendable, Hashable {
     case heldImages
     /// `POST /lighter/pin`: a client asks a front door, or a node another's guard, to keep an image or to let it go.
     case imagePin
+    /// `POST /lighter/move`: a client asks a front door to have a container run at another node.
+    case containerMove
     /// `GET /lighter/images`: a front door tells which nodes have which images.
     case imageHoldings
     /// `GET /lighter/mounts`: a front door tells how far its mounts are.

@@ -89,6 +89,19 @@ extension FrontDoor {
     // MARK: Remote containers
 
     private func remote(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) -> Plan {
+        guard !["GET", "HEAD"].contains(head.method), action != "wait", moving.contains(route.containerID) else {
+            return remoteNow(head, route, action, query)
+        }
+        return .ask { [self] in
+            await settled(route)
+            guard moving.contains(route.containerID) else {
+                return planContainer(head, route.containerID, action, query)
+            }
+            return remoteNow(head, route, action, query)
+        }
+    }
+
+    private func remoteNow(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) -> Plan {
         if !["GET", "HEAD"].contains(head.method) { touch(route) }
         switch (head.method, action) {
         case ("GET", "json"): return .handle(Job { _, _ in await self.inspect(head, route, query) })

@@ -32,6 +32,10 @@ extension FrontDoor {
         var loss = LossPolicy()
         /// The container that this one is in the place of, because its node is lost.
         var replaces: Route?
+        /// Its user moves it: its node is not lost.
+        var isMove = false
+        /// Of one that is moved.
+        var wasRunning = false
     }
 
     func create(_ head: RequestHead, _ name: String, _ query: Query, _ body: ByteBuffer) async -> Job.Outcome {
@@ -458,9 +462,7 @@ extension FrontDoor {
         route.loss = creation.loss
         let isNewTarget = routes.routes(to: lease.target).isEmpty
         do {
-            if route.loss.isExclusive {
-                try routes.journal.putAsked(id, head: creation.head.raw, body: creation.body)
-            }
+            try routes.journal.putAsked(id, head: creation.head.raw, body: creation.body)
             try routes.put(route)
         } catch {
             // A container that this device would forget at its next start is better not made.

@@ -84,8 +84,16 @@ extension FrontDoor {
         }
     }
 
+    /// What is done to a container while it is given another node waits for that.
+    func settled(_ route: Route) async {
+        let end = ContinuousClock.now + .seconds(30)
+        while moving.contains(route.containerID), ContinuousClock.now < end {
+            do { try await Task.sleep(for: .milliseconds(50)) } catch { return }
+        }
+    }
+
     /// Why a container stays with the node that it has.
-    private struct Stayed: Error {
+    struct Stayed: Error {
         var reason: String
         var isBack = false
     }
@@ -120,12 +128,18 @@ extension FrontDoor {
     }
 
     /// What was asked for once, as a create of now.
-    private func creation(
-        _ lost: Route, _ head: RequestHead, _ query: Query, _ body: ByteBuffer, _ spec: CreateRequest
+    /// - Parameter chosen: the node that its user chose; nil for any.
+    func creation(
+        _ lost: Route, _ head: RequestHead, _ query: Query, _ body: ByteBuffer, _ spec: CreateRequest,
+        chosen: NodeID? = nil
     ) async throws -> Creation {
-        let wish = try wish(of: spec)
-        let sharing = await sharingPlan(for: spec, stays: false)
+        var wish = try wish(of: spec)
+        var sharing = await sharingPlan(for: spec, stays: false)
         if let need = sharing.needs.first(where: { $0.node == lost.target }) { throw Stayed(reason: need.reason) }
+        if let chosen {
+            wish.policy.target = chosen
+            sharing.company = nil
+        }
         if wish.policy.target == lost.target { throw Stayed(reason: "its policy names no other node") }
         var creation = try await describe(head, lost.name, query, body, spec, wish, sharing)
         creation.name = lost.name
@@ -145,7 +159,8 @@ extension FrontDoor {
         var pause = 0.1
         while true {
             do {
-                let placed = try await control.replace(creation.request, epoch: lost.epoch, refused: refused)
+                let placed = try await control.replace(
+                    creation.request, epoch: lost.epoch, isMove: false, refused: refused)
                 guard let wait = placed.wait else { return placed }
                 try await Task.sleep(for: wait)
             } catch let error as SessionError where error.code == .conflict {
@@ -161,7 +176,7 @@ extension FrontDoor {
     }
 
     /// - Returns: why the node did not take it; nil when the container is there.
-    private func begin(
+    func begin(
         _ creation: Creation, _ placed: Placed, at target: NodeID, _ lost: Route
     ) async throws -> String? {
         let lease = PendingLease(placed: placed, target: target, creation: creation, madeAt: now())
@@ -173,7 +188,7 @@ extension FrontDoor {
             guard let route = routes[lost.containerID], route.epoch == placed.epoch else {
                 return "its create was refused\(outcome.refusal.map { ": \($0)" } ?? "")"
             }
-            await run(route, after: lost)
+            await run(route, creation)
             return nil
         }
     }
@@ -203,9 +218,13 @@ extension FrontDoor {
         route.ticketRenewal = now() + Self.ticketRenewal
         route.imageID = creation.image?.id ?? creation.awayImage.map { "\($0.id)" } ?? route.imageID
         route.networks = creation.sharing.networks.map(\.id)
-        route.attempts += 1
-        route.note =
-            "begun again at \(lease.target), for the \(Self.ordinal(route.attempts)) time: node \(lost.target) was lost"
+        if creation.isMove {
+            route.note = "moved from \(lost.target) by its user"
+        } else {
+            route.attempts += 1
+            route.note =
+                "begun again at \(lease.target), for the \(Self.ordinal(route.attempts)) time: node \(lost.target) was lost"
+        }
         let isNewTarget = routes.routes(to: lease.target).isEmpty
         leaveMounts(of: lost)
         do {
@@ -240,8 +259,8 @@ extension FrontDoor {
     }
 
     /// Starts what ran before.
-    private func run(_ route: Route, after lost: Route) async {
-        guard !fresh.contains(route.containerID) else { return }
+    private func run(_ route: Route, _ creation: Creation) async {
+        guard creation.isMove ? creation.wasRunning : !fresh.contains(route.containerID) else { return }
         do {
             try await openPorts(of: route)
             try await synchroniseMounts(of: route)
@@ -259,7 +278,7 @@ extension FrontDoor {
     }
 
     /// No other node takes it: this device does, with its own engine.
-    private func comeHome(_ creation: Creation, _ placed: Placed, _ lost: Route) async throws {
+    func comeHome(_ creation: Creation, _ placed: Placed, _ lost: Route) async throws {
         let id = lost.containerID
         guard let engineClient else { throw Stayed(reason: "this device has no engine of its own") }
         ports.close(id)
@@ -278,7 +297,7 @@ extension FrontDoor {
             workKey: creation.request.workKey)
         workload.decision = placed.decision
         try aliases.put(id, engineID: engineID, at: control.node)
-        let ran = !fresh.contains(id)
+        let ran = creation.isMove ? creation.wasRunning : !fresh.contains(id)
         drop(lost)
         localWorkload(engineID, workload)
         try routes.journal.putLocal(engineID, workload)

@@ -276,6 +276,7 @@ package final class FrontDoor: Planning {
         case .grpc: planControl(head)
         case .imageHoldings: .handle(Job { _, _ in await self.imageHoldings() })
         case .mountStates: .handle(Job { _, _ in await self.mountStates() })
+        case .containerMove: .handle(Job(bodyLimit: 64 << 10) { body, _ in await self.moveContainer(body) })
         case .imagePin: .handle(Job(bodyLimit: 64 << 10) { body, _ in await self.pinImage(body) })
         case .nodeState: .handle(Job { _, _ in await self.nodeState() })
         case .imageCreate: planImageCreate(head, query)

@@ -133,14 +133,14 @@ final class FleetRegistry: Sendable {
 
     /// Whether a workload's lease may be replaced. If so, the node that had it is not confirmed anything before
     /// `endReplacing`: it would take what it has for its own.
-    func beginReplacing(_ known: Workload?, epoch: UInt64, margin: Duration) -> Replacement {
+    func beginReplacing(_ known: Workload?, epoch: UInt64, margin: Duration, isMove: Bool) -> Replacement {
         state.withLock { state in
             let now = NIODeadline.now().uptimeNanoseconds
             let node = known?.target
             let verdict = Replacement.judge(
                 epoch: epoch, known: known, isHeard: node.map { state.view.hears($0) } ?? false,
                 lease: node.map { state.lease(of: $0) } ?? state.formerGrants,
-                margin: UInt64(TimeAmount(margin).nanoseconds), now: now)
+                margin: UInt64(TimeAmount(margin).nanoseconds), now: now, isMove: isMove)
             if let known, verdict == .granted { state.replacing[known.target, default: []].insert(known.id) }
             return verdict
         }

@@ -22,15 +22,16 @@ extension Gateway {
             try await checkRetry(request)
             return try await place(request, refused: refused, for: session)
         }
-        return try await replace(request, epoch: message.replaces, refused: refused, for: session)
+        return try await replace(
+            request, epoch: message.replaces, isMove: message.moves, refused: refused, for: session)
     }
 
-    /// Gives work of a lost node to another, once nothing of it can run there any more.
+    /// Gives work of a lost node to another, once nothing of it can run there any more; or work that was stopped to be moved.
     private func replace(
-        _ request: WorkloadRequest, epoch: UInt64, refused: [NodeID: String], for session: AgentSession
+        _ request: WorkloadRequest, epoch: UInt64, isMove: Bool, refused: [NodeID: String], for session: AgentSession
     ) async throws -> Reply {
         let known = try await own(request.id.hex, of: session)
-        switch registry.beginReplacing(known, epoch: epoch, margin: configuration.leases.margin) {
+        switch registry.beginReplacing(known, epoch: epoch, margin: configuration.leases.margin, isMove: isMove) {
         case .kept(let reason): throw GatewayError(.conflict, "workload \(request.id) stays: \(reason)")
         case .wait(let nanoseconds):
             var reply = Lighter_V1_PlaceReply()
@@ -43,9 +44,10 @@ extension Gateway {
         }
         defer { registry.endReplacing(request.id, at: known.target) }
         var refused = refused
-        refused[known.target] = "lost: its lease of this workload has run out"
+        refused[known.target] = isMove ? "it was there before" : "lost: its lease of this workload has run out"
         let reply = try await place(request, refused: refused, for: session)
-        if let now = try await ledger.workload(request.id), now.version.epoch > epoch,
+        // What is moved stays, stopped, until its origin has it elsewhere.
+        if !isMove, let now = try await ledger.workload(request.id), now.version.epoch > epoch,
             let former = registry.session(of: known.target, in: known.tenant)
         {
             retire(now, at: former)

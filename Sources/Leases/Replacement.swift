@@ -14,12 +14,18 @@ package enum Replacement: Sendable, Hashable {
     ///   - known: what the ledger has.
     ///   - isHeard: whether the node's heartbeats arrive.
     ///   - lease: what the node was granted last.
+    ///   - isMove: its origin, which alone starts it, has stopped it to have it elsewhere.
     package static func judge(
-        epoch: UInt64, known: Workload?, isHeard: Bool, lease: GrantedLease, margin: UInt64, now: UInt64
+        epoch: UInt64, known: Workload?, isHeard: Bool, lease: GrantedLease, margin: UInt64, now: UInt64,
+        isMove: Bool = false
     ) -> Replacement {
         guard let known else { return .kept("nothing is known of it") }
         guard known.version.epoch == epoch else {
             return .kept("it was leased to \(known.target) since, in epoch \(known.version.epoch)")
+        }
+        if isMove {
+            return [.created, .exited].contains(known.state)
+                ? .granted : .kept("it is \(known.state) at \(known.target)")
         }
         switch known.state {
         case .pending, .created, .running, .paused: break

@@ -24,8 +24,9 @@ package protocol ControlPlane: Sendable {
     /// Asks for another target for a workload whose node is lost; `epoch` is that of the lease to be replaced.
     /// - Returns: a placement; one with `wait` set says nothing but when to ask again.
     /// - Throws: `.conflict` when the lease stands; the rest as `place`.
+    /// - Parameter isMove: the node is not lost: the workload was stopped there to run elsewhere.
     func replace(
-        _ request: WorkloadRequest, epoch: UInt64, refused: [NodeID: String]
+        _ request: WorkloadRequest, epoch: UInt64, isMove: Bool, refused: [NodeID: String]
     ) async throws(SessionError) -> Placed
     /// How long a node may believe in its leases after a heartbeat, as the gateway said last.
     var leaseTerm: Duration { get }
@@ -49,7 +50,7 @@ extension ControlPlane {
     package var clockLead: Double? { nil }
     package var leaseTerm: Duration { .milliseconds(2500) }
     package func replace(
-        _ request: WorkloadRequest, epoch: UInt64, refused: [NodeID: String]
+        _ request: WorkloadRequest, epoch: UInt64, isMove: Bool, refused: [NodeID: String]
     ) async throws(SessionError) -> Placed {
         throw SessionError(.unavailable, "there is no gateway")
     }

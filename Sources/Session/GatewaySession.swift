@@ -174,10 +174,11 @@ package final class GatewaySession: ControlPlane {
     }
 
     package func replace(
-        _ request: WorkloadRequest, epoch: UInt64, refused: [NodeID: String]
+        _ request: WorkloadRequest, epoch: UInt64, isMove: Bool, refused: [NodeID: String]
     ) async throws(SessionError) -> Placed {
         var message = Lighter_V1_PlaceRequest(request, refused: refused)
         message.replaces = epoch
+        message.moves = isMove
         return try await place(message)
     }
 

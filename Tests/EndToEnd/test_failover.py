@@ -191,6 +191,36 @@ class Failover(Case):
         self.assertEqual(eventually("it is still known", lambda: self.inspect(name, "{{.Id}}")), full)
         self.assertEqual(self.place(name), second)
 
+    def move(self, *args):
+        return self.program("lighter", "move", *args, DOCKER_HOST=self.world.front_doors["edge1"])
+
+    def test_its_user_moves_it_and_its_ports_and_mounts_go_along(self):
+        name, folder = self.name(), self.folder()
+        (folder / "index.html").write_text("here\n")
+        first = self.begun(name, "--init", "-p", "18082:80", "-v", f"{folder}:/w", "busybox", "httpd", "-f", "-p", "80",
+                           "-h", "/w")
+        full = self.inspect(name, "{{.Id}}")
+        other = SECOND if first == FIRST else FIRST
+        for source, target in ((first, other), (other, first), (first, DEVICE)):
+            done = self.move(name, "--to", target)
+            self.assertEqual((done.stdout.strip(), done.returncode), (f"{name}: from {source} to {target}", 0), done.stderr)
+            self.assertEqual(self.place(name), target)
+            self.assertIsNone(self.on_engine(source, name))
+            self.assertEqual(self.inspect(name, "{{.Id}} {{.State.Status}}"), f"{full} running")
+            page = self.fleet("exec", DEVICE, "wget", "-qO-", "http://localhost:18082/").line
+            self.assertEqual(page, "here")
+
+    def test_what_cannot_move_stays_and_runs_on(self):
+        name = self.name()
+        first = self.begun(name, "-v", f"{self.volume()}:/d", "busybox", "sleep", "600")
+        other = SECOND if first == FIRST else FIRST
+        for target, words in ((other, "volume"), (first, "already"), ("nowhere", "no node")):
+            done = self.move(name, "--to", target)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(words, done.stderr)
+        self.assertEqual(self.place(name), first)
+        self.assertIn("no container", self.move("nobody", "--to", first).stderr)
+
     def test_labels_that_say_nothing_are_refused(self):
         for label in ("lighter.loss=maybe", "lighter.attempts=0"):
             found = self.docker("run", "-d", "--label", label, "busybox", "true", expect=125)

@@ -43,11 +43,12 @@ struct ReplacingTests {
                     let request = Self.request(edge)
                     let (cloud, workload) = try await Self.settled(scene, gateway, edge, request)
                     await #expect {
-                        try await edge.replace(request, epoch: workload.version.epoch, refused: [:])
+                        try await edge.replace(request, epoch: workload.version.epoch, isMove: false, refused: [:])
                     } throws: { ($0 as? SessionError)?.code == .conflict }
                     cloud.control.link.close(nil)
                     try await eventually("it is lost") { edge.snapshot[workload.target]?.state == .unreachable }
-                    let answer = try await edge.replace(request, epoch: workload.version.epoch, refused: [:])
+                    let answer = try await edge.replace(
+                        request, epoch: workload.version.epoch, isMove: false, refused: [:])
                     #expect(answer.decision.target == nil)
                     #expect(try #require(answer.wait) > .seconds(25))
                 }
@@ -70,17 +71,19 @@ struct ReplacingTests {
                             edge.snapshot[workload.target]?.state == .unreachable
                                 && edge.snapshot[spare.node]?.state == .ready
                         }
-                        var placed = try await edge.replace(request, epoch: workload.version.epoch, refused: [:])
+                        var placed = try await edge.replace(
+                            request, epoch: workload.version.epoch, isMove: false, refused: [:])
                         while let wait = placed.wait {
                             try await Task.sleep(for: wait)
-                            placed = try await edge.replace(request, epoch: workload.version.epoch, refused: [:])
+                            placed = try await edge.replace(
+                                request, epoch: workload.version.epoch, isMove: false, refused: [:])
                         }
                         #expect(placed.decision.target == spare.node)
                         #expect(placed.epoch == workload.version.epoch + 1)
                         let lost = placed.decision.candidates.first { $0.node == workload.target }
                         #expect(lost?.refusals.contains { $0.contains("lost") } ?? false)
                         await #expect {
-                            try await edge.replace(request, epoch: workload.version.epoch, refused: [:])
+                            try await edge.replace(request, epoch: workload.version.epoch, isMove: false, refused: [:])
                         } throws: { ($0 as? SessionError)?.code == .conflict }
 
                         let back = try await RawNode.connect(scene, "cloud", to: gateway)
@@ -115,11 +118,42 @@ struct ReplacingTests {
                     let (cloud, workload) = try await Self.settled(scene, gateway, edge, request)
                     cloud.control.link.close(nil)
                     try await eventually("it is lost") { edge.snapshot[workload.target]?.state == .unreachable }
-                    let answer = try await edge.replace(request, epoch: workload.version.epoch, refused: [:])
+                    let answer = try await edge.replace(
+                        request, epoch: workload.version.epoch, isMove: false, refused: [:])
                     wait.withLock { $0 = answer.wait }
                 }
             }
             #expect(try #require(wait.withLock { $0 }) > .seconds(90))
+        }
+    }
+
+    @Test("A move waits for no lease, but only for the end of what runs")
+    func move() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway({ ($0.heartbeat, $0.leastLease) = (.milliseconds(300), .seconds(30)) }) {
+                gateway in
+                let edge = try scene.node("edge", of: gateway)
+                let spare = try scene.node("spare", of: gateway, cpus: 0.5)
+                try await scene.running(edge, spare) {
+                    var request = Self.request(edge)
+                    let (cloud, workload) = try await Self.settled(scene, gateway, edge, request)
+                    let epoch = workload.version.epoch
+                    await #expect {
+                        try await edge.replace(request, epoch: epoch, isMove: true, refused: [:])
+                    } throws: { ($0 as? SessionError)?.code == .conflict }
+                    var stopped = workload
+                    stopped.state = .exited
+                    stopped.version.sequence += 1
+                    try await cloud.report(2, [stopped])
+                    request.resources = .none
+                    let placed = try await edge.replace(request, epoch: epoch, isMove: true, refused: [:])
+                    #expect(placed.decision.target == spare.node)
+                    #expect(placed.epoch == epoch + 1)
+                    let retired = cloud.bodies.contains { if case .retire = $0 { true } else { false } }
+                    #expect(!retired, "its origin removes it when it is elsewhere")
+                    cloud.control.link.close(nil)
+                }
+            }
         }
     }
 
@@ -133,7 +167,7 @@ struct ReplacingTests {
                     let request = Self.request(edge)
                     let (_, workload) = try await Self.settled(scene, gateway, edge, request)
                     await #expect {
-                        try await other.replace(request, epoch: workload.version.epoch, refused: [:])
+                        try await other.replace(request, epoch: workload.version.epoch, isMove: false, refused: [:])
                     } throws: { ($0 as? SessionError)?.code == .notFound }
                 }
             }

@@ -1253,6 +1253,9 @@ package nonisolated struct Lighter_V1_PlaceRequest: Sendable {
   /// "conflict" says that it stands.
   package var replaces: UInt64 = 0
 
+  /// The node is not lost: its user moves the workload, which the origin has stopped there. It waits for no lease.
+  package var moves: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -3766,7 +3769,7 @@ nonisolated extension Lighter_V1_FleetPush: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Lighter_V1_PlaceRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PlaceRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}workload\0\u{1}refused\0\u{1}replaces\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}workload\0\u{1}refused\0\u{1}replaces\0\u{1}moves\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3777,6 +3780,7 @@ nonisolated extension Lighter_V1_PlaceRequest: SwiftProtobuf.Message, SwiftProto
       case 1: try { try decoder.decodeSingularMessageField(value: &self._workload) }()
       case 2: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.refused) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.replaces) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.moves) }()
       default: break
       }
     }
@@ -3796,6 +3800,9 @@ nonisolated extension Lighter_V1_PlaceRequest: SwiftProtobuf.Message, SwiftProto
     if self.replaces != 0 {
       try visitor.visitSingularUInt64Field(value: self.replaces, fieldNumber: 3)
     }
+    if self.moves != false {
+      try visitor.visitSingularBoolField(value: self.moves, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3803,6 +3810,7 @@ nonisolated extension Lighter_V1_PlaceRequest: SwiftProtobuf.Message, SwiftProto
     if lhs._workload != rhs._workload {return false}
     if lhs.refused != rhs.refused {return false}
     if lhs.replaces != rhs.replaces {return false}
+    if lhs.moves != rhs.moves {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

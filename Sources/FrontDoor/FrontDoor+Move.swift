@@ -1,0 +1,159 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Logging
+internal import NIOCore
+internal import Placement
+internal import Session
+
+/// A container that runs elsewhere goes to another node because its user says so.
+extension FrontDoor {
+    /// `POST /lighter/move` with `{"Container": REFERENCE, "Node": NAME}`; answered with `{"Id", "Name", "From", "To"}` once it
+    /// runs there, if it ran. It is stopped in between; its image is there before.
+    func moveContainer(_ body: ByteBuffer) async -> Job.Outcome {
+        await answering {
+            guard let asked = try? JSON.parse(body), let reference = asked["Container"]?.stringValue,
+                let name = asked["Node"]?.stringValue
+            else { throw DockerFailure(status: 400, message: "lighter: the body must have Container and Node") }
+            let route = try await movable(reference)
+            guard let node = control.snapshot.nodes.first(where: { $0.id.name == name })?.id else {
+                throw DockerFailure(status: 404, message: "lighter: the fleet has no node '\(name)'")
+            }
+            guard node != route.target else {
+                throw DockerFailure(status: 409, message: "lighter: \(route.name) is at \(node) already")
+            }
+            guard moving.insert(route.containerID).inserted else {
+                throw DockerFailure(
+                    status: 409, message: "lighter: \(route.name) is being given another node just now")
+            }
+            defer { moving.remove(route.containerID) }
+            do {
+                try await move(route, to: node)
+            } catch let error as Stayed {
+                throw DockerFailure(
+                    status: 409, message: "lighter: \(route.name) stays at \(route.target): \(error.reason)")
+            }
+            return DockerResponse(json: [
+                "Id": .string(route.containerID), "Name": .string(route.name), "From": .string(route.target.name),
+                "To": .string(node.name),
+            ])
+        }
+    }
+
+    private func movable(_ reference: String) async throws(DockerFailure) -> Route {
+        switch routes.resolve(reference) {
+        case .exact(let route), .prefix(let route): return route
+        case .ambiguous:
+            throw DockerFailure(status: 400, message: "lighter: several containers' ids begin with \(reference)")
+        case .none:
+            guard await inspectLocal(reference) != nil else {
+                throw DockerFailure(status: 404, message: "lighter: there is no container \(reference)")
+            }
+            throw DockerFailure(
+                status: 409,
+                message:
+                    "lighter: \(reference) runs on this device's own engine; only what Lighter has placed elsewhere "
+                    + "can be moved: run it anew with --label lighter.target=NODE")
+        }
+    }
+
+    private func move(_ route: Route, to node: NodeID) async throws {
+        guard let asked = try routes.journal.asked(of: route.containerID) else {
+            throw Stayed(reason: "what it was created with is not known any more")
+        }
+        let head = try RequestHead(raw: asked.head)
+        let (_, _, query) = DockerPath.parse(method: head.method, target: head.target)
+        let spec = try CreateRequest(asked.body)
+        var creation = try await creation(route, head, query, asked.body, spec, chosen: node)
+        creation.isMove = true
+        creation.wasRunning = ["running", "restarting"].contains(lastStates[route.containerID])
+        try await check(creation, mayGoTo: node)
+        let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID
+        try await stop(route, creation)
+        do {
+            let placed = try await place(moved: creation, route)
+            if node == control.node {
+                try await comeHome(creation, placed, route)
+            } else if let reason = try await begin(creation, placed, at: node, route) {
+                throw Stayed(reason: reason)
+            }
+        } catch {
+            await startAgain(route, creation)
+            throw (error as? Stayed) ?? Stayed(reason: "\(error)")
+        }
+        await clear(left, of: route)
+        logger.notice(
+            "a container was moved",
+            metadata: ["container": "\(route.name)", "from": "\(route.target)", "to": "\(node)"])
+    }
+
+    /// Whatever would be refused is better refused before the container is stopped, and its image there before.
+    private func check(_ creation: Creation, mayGoTo node: NodeID) async throws {
+        let decision = Placement.decide(
+            creation.request, snapshot: freshSnapshot, now: now(), fleetReachable: control.isConnected, refused: [:],
+            estimates: estimates, memory: &thresholds, policySource: "its user")
+        guard decision.target == node else {
+            let reasons = decision.candidates.first { $0.node == node }?.refusals.joined(separator: ", ") ?? ""
+            throw Stayed(reason: reasons.isEmpty ? decision.reason : "\(node): \(reasons)")
+        }
+        guard node != control.node, let image = creation.image else { return }
+        try await ship(image, to: node).wait()
+    }
+
+    private func stop(_ route: Route, _ creation: Creation) async throws {
+        guard creation.wasRunning else { return }
+        let client = DockerClient(dialer: dialer(to: route, purpose: "stop"), maximumIdle: 0)
+        let answer = try await client.request("POST", "/containers/\(route.containerID)/stop")
+        guard [204, 304].contains(answer.status) else { throw Stayed(reason: Self.message(of: answer)) }
+        await containerEnded(route, exitCode: nil)
+        ports.close(route.containerID)
+    }
+
+    /// The gateway gives it another node once the report that it has stopped is there.
+    private func place(moved creation: Creation, _ route: Route) async throws -> Placed {
+        let end = ContinuousClock.now + .seconds(10)
+        while true {
+            switch await asked(creation.request, route.epoch) {
+            case .success(let placed): return placed
+            case .failure(let error):
+                guard error.code == .conflict, ContinuousClock.now < end else { throw error }
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
+    }
+
+    private func asked(_ request: WorkloadRequest, _ epoch: UInt64) async -> Result<Placed, SessionError> {
+        do {
+            return .success(try await control.replace(request, epoch: epoch, isMove: true, refused: [:]))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func startAgain(_ route: Route, _ creation: Creation) async {
+        guard creation.wasRunning, let current = routes[route.containerID], current.epoch == route.epoch else { return }
+        do {
+            try await openPorts(of: current)
+            try await synchroniseMounts(of: current)
+            let client = DockerClient(dialer: dialer(to: current, purpose: "start"), maximumIdle: 0)
+            _ = try await client.request("POST", "/containers/\(current.containerID)/start")
+            touch(current)
+        } catch {
+            logger.error(
+                "a container that could not be moved does not run",
+                metadata: ["container": "\(route.name)", "error": "\(error)"])
+        }
+    }
+
+    /// Removes what is left of it where it was.
+    private func clear(_ engineID: String, of former: Route) async {
+        let ticket = NodeDialer.Ticketing(ticket: former.ticket, renew: nil)
+        let dialer = NodeDialer(control: control, node: former.target, purpose: "remove", ticket: ticket)
+        let client = DockerClient(dialer: dialer, maximumIdle: 0)
+        let answer = try? await client.request("DELETE", "/containers/\(engineID)?force=1&v=1")
+        guard answer.map({ $0.status >= 300 }) ?? true else { return }
+        logger.notice(
+            "what a container left where it was is removed with that node's next report",
+            metadata: ["container": "\(former.name)", "node": "\(former.target)"])
+    }
+}
