@@ -1,0 +1,120 @@
+"""One campaign: a load, faults from a seed, and what was found when all was mended again."""
+
+import collections
+import threading
+import time
+
+from audit import Audit, Finding
+from fleet import Fleet
+from load import EXIT_CODE, Load
+from record import Record
+from schedule import steps
+from witness import Witness
+
+TWICE = "an exclusive workload ran twice at a time"
+QUIET = 90  # seconds in which all has to be as it should be
+
+
+class Campaign:
+    def __init__(self, seed, faults, shown=True):
+        self.seed, self.faults = seed, faults
+        self.record, self.fleet = Record(shown), Fleet()
+        self.load = Load(seed, self.fleet, self.record)
+        self.findings, self.counts = [], collections.Counter()
+        self.quiet_after = None
+
+    def run(self):
+        """Runs it all: the findings."""
+        self.fleet.up()
+        self.witness = Witness(self.fleet.cgroups, self.record, self.overlapping)
+        self.audit = Audit(self.fleet, self.load, self.witness)
+        self.witness.start()
+        self.load.start()
+        ending = threading.Event()
+        looker = threading.Thread(target=self.look_on, args=(ending,), daemon=True)
+        looker.start()
+        try:
+            self.break_things()
+        finally:
+            self.load.stop()
+            ending.set()
+            looker.join()
+            self.fleet.mend()
+            self.record.add("all is mended")
+        self.wait_for_quiet()
+        self.witness.stop()
+        return self.findings
+
+    def break_things(self):
+        due = time.monotonic()
+        for step in steps(self.seed, self.faults):
+            due += step.pause
+            time.sleep(max(0, due - time.monotonic()))
+            self.record.add(f"{step.action} {step.node}")
+            if step.is_fault:
+                self.counts[step.action] += 1
+            self.fleet.act(step.action, step.node)
+            due = max(due, time.monotonic() - 1)  # a machine that is late goes on from there
+
+    def look_on(self, ending):
+        while not ending.wait(1):
+            for finding in self.audit.on_the_way():
+                self.find(finding)
+
+    def wait_for_quiet(self):
+        """Waits until nothing is amiss twice in a row; what still is after a long time counts."""
+        began, calm = time.monotonic(), 0
+        while calm < 2:
+            amiss = self.audit.at_the_end()
+            calm = 0 if amiss else calm + 1
+            if amiss and time.monotonic() - began > QUIET:
+                for finding in amiss:
+                    self.find(finding)
+                return
+            time.sleep(0.5)
+        self.quiet_after = time.monotonic() - began
+
+    def overlapping(self, workload, places):
+        self.find(Finding(workload, TWICE, " and ".join(places)))
+
+    def find(self, finding):
+        if finding not in self.findings:
+            self.findings.append(finding)
+            self.record.add(f"VIOLATION: {finding.workload or 'fleet'}: {finding.invariant}: {finding.text}")
+
+    # ------------------------------------------------------------------ report
+
+    def report(self):
+        """The counts, and of each violation the timeline of its workload."""
+        workloads = list(self.load.workloads.values())
+        kinds = collections.Counter(w.kind for w in workloads if w.acknowledged)
+        moves, longest, whose = self.gaps()
+        faults = self.counts.total()
+        lines = [
+            f"seed {self.seed}: {faults} faults: " + ", ".join(f"{n} {k}" for k, n in sorted(self.counts.items())),
+            f"workloads acknowledged: " + ", ".join(f"{n} {k}" for k, n in sorted(kinds.items()))
+            + f"; not acknowledged: {self.load.refused}; removed: {sum(w.removal == 'done' for w in workloads)}",
+            f"runs seen: {len(self.witness.runs)}; moves: {moves}; longest until a service ran again: {longest:.1f} s {whose}",
+            f"the witness looked {self.witness.looks} times, at most {self.witness.longest_pause * 1000:.0f} ms apart; "
+            f"{self.audit.checks} checks of views, {self.audit.brief} names seen twice; quiet "
+            + (f"{self.quiet_after:.1f} s after all was mended" if self.quiet_after is not None else "never"),
+            f"violations: {len(self.findings)}",
+        ]
+        for finding in self.findings:
+            lines += ["", f"VIOLATION: {finding.workload or 'fleet'}: {finding.invariant}: {finding.text}"]
+        for workload in dict.fromkeys(f.workload for f in self.findings):
+            lines += ["", f"what happened to {workload}:" if workload else "what happened:", *self.record.of(workload)]
+        return "\n".join(lines)
+
+    def gaps(self):
+        """How often work moved, and the longest time in which an acknowledged service did not run, and whose."""
+        moves, longest, whose = 0, 0.0, ""
+        of = collections.defaultdict(list)
+        for run in self.witness.runs:
+            of[run.workload].append(run)
+        for name, runs in of.items():
+            for former, later in zip(runs, runs[1:]):
+                moves += former.node != later.node
+                if name.startswith("s") and later.first - former.last > longest:
+                    longest, whose = later.first - former.last, f"({name}, from {former.last:.1f} s)"
+        return moves, longest, whose
