@@ -11,28 +11,28 @@ LOST, DIFFERS = "an acknowledged workload is lost", "a view differs from the eng
 class Audit:
     def __init__(self, fleet, load, witness):
         self.fleet, self.load, self.witness = fleet, load, witness
-        self.checks, self.doubled, self.brief = 0, set(), 0
+        self.checks, self.odd, self.brief, self.pending = 0, {}, 0, 0
 
     def on_the_way(self):
         """What the device lists while things are broken: one container per name, with its id for life.
 
-        What is left of a create that was given up may be listed beside what came instead, for as long as one look.
+        What is left of a create that was given up, or of an older epoch at a node that comes back, may be listed until it
+        is removed there, which is soon: such a name counts if it stands for more than one look.
         """
         listed = self.fleet.listed()
         if listed is None:
             return []
         self.checks += 1
-        before, self.doubled = self.doubled, {name for name, entries in listed.items() if len(entries) > 1}
-        self.brief += len(self.doubled - before)
-        found = []
+        before, self.odd = self.odd, {}
         for name, entries in listed.items():
             workload = self.load.workloads.get(name)
-            ids = {identity for identity, _, _ in entries}
-            if len(entries) > 1 and name in before:
-                found.append(Finding(name, DIFFERS, f"docker ps -a lists it {len(entries)} times: {sorted(ids)}"))
-            elif workload and workload.id and workload.id not in ids:
-                found.append(Finding(name, DIFFERS, f"docker ps -a calls it {sorted(ids)}, docker run {workload.id[:12]}"))
-        return found
+            ids = sorted(identity[:12] for identity, _, _ in entries)
+            if len(entries) > 1:
+                self.odd[name] = f"docker ps -a lists it {len(entries)} times: {ids}"
+            elif workload and workload.id and not workload.removal and ids != [workload.id[:12]]:
+                self.odd[name] = f"docker ps -a calls it {ids[0]}, docker run {workload.id[:12]}"
+        self.brief += len(self.odd.keys() - before.keys())
+        return [Finding(name, DIFFERS, text) for name, text in self.odd.items() if name in before]
 
     def at_the_end(self):
         """Everything that is not as it should be now."""
@@ -78,12 +78,13 @@ class Audit:
         return []
 
     def gateway_differs(self, truth):
-        """`lighter ps` against the engines."""
+        """`lighter ps` against the engines; leases whose create was given up expire at the gateway by themselves, later."""
         try:
-            known = [w for w in self.fleet.workloads() if w["state"] not in ("exited", "removed", "failed", "lost")]
+            known = self.fleet.workloads()
         except RuntimeError as e:
             return [Finding(None, DIFFERS, f"lighter ps: {e}")]
-        shown = {(w["name"], w["target"]) for w in known}
+        self.pending = sum(w["state"] == "pending" for w in known)
+        shown = {(w["name"], w["target"]) for w in known if w["state"] in ("running", "paused")}
         running = {(name, node) for name, held in truth.items() for node, _, state, _ in held if state == "running"}
         return [Finding(name, DIFFERS, f"lighter ps has it at {node}, whose engine does not run it") for name, node in
                 sorted(shown - running)] + [

@@ -26,6 +26,7 @@ class Campaign:
     def run(self):
         """Runs it all: the findings."""
         self.fleet.up()
+        self.load.clear()
         self.witness = Witness(self.fleet.cgroups, self.record, self.overlapping)
         self.audit = Audit(self.fleet, self.load, self.witness)
         self.witness.start()
@@ -80,7 +81,7 @@ class Campaign:
     def find(self, finding):
         if finding not in self.findings:
             self.findings.append(finding)
-            self.record.add(f"VIOLATION: {finding.workload or 'fleet'}: {finding.invariant}: {finding.text}")
+            self.record.add(sentence(finding), finding.workload, is_loud=True)
 
     # ------------------------------------------------------------------ report
 
@@ -92,16 +93,17 @@ class Campaign:
         faults = self.counts.total()
         lines = [
             f"seed {self.seed}: {faults} faults: " + ", ".join(f"{n} {k}" for k, n in sorted(self.counts.items())),
-            f"workloads acknowledged: " + ", ".join(f"{n} {k}" for k, n in sorted(kinds.items()))
+            "workloads acknowledged: " + ", ".join(f"{n} {k}" for k, n in sorted(kinds.items()))
             + f"; not acknowledged: {self.load.refused}; removed: {sum(w.removal == 'done' for w in workloads)}",
             f"runs seen: {len(self.witness.runs)}; moves: {moves}; longest until a service ran again: {longest:.1f} s {whose}",
             f"the witness looked {self.witness.looks} times, at most {self.witness.longest_pause * 1000:.0f} ms apart; "
-            f"{self.audit.checks} checks of views, {self.audit.brief} names seen twice; quiet "
+            f"{self.audit.checks} checks of views, {self.audit.brief} names odd for a moment, "
+            f"{self.audit.pending} leases left to expire; quiet "
             + (f"{self.quiet_after:.1f} s after all was mended" if self.quiet_after is not None else "never"),
             f"violations: {len(self.findings)}",
         ]
         for finding in self.findings:
-            lines += ["", f"VIOLATION: {finding.workload or 'fleet'}: {finding.invariant}: {finding.text}"]
+            lines.append(sentence(finding))
         for workload in dict.fromkeys(f.workload for f in self.findings):
             lines += ["", f"what happened to {workload}:" if workload else "what happened:", *self.record.of(workload)]
         return "\n".join(lines)
@@ -118,3 +120,7 @@ class Campaign:
                 if name.startswith("s") and later.first - former.last > longest:
                     longest, whose = later.first - former.last, f"({name}, from {former.last:.1f} s)"
         return moves, longest, whose
+
+
+def sentence(finding):
+    return f"VIOLATION: {finding.workload or 'fleet'}: {finding.invariant}: {finding.text}"

@@ -11,12 +11,12 @@ class Record:
     def now(self):
         return time.monotonic() - self.began
 
-    def add(self, what, about=None, at=None):
-        """Notes what happened; `about` names a workload, or is None for what concerns all of them."""
+    def add(self, what, about=None, at=None, is_loud=False):
+        """Notes what happened; `about` names a workload, or is None for what concerns all of them, and is shown at once."""
         at = self.now() if at is None else at
         with self.lock:
             self.lines.append((at, about, what))
-        if self.shown and about is None:
+        if self.shown and (is_loud or about is None):
             print(f"{at:8.2f} s  {what}", flush=True)
 
     def of(self, workload):
