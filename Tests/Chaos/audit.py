@@ -1,38 +1,41 @@
 """What has to hold when all is mended and quiet, and what may never be seen on the way: each finding is a sentence."""
 
+import time
 from collections import namedtuple
 
 from schedule import DEVICE, WORKERS
 
 Finding = namedtuple("Finding", "workload invariant text")
 LOST, DIFFERS = "an acknowledged workload is lost", "a view differs from the engines"
+BRIEF = 5  # seconds that a list may be odd while things are broken
 
 
 class Audit:
     def __init__(self, fleet, load, witness):
         self.fleet, self.load, self.witness = fleet, load, witness
-        self.checks, self.odd, self.brief, self.pending = 0, {}, 0, 0
+        self.checks, self.odd_since, self.brief, self.pending = 0, {}, [], 0
 
     def on_the_way(self):
         """What the device lists while things are broken: one container per name, with its id for life.
 
         What is left of a create that was given up, or of an older epoch at a node that comes back, may be listed until it
-        is removed there, which is soon: such a name counts if it stands for more than one look.
+        is removed there, which is soon: such a name counts if it stays odd.
         """
         listed = self.fleet.listed()
         if listed is None:
             return []
         self.checks += 1
-        before, self.odd = self.odd, {}
+        now, odd = time.monotonic(), {}
         for name, entries in listed.items():
             workload = self.load.workloads.get(name)
             ids = sorted(identity[:12] for identity, _, _ in entries)
             if len(entries) > 1:
-                self.odd[name] = f"docker ps -a lists it {len(entries)} times: {ids}"
+                odd[name] = f"docker ps -a lists it {len(entries)} times: {ids}"
             elif workload and workload.id and not workload.removal and ids != [workload.id[:12]]:
-                self.odd[name] = f"docker ps -a calls it {ids[0]}, docker run {workload.id[:12]}"
-        self.brief += len(self.odd.keys() - before.keys())
-        return [Finding(name, DIFFERS, text) for name, text in self.odd.items() if name in before]
+                odd[name] = f"docker ps -a calls it {ids[0]}, docker run {workload.id[:12]}"
+        self.brief += [f"{name}: {odd[name]}" for name in odd.keys() - self.odd_since.keys()]
+        self.odd_since = {name: self.odd_since.get(name, now) for name in odd}
+        return [Finding(name, DIFFERS, text) for name, text in odd.items() if now - self.odd_since[name] > BRIEF]
 
     def at_the_end(self):
         """Everything that is not as it should be now."""

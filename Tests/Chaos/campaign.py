@@ -89,17 +89,19 @@ class Campaign:
         """The counts, and of each violation the timeline of its workload."""
         workloads = list(self.load.workloads.values())
         kinds = collections.Counter(w.kind for w in workloads if w.acknowledged)
-        moves, longest, whose = self.gaps()
+        moves, longest, whose, closest = self.gaps()
         faults = self.counts.total()
         lines = [
             f"seed {self.seed}: {faults} faults: " + ", ".join(f"{n} {k}" for k, n in sorted(self.counts.items())),
             "workloads acknowledged: " + ", ".join(f"{n} {k}" for k, n in sorted(kinds.items()))
             + f"; not acknowledged: {self.load.refused}; removed: {sum(w.removal == 'done' for w in workloads)}",
-            f"runs seen: {len(self.witness.runs)}; moves: {moves}; longest until a service ran again: {longest:.1f} s {whose}",
+            f"runs seen: {len(self.witness.runs)}; moves: {moves}, where the new run began {closest:.2f} s after the end of the "
+            f"old one at least; longest until a service ran again: {longest:.1f} s {whose}",
             f"the witness looked {self.witness.looks} times, at most {self.witness.longest_pause * 1000:.0f} ms apart; "
-            f"{self.audit.checks} checks of views, {self.audit.brief} names odd for a moment, "
+            f"{self.audit.checks} checks of views, {len(self.audit.brief)} names odd for a moment, "
             f"{self.audit.pending} leases left to expire; quiet "
             + (f"{self.quiet_after:.1f} s after all was mended" if self.quiet_after is not None else "never"),
+            *(f"for a moment {text}" for text in self.audit.brief),
             f"violations: {len(self.findings)}",
         ]
         for finding in self.findings:
@@ -109,17 +111,19 @@ class Campaign:
         return "\n".join(lines)
 
     def gaps(self):
-        """How often work moved, and the longest time in which an acknowledged service did not run, and whose."""
-        moves, longest, whose = 0, 0.0, ""
+        """How often work moved, the longest time in which a service did not run, and whose, and the shortest at a move."""
+        moves, longest, whose, closest = 0, 0.0, "", float("inf")
         of = collections.defaultdict(list)
         for run in self.witness.runs:
             of[run.workload].append(run)
         for name, runs in of.items():
             for former, later in zip(runs, runs[1:]):
-                moves += former.node != later.node
-                if name.startswith("s") and later.first - former.last > longest:
-                    longest, whose = later.first - former.last, f"({name}, from {former.last:.1f} s)"
-        return moves, longest, whose
+                gap = later.first - former.last
+                if former.node != later.node:
+                    moves, closest = moves + 1, min(closest, gap)
+                if name.startswith("s") and gap > longest:
+                    longest, whose = gap, f"({name}, from {former.last:.1f} s)"
+        return moves, longest, whose, closest
 
 
 def sentence(finding):

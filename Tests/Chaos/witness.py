@@ -43,6 +43,8 @@ class Witness:
         self.thread.join()
 
     def watch(self):
+        # Of this thread alone: what it watches has to be seen on a busy machine, too.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -15)
         last = time.monotonic()
         while not self.ending.wait(PERIOD):
             self.look()
