@@ -10,7 +10,7 @@ sys.path.insert(0, str(REPO / "Tests" / "Chaos"))
 
 from campaign import Campaign  # noqa: E402
 
-SEED, FAULTS = int(os.environ.get("CHAOS_SEED", "1")), int(os.environ.get("CHAOS_FAULTS", "30"))
+SEED, FAULTS = int(os.environ.get("CHAOS_SEED", "1")), int(os.environ.get("CHAOS_FAULTS", "24"))
 
 
 @remote_only
