@@ -91,7 +91,7 @@ extension FrontDoor {
             guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else {
                 throw FrontDoorError(.unreachable, Self.message(of: answer))
             }
-            // One that was given another node may still be at the one that lost it, also when its user has removed it since.
+            // One that was given another node may still be at the one that lost it, also after its user removed it.
             let own = list.filter { container in
                 guard let route = container["Id"]?.stringValue.flatMap({ routes[$0] }) else {
                     return container["Labels"]?[CreateRequest.exclusiveLabel] == nil

@@ -1,17 +1,19 @@
 """One campaign: a load, faults from a seed, and what was found when all was mended again."""
 
 import collections
+import subprocess
 import threading
 import time
 
 from audit import Audit, Finding
 from fleet import Fleet
-from load import EXIT_CODE, Load
+from load import MARK, Load
 from record import Record
-from schedule import steps
+from schedule import DEVICE, steps
 from witness import Witness
 
-TWICE = "an exclusive workload ran twice at a time"
+TWICE, STUCK = "an exclusive workload ran twice at a time", "a program did not end or come up in time"
+PROOF = "proof"
 QUIET = 90  # seconds in which all has to be as it should be
 
 
@@ -21,7 +23,7 @@ class Campaign:
         self.record, self.fleet = Record(shown), Fleet()
         self.load = Load(seed, self.fleet, self.record)
         self.findings, self.counts = [], collections.Counter()
-        self.quiet_after = None
+        self.quiet_after, self.proved = None, threading.Event()
 
     def run(self):
         """Runs it all: the findings."""
@@ -30,6 +32,7 @@ class Campaign:
         self.witness = Witness(self.fleet.cgroups, self.record, self.overlapping)
         self.audit = Audit(self.fleet, self.load, self.witness)
         self.witness.start()
+        self.prove_witness()
         self.load.start()
         ending = threading.Event()
         looker = threading.Thread(target=self.look_on, args=(ending,), daemon=True)
@@ -46,6 +49,19 @@ class Campaign:
         self.witness.stop()
         return self.findings
 
+    def prove_witness(self):
+        """Two containers with one mark, past Lighter: a witness that does not tell of them would never tell."""
+        names = [f"{PROOF}-{number}" for number in range(2)]
+        try:
+            for name in names:
+                self.fleet.docker("run", "-d", "--name", name, "--env", f"{MARK}={PROOF}", "busybox", "sleep", "60",
+                                  engine=DEVICE)
+            if not self.proved.wait(10):
+                raise RuntimeError("the witness does not see two containers with the same mark")
+        finally:
+            self.fleet.docker("rm", "-f", *names, engine=DEVICE)
+            self.witness.forget(PROOF)
+
     def break_things(self):
         due = time.monotonic()
         for step in steps(self.seed, self.faults):
@@ -54,7 +70,10 @@ class Campaign:
             self.record.add(f"{step.action} {step.node}")
             if step.is_fault:
                 self.counts[step.action] += 1
-            self.fleet.act(step.action, step.node)
+            try:
+                self.fleet.act(step.action, step.node)
+            except (RuntimeError, subprocess.TimeoutExpired) as e:
+                self.find(Finding(None, STUCK, f"{step.action} {step.node}: {e}"))
             due = max(due, time.monotonic() - 1)  # a machine that is late goes on from there
 
     def look_on(self, ending):
@@ -76,6 +95,8 @@ class Campaign:
         self.quiet_after = time.monotonic() - began
 
     def overlapping(self, workload, places):
+        if workload == PROOF:
+            return self.proved.set()
         self.find(Finding(workload, TWICE, " and ".join(places)))
 
     def find(self, finding):

@@ -5,6 +5,8 @@ import threading
 import time
 from dataclasses import dataclass
 
+from witness import MARK
+
 SERVICES, JOBS = 4, 8  # that there are at most at a time
 EXIT_CODE = 7
 
@@ -63,7 +65,7 @@ class Load:
         with self.lock:
             self.workloads[workload.name] = workload
         done = self.fleet.docker("run", "-d", "--name", workload.name, "--stop-signal", "KILL", "--env",
-                                 f"CHAOS_WORKLOAD={workload.name}", *policy, "busybox", *program)
+                                 f"{MARK}={workload.name}", *policy, "busybox", *program)
         if done.returncode == 0:
             workload.id, workload.acknowledged = done.stdout.strip(), True
             self.record.add(f"docker run -d: {workload.id[:12]}", workload.name)

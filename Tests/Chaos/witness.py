@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-MARK = b"CHAOS_WORKLOAD="
+MARK = "CHAOS_WORKLOAD"  # an environment variable
 PERIOD = 0.005
 
 
@@ -96,6 +96,12 @@ class Witness:
         procs = f"{self.cgroups[run.node]}/{run.container}/cgroup.procs"
         return any(marked(pid) == run.workload for pid in members(procs))
 
+    def forget(self, workload):
+        """Waits until nothing of it runs, and leaves it out of the runs."""
+        while self.now_running(workload):
+            time.sleep(PERIOD)
+        self.runs = [run for run in self.runs if run.workload != workload]
+
     def now_running(self, workload):
         return [r for r in list(self.alive.values()) if r.workload == workload]
 
@@ -121,5 +127,5 @@ def marked(pid):
             found = f.read()
     except OSError:
         return None
-    at = 0 if found.startswith(MARK) else found.find(b"\0" + MARK) + 1
-    return found[at + len(MARK):].partition(b"\0")[0].decode() if at or found.startswith(MARK) else None
+    value = (b"\0" + found).partition(f"\0{MARK}=".encode())[2].partition(b"\0")[0]
+    return value.decode() or None
