@@ -7,7 +7,7 @@ PRODUCTS = lighterd lighter-gateway lighter
 RELEASE  = swift build -c release --static-swift-stdlib
 SWIFT    = $(shell git ls-files -co --exclude-standard '*.swift' ':!:Sources/Wire/Generated' ':!:Sources/Etcd/Generated')
 
-.PHONY: all build demo test bench lint format proto install uninstall clean help
+.PHONY: all build demo test chaos bench lint format proto install uninstall clean help
 
 all: build
 
@@ -15,6 +15,7 @@ help:
 	@echo 'make build    the three programs, optimised, in .build/release'
 	@echo 'make demo     two real engines, a slow device and a fast host: see an offload and its reasons'
 	@echo 'make test     unit tests, then everything from outside on real engines; ends with N passed, N failed'
+	@echo 'make chaos    a fleet is broken at random under a load, 200 times: SEED=N repeats the faults, FAULTS=N'
 	@echo 'make bench    the figures, as ratios against peers in the same run'
 	@echo 'make lint     formatting, and what lighterd may link; make format: the former, mended'
 	@echo 'make install  programs, systemd units and a sample configuration, below PREFIX (and DESTDIR)'
@@ -31,6 +32,11 @@ demo:
 
 test:
 	@scripts/test
+
+chaos:
+	@scripts/need swift sqlite zstd docker cc
+	@test -x .build/release/lighterd || $(MAKE) build
+	@Tests/Chaos/run $(if $(SEED),--seed $(SEED)) --faults $(or $(FAULTS),200)
 
 bench:
 	@scripts/need swift sqlite zstd

@@ -216,6 +216,9 @@ extension FrontDoor {
         guard let answer = try? await client.request("GET", "/containers/\(route.containerID)/json"),
             answer.status == 404
         else { return false }
+        // A node that lost it removes it as soon as it is back, which may be before it is made elsewhere.
+        guard !moving.contains(route.containerID), routes[route.containerID].map({ $0.epoch == route.epoch }) ?? true
+        else { return false }
         drop(route)
         return true
     }

@@ -53,7 +53,10 @@ extension FrontDoor {
     }
 
     private func move(_ lost: Route) async {
-        defer { moving.remove(lost.containerID) }
+        defer {
+            moving.remove(lost.containerID)
+            catchUp(with: lost)
+        }
         grantLeases(to: lost.target)
         let grants = grants[lost.target]
         grants?.giveUp()

@@ -91,9 +91,12 @@ extension FrontDoor {
             guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else {
                 throw FrontDoorError(.unreachable, Self.message(of: answer))
             }
-            // One that was given another node may still be at the one that lost it.
+            // One that was given another node may still be at the one that lost it, also after its user removed it.
             let own = list.filter { container in
-                container["Id"]?.stringValue.flatMap { routes[$0] }.map { $0.target == node } ?? true
+                guard let route = container["Id"]?.stringValue.flatMap({ routes[$0] }) else {
+                    return container["Labels"]?[CreateRequest.exclusiveLabel] == nil
+                }
+                return route.target == node
             }
             for container in own {
                 guard let id = container["Id"]?.stringValue, routes[id] != nil else { continue }

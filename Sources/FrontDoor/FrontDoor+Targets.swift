@@ -123,13 +123,30 @@ extension FrontDoor {
         }
     }
 
+    /// Looks at a container that was to be begun elsewhere and was not: what happened to it meanwhile was passed over.
+    func catchUp(with lost: Route) {
+        let isBehind = passedOver.remove(lost.containerID) != nil
+        guard let route = routes[lost.containerID], route.target == lost.target else { return }
+        touch(route)
+        guard isBehind else { return }
+        start { [self] in
+            let client = DockerClient(dialer: nodeDialer(route.target, purpose: "follow"), maximumIdle: 0)
+            do { try await reconcile(route.target, client) } catch {
+                // Its watch begins anew with its link, and looks then.
+                logger.debug("a node was not asked", metadata: ["node": "\(route.target)", "error": "\(error)"])
+            }
+        }
+    }
+
     private func note(_ event: JSON, at node: NodeID) {
-        // What is left of a container at a node that lost it says nothing of the container.
-        guard let id = event["Actor"]?["ID"]?.stringValue, let route = routes[id], route.target == node,
-            !moving.contains(id)
-        else { return }
+        guard let id = event["Actor"]?["ID"]?.stringValue, let route = routes[id], route.target == node else { return }
         let attributes = event["Actor"]?["Attributes"]
         touch(route)
+        // What is left of a container at a node that lost it says nothing of the container, unless it stays after all.
+        guard !moving.contains(id) else {
+            passedOver.insert(id)
+            return
+        }
         switch event["Action"]?.stringValue {
         case "destroy": drop(route)
         case "rename":

@@ -63,7 +63,9 @@ extension FrontDoor {
             defer { view.endReading() }
             while view.isHeard {
                 do { try await Task.sleep(for: .seconds(Self.settling)) } catch { return }
-                let stale = routes.routes(to: node).filter { !view.isKnown($0.containerID) }
+                let stale = routes.routes(to: node).filter {
+                    !view.isKnown($0.containerID) && !moving.contains($0.containerID)
+                }
                 guard !stale.isEmpty else { return }
                 do {
                     try await read(stale, at: node, into: view)

@@ -92,6 +92,8 @@ package final class FrontDoor: Planning {
     var grants: [NodeID: NodeGrants] = [:]
     /// Containers that are being given another node.
     var moving: Set<String> = []
+    /// Those of which something was told meanwhile.
+    var passedOver: Set<String> = []
     /// Until when those that could not be are left alone, in seconds since 1970.
     var moveRests: [String: Double] = [:]
     /// Remote containers' work, for what can be learned when they exit.
