@@ -26,7 +26,10 @@ extension FrontDoor {
                 throw DockerFailure(
                     status: 409, message: "lighter: \(route.name) is being given another node just now")
             }
-            defer { moving.remove(route.containerID) }
+            defer {
+                moving.remove(route.containerID)
+                catchUp(with: route)
+            }
             do {
                 try await move(route, to: node)
             } catch let error as Stayed {
