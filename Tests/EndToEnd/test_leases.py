@@ -6,7 +6,8 @@ import time
 
 from fixture import Case, eventually, remote_only
 
-EXCLUSIVE = ("--label", "io.lighter.exclusive=true")
+# Nowhere else: what is shown here is what its own node does.
+EXCLUSIVE = ("--label", "lighter.target=cloud1")
 
 
 @remote_only
