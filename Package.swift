@@ -128,7 +128,7 @@ let package = Package(
             "lighter",
             [
                 "Compose", "DockerAPI", "Engine", "Session", "Authority", "Link", "Placement", "Trust", "Wire", "Fleet",
-                nioCore, nioPosix,
+                nioCore, nioPosix, nioSSL,
                 logging, arguments,
             ]),
         // Tests.

@@ -14,6 +14,7 @@ extension Gateway {
         welcome.gatewayVersion = configuration.version
         welcome.policy = Lighter_V1_PolicyOverridesMessage(configuration.policy)
         welcome.heartbeatSeconds = configuration.heartbeat / .seconds(1)
+        welcome.fleetEpoch = registry.epoch
         welcome.now = Date().timeIntervalSince1970
         return welcome
     }

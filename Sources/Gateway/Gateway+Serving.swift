@@ -101,6 +101,7 @@ extension Gateway {
             older.peer.dismiss(
                 GatewayError(.denied, "node \(node.id) connected from elsewhere; is its certificate on two machines?"))
         }
+        if hello.fleetEpoch == registry.epoch { session.resume(at: hello.fleetRevision) }
         session.peer.send(.welcome(welcome()))
         registry.push(to: session)
         logger.info("a node arrived", metadata: ["node": "\(node.id)", "version": "\(hello.version)"])
