@@ -106,7 +106,7 @@ let package = Package(
             "Gateway",
             [
                 "Fleet", "Leases", "Placement", "Wire", "Trust", "Authority", "Link", "Session", "Ledger", nioCore,
-                nioPosix, logging,
+                nioPosix, nioSSL, logging,
             ]),
         // The command line.
         room("Compose", ["Fleet", yams]),
@@ -167,7 +167,7 @@ let package = Package(
                 "Ledger", "Authority", "Session", "Trust", "Link", "Wire", nioCore, nioPosix, logging,
             ]),
         .testTarget(
-            name: "LighterCommandTests", dependencies: ["lighter", "DockerAPI", "Engine", "Fleet"],
+            name: "LighterCommandTests", dependencies: ["lighter", "DockerAPI", "Engine", "Fleet", "Wire", arguments],
             swiftSettings: settings),
     ]
 )

@@ -28,6 +28,8 @@ package final class Gateway: Sendable {
     /// Control streams that wait for a task of their own.
     let arrivals: AsyncStream<ControlPeer>
     let arrived: AsyncStream<ControlPeer>.Continuation
+    /// Nodes whose Hello is under way.
+    let greetings = Atomic<Int>(0)
     private let listener = Mutex<(any Channel)?>(nil)
 
     /// - Throws: what the ledger throws when it cannot be read.

@@ -90,6 +90,8 @@ struct Simulate: AsyncParsableCommand {
 
     private func runOnScratch() async throws -> SimulationReport {
         let scratch = try ScratchGateway()
+        let signals = scratch.removeOnSignal()
+        defer { for source in signals { source.cancel() } }
         let report: SimulationReport
         do {
             try OpenFiles.allow(nodes + 256)

@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import Glibc
 import Session
@@ -41,6 +42,21 @@ struct ScratchGateway {
                 }
             }
             try await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    /// Ends it with this program when that is told to end. Until the returned sources are cancelled.
+    func removeOnSignal() -> [any DispatchSourceSignal] {
+        [SIGINT, SIGTERM].map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number)
+            source.setEventHandler {
+                if let pid = process.pid { kill(pid, SIGKILL) }
+                try? FileManager.default.removeItem(atPath: folder)
+                _exit(128 + number)
+            }
+            source.resume()
+            return source
         }
     }
 
