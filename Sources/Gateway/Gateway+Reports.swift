@@ -63,7 +63,9 @@ extension Gateway {
 
     /// Has a node give up what it reported and has lost the lease of.
     /// - Parameter applied: what the ledger took over from the report: it is the newest there is.
-    private func retire(_ reported: [Workload], except applied: Set<WorkloadID>, at session: AgentSession) async throws {
+    private func retire(
+        _ reported: [Workload], except applied: Set<WorkloadID>, at session: AgentSession
+    ) async throws {
         for workload in reported where workload.state != .removed && !applied.contains(workload.id) {
             if let lease = registry.lease(of: workload.id), lease.epoch <= workload.version.epoch { continue }
             guard let known = try await ledger.workload(workload.id), Replacement.isOver(workload, known: known)

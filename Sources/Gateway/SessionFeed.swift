@@ -106,7 +106,9 @@ struct PushParts {
         return part
     }
 
-    private static func encode(after known: UInt64?, in tenant: TenantID, of view: inout FleetView) -> SessionFeed.Part {
+    private static func encode(
+        after known: UInt64?, in tenant: TenantID, of view: inout FleetView
+    ) -> SessionFeed.Part {
         var nodes: [[UInt8]] = []
         var size = 0
         var revision = known ?? 0

@@ -45,6 +45,8 @@ package final class SQLiteLedger: Ledger {
 
     package func close() async {
         await commits.close()
+        // So that the file alone is whole.
+        try? await pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
         // Fails only while a reader is at work; the file is then closed with the last reference to the pool.
         try? pool.close()
         lock.withLock { $0 = nil }

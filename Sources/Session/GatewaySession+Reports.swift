@@ -150,11 +150,13 @@ extension GatewaySession {
             // Moved out and back, so that it is not copied.
             state.assembling = nil
             _ = push.apply(to: &fresh)
-            if push.more { state.assembling = fresh } else {
-                state.snapshot = fresh
-                state.fleetEpoch = state.welcomeEpoch
+            guard !push.more else {
+                state.assembling = fresh
+                return false
             }
-            return !push.more
+            state.snapshot = fresh
+            state.fleetEpoch = state.welcomeEpoch
+            return true
         }
     }
 

@@ -42,7 +42,8 @@ final class SimulatedAgent: Sendable {
             tasks: SimulatedTasks(
                 node: node, share: plan.share(of: number), batch: plan.batch, sequence: sequence))
         heartbeat = TimeAmount(plan.heartbeat)
-        tls = try LinkTLS.client(credentials: authority.credentials(for: PeerIdentity(role: .node(node), tenant: .main)))
+        let identity = PeerIdentity(role: .node(node), tenant: .main)
+        tls = try LinkTLS.client(credentials: authority.credentials(for: identity))
         self.address = address
         self.tally = tally
         loop = MultiThreadedEventLoopGroup.singleton.next()
