@@ -106,7 +106,7 @@ let package = Package(
             "Gateway",
             [
                 "Fleet", "Leases", "Placement", "Wire", "Trust", "Authority", "Link", "Session", "Ledger", nioCore,
-                nioPosix, logging,
+                nioPosix, nioSSL, logging,
             ]),
         // The command line.
         room("Compose", ["Fleet", yams]),
@@ -128,7 +128,7 @@ let package = Package(
             "lighter",
             [
                 "Compose", "DockerAPI", "Engine", "Session", "Authority", "Link", "Placement", "Trust", "Wire", "Fleet",
-                nioCore, nioPosix,
+                nioCore, nioPosix, nioSSL,
                 logging, arguments,
             ]),
         // Tests.
@@ -167,7 +167,7 @@ let package = Package(
                 "Ledger", "Authority", "Session", "Trust", "Link", "Wire", nioCore, nioPosix, logging,
             ]),
         .testTarget(
-            name: "LighterCommandTests", dependencies: ["lighter", "DockerAPI", "Engine", "Fleet"],
+            name: "LighterCommandTests", dependencies: ["lighter", "DockerAPI", "Engine", "Fleet", "Wire", arguments],
             swiftSettings: settings),
     ]
 )

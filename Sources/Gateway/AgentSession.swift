@@ -2,13 +2,11 @@ import Fleet
 import NIOCore
 import Session
 import Synchronization
-import Wire
 
 /// A connected node.
 final class AgentSession: Sendable {
     private struct State {
-        /// The view's revision that the node has been pushed; nil before the first push.
-        var pushed: UInt64?
+        var feed: SessionFeed
         /// What the node has reported on this connection, and the sum over it.
         var mirror: [WorkloadID: Version] = [:]
         var checksum = InventoryChecksum()
@@ -18,23 +16,38 @@ final class AgentSession: Sendable {
     let node: NodeID
     let tenant: TenantID
     let peer: ControlPeer
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     init(node: NodeID, tenant: TenantID, peer: ControlPeer) {
         self.node = node
         self.tenant = tenant
         self.peer = peer
+        state = Mutex(State(feed: SessionFeed(node: node, tenant: tenant)))
     }
 
-    var pushed: UInt64? { state.withLock { $0.pushed } }
+    /// The node knows the fleet as of a revision from an earlier connection; before the first push.
+    func resume(at revision: UInt64) {
+        state.withLock { $0.feed = SessionFeed(node: node, tenant: tenant, resuming: revision) }
+    }
 
-    /// Sends a push and remembers what the node knows by it. A node that does not read is left for a later push.
-    func push(_ message: Lighter_V1_FleetPush) {
+    /// Sends the next part of the states that the node does not know. One that does not read is left for a later push.
+    ///
+    /// Sent under the lock, so that pushes arrive in the order of their revisions.
+    func pushStates(of view: inout FleetView, _ parts: inout PushParts) -> SessionFeed.Part? {
+        guard peer.channel.isWritable else { return nil }
+        return state.withLock { state in
+            guard let part = state.feed.states(of: &view, &parts) else { return nil }
+            peer.send(encoded: part.frame)
+            return part
+        }
+    }
+
+    /// Sends loads, if it is time.
+    func pushLoads(of view: inout FleetView, _ pace: PushPace, _ ranking: LoadRanking?, now: NIODeadline) {
         guard peer.channel.isWritable else { return }
         state.withLock { state in
-            guard message.full || state.pushed ?? 0 < message.revision else { return }
-            state.pushed = message.revision
-            peer.send(.fleetPush(message))
+            guard let frame = state.feed.loads(of: &view, pace, ranking, now: now) else { return }
+            peer.send(encoded: frame)
         }
     }
 

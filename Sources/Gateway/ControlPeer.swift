@@ -42,18 +42,21 @@ final class ControlPeer: Sendable {
 
     func send(_ body: Lighter_V1_Envelope.OneOf_Body) { reply(to: 0, body) }
 
+    /// Sends an envelope that is encoded and framed already.
+    func send(encoded frame: ByteBuffer) { channel.writeAndFlush(EnvelopeCodec.Outgoing.encoded(frame), promise: nil) }
+
     func reply(to request: UInt64, _ body: Lighter_V1_Envelope.OneOf_Body) {
         var envelope = Lighter_V1_Envelope()
         envelope.request = request
         envelope.body = body
-        channel.writeAndFlush(envelope, promise: nil)
+        channel.writeAndFlush(EnvelopeCodec.Outgoing.message(envelope), promise: nil)
     }
 
     /// Says why, then closes the link.
     func dismiss(_ error: GatewayError) {
         var envelope = Lighter_V1_Envelope()
         envelope.failure = Lighter_V1_Failure(error)
-        channel.writeAndFlush(envelope).whenComplete { _ in
+        channel.writeAndFlush(EnvelopeCodec.Outgoing.message(envelope)).whenComplete { _ in
             self.link.close(LinkError(.closed, error.message))
         }
     }
@@ -62,7 +65,7 @@ final class ControlPeer: Sendable {
 
     private final class Inbox: ChannelDuplexHandler {
         typealias InboundIn = Lighter_V1_Envelope
-        typealias OutboundIn = Lighter_V1_Envelope
+        typealias OutboundIn = EnvelopeCodec.Outgoing
 
         private let peer: ControlPeer
         private let continuation: AsyncStream<Lighter_V1_Envelope>.Continuation

@@ -7,8 +7,11 @@ import Wire
 
 /// The gateway's memory: its view of the fleet, who is connected, and what placement has learned. Safe from any task.
 final class FleetRegistry: Sendable {
-    private struct State {
+    struct State {
         var view: FleetView
+        var parts = PushParts()
+        var rankings: [TenantID: LoadRanking] = [:]
+        var rankedAt: NIODeadline?
         var sessions: [NodeID: AgentSession] = [:]
         var estimates = WorkEstimates()
         var thresholds = ThresholdMemory()
@@ -31,7 +34,11 @@ final class FleetRegistry: Sendable {
         fileprivate var former: FleetView.Lease?
     }
 
-    private let state: Mutex<State>
+    let state: Mutex<State>
+    /// Drawn anew at each start: revisions of one epoch follow each other.
+    let epoch = UInt64.random(in: 1 ... .max)
+    /// Where the next pass of pushes begins, so that none is always the last.
+    let nextPass = Atomic<Int>(0)
     /// Yields when nodes should hear of a change soon; changes that come together make one.
     let changes: AsyncStream<Void>
     private let changed: AsyncStream<Void>.Continuation
@@ -45,6 +52,13 @@ final class FleetRegistry: Sendable {
     /// Ends `changes`.
     func finish() { changed.finish() }
     func announce() { changed.yield() }
+
+    /// Loads are news at once only where there are few to tell.
+    private func announceLoads() {
+        if state.withLock({ $0.sessions.count <= Self.fewSessions }) { announce() }
+    }
+
+    private static let fewSessions = 64
 
     // MARK: - Nodes
 
@@ -106,29 +120,6 @@ final class FleetRegistry: Sendable {
         announce()
     }
 
-    // MARK: - Pushes
-
-    /// Tells every session what it has not been pushed yet.
-    func push() {
-        let (view, sessions) = state.withLock { ($0.view, Array($0.sessions.values)) }
-        for session in sessions { push(view, to: session) }
-    }
-
-    /// Tells one session all it may know.
-    func push(to session: AgentSession) { push(state.withLock { $0.view }, to: session) }
-
-    private func push(_ view: FleetView, to session: AgentSession) {
-        guard let known = session.pushed else {
-            return session.push(Lighter_V1_FleetPush(full: view.snapshot(of: session.tenant)))
-        }
-        let nodes = view.changes(in: session.tenant, since: known)
-        guard !nodes.isEmpty else { return }
-        var message = Lighter_V1_FleetPush()
-        message.revision = view.revision
-        message.nodes = nodes.map(Lighter_V1_NodeMessage.init)
-        session.push(message)
-    }
-
     // MARK: - Replacing
 
     /// Whether a workload's lease may be replaced. If so, the node that had it is not confirmed anything before
@@ -159,7 +150,7 @@ final class FleetRegistry: Sendable {
 
     /// Decides, and counts the lease at once, so that the next decision sees it.
     func reserve(_ request: WorkloadRequest, refused: [NodeID: String], now: Double) -> Reservation {
-        defer { announce() }
+        defer { announceLoads() }
         return state.withLock { state in
             // What an earlier try of the same workload holds must not stand in its own way.
             let former = state.view.release(request.id)
@@ -188,7 +179,7 @@ final class FleetRegistry: Sendable {
             state.images[lease.id] = nil
             if let former = reservation.former { state.view.restore(lease.id, former) }
         }
-        announce()
+        announceLoads()
     }
 
     func lease(of workload: WorkloadID) -> FleetView.Lease? { state.withLock { $0.view.leases[workload] } }
@@ -205,7 +196,7 @@ final class FleetRegistry: Sendable {
                 }
             }
         }
-        announce()
+        announceLoads()
     }
 
     /// Learns from runs that have ended; `runs` carry work in seconds of a reference core.

@@ -4,15 +4,36 @@ import NIOCore
 /// What the gateway believes of every node, and what leases hold of them. Pure: times come in as arguments.
 struct FleetView {
     struct Entry {
-        var node: Node
+        /// Behind one reference: entries are copied at every heartbeat, and nodes have many parts.
+        private final class Box: Sendable {
+            let node: Node
+            init(_ node: Node) { self.node = node }
+        }
+
+        private var box: Box
+        var node: Node {
+            get { box.node }
+            set { box = Box(newValue) }
+        }
         /// The view's revision when something of it changed last.
-        var revision: UInt64
+        var revision: UInt64 = 0
+        /// The view's revision when more than its load changed last.
+        var stated: UInt64 = 0
+        /// `node` as pushes carry it; nil until the first that does.
+        var encoded: [UInt8]?
         /// What the node says of itself: `.ready` or `.engineDown`.
         var reported: NodeState
         var lastHeard: NIODeadline
         var isConnected: Bool
         /// How far the times between its heartbeats have been from one another lately.
         var jitter = Jitter()
+
+        init(node: Node, reported: NodeState, lastHeard: NIODeadline, isConnected: Bool) {
+            box = Box(node)
+            self.reported = reported
+            self.lastHeard = lastHeard
+            self.isConnected = isConnected
+        }
     }
 
     /// The mean time between heartbeats and their mean deviation from it, as TCP keeps those of round trips.
@@ -42,6 +63,9 @@ struct FleetView {
     private(set) var entries: [NodeID: Entry] = [:]
     private(set) var leases: [WorkloadID: Lease] = [:]
     private var leasesByNode: [NodeID: [WorkloadID: Resources]] = [:]
+    /// How many leases each origin has at each target.
+    private var targetsByOrigin: [NodeID: [NodeID: Int]] = [:]
+    private(set) var logs: [TenantID: StateLog] = [:]
     /// Grows with every change, also across restarts: it begins at the microseconds since 1970.
     private(set) var revision: UInt64
 
@@ -50,8 +74,7 @@ struct FleetView {
         for var node in nodes {
             node.state = .unreachable
             node.reserved = .none
-            entries[node.id] = Entry(
-                node: node, revision: revision, reported: .ready, lastHeard: now, isConnected: false)
+            change(Entry(node: node, reported: .ready, lastHeard: now, isConnected: false), state: true)
         }
         for workload in workloads { hold(workload) }
     }
@@ -66,8 +89,29 @@ struct FleetView {
         return FleetSnapshot(revision: revision, nodes: nodes.sorted { $0.id < $1.id })
     }
 
-    func changes(in tenant: TenantID, since known: UInt64) -> [Node] {
-        entries.values.filter { $0.revision > known && $0.node.tenant == tenant }.map(\.node)
+    /// Those of a tenant of which anything changed after a revision.
+    func changed(in tenant: TenantID, since known: UInt64) -> [NodeID] {
+        entries.filter { $0.value.revision > known && $0.value.node.tenant == tenant }.map(\.key)
+    }
+
+    /// The revision at which a node changed last; 0 for one that is not known.
+    func changedAt(_ id: NodeID) -> UInt64 { entries[id]?.revision ?? 0 }
+    /// The revision at which a state changed last in a tenant.
+    func lastStated(in tenant: TenantID) -> UInt64 { logs[tenant]?.last ?? 0 }
+    func firstStated(after known: UInt64, in tenant: TenantID) -> UInt64? {
+        logs[tenant]?.after(known).first { _ in true }?.revision
+    }
+
+    /// Where workloads of an origin hold capacity.
+    func targets(of origin: NodeID) -> Dictionary<NodeID, Int>.Keys? { targetsByOrigin[origin]?.keys }
+
+    /// A node as pushes carry it, encoded once for all who are told of this revision of it.
+    mutating func encoded(_ id: NodeID) -> [UInt8] {
+        guard let entry = entries[id] else { return [] }
+        if let bytes = entry.encoded { return bytes }
+        let bytes = PushFrame.encode(entry.node)
+        entries[id]?.encoded = bytes
+        return bytes
     }
 
     // MARK: - Nodes
@@ -80,7 +124,8 @@ struct FleetView {
         fresh.state = reported
         fresh.reserved = reserved(at: node.id)
         guard let old else {
-            change(Entry(node: fresh, revision: 0, reported: reported, lastHeard: now, isConnected: true))
+            change(
+                Entry(node: fresh, reported: reported, lastHeard: now, isConnected: true), state: true)
             return true
         }
         var entry = old
@@ -93,15 +138,17 @@ struct FleetView {
             return false
         }
         entry.node = fresh
-        change(entry)
         fresh.measures = old.node.measures
-        return fresh != old.node
+        fresh.reserved = old.node.reserved
+        let isState = fresh != old.node
+        change(entry, state: isState)
+        return isState
     }
 
     /// A machine joined: it is known from here on.
     mutating func joined(_ node: Node, now: NIODeadline) {
         guard entries[node.id] == nil else { return }
-        change(Entry(node: node, revision: 0, reported: .ready, lastHeard: now, isConnected: false))
+        change(Entry(node: node, reported: .ready, lastHeard: now, isConnected: false), state: true)
     }
 
     /// The node's link is gone; it becomes unreachable unless it is back within one heartbeat.
@@ -122,7 +169,7 @@ struct FleetView {
             guard state != entry.node.state else { continue }
             var changed = entry
             changed.node.state = state
-            change(changed)
+            change(changed, state: true)
             hasChanged = true
         }
         return hasChanged
@@ -142,10 +189,16 @@ struct FleetView {
         return entry.reported
     }
 
-    private mutating func change(_ entry: Entry) {
+    /// - Parameter state: whether more changed than its load: measures, and what leases reserve.
+    private mutating func change(_ entry: Entry, state: Bool) {
         revision += 1
         var entry = entry
         entry.revision = revision
+        entry.encoded = nil
+        if state {
+            entry.stated = revision
+            logs[entry.node.tenant, default: StateLog()].note(entry.node.id, at: revision)
+        }
         entries[entry.node.id] = entry
     }
 
@@ -154,12 +207,24 @@ struct FleetView {
     /// Takes in a workload's newest version: what it holds, or that it holds no more.
     mutating func hold(_ workload: Workload) {
         // A commit that was overtaken by a newer placement changes nothing.
-        if let known = leases[workload.id], known.epoch > workload.version.epoch { return }
-        release(workload.id)
-        guard workload.state.holdsCapacity else { return }
+        let known = leases[workload.id]
+        if let known, known.epoch > workload.version.epoch { return }
+        guard workload.state.holdsCapacity else {
+            release(workload.id)
+            return
+        }
         let lease = Lease(
             tenant: workload.tenant, origin: workload.origin, target: workload.target, epoch: workload.version.epoch,
             resources: workload.resources, isPending: workload.state == .pending, createdAt: workload.createdAt)
+        if let known {
+            // Most reports move a state only, and hold what was held.
+            guard known.target != lease.target || known.resources != lease.resources || known.origin != lease.origin
+            else {
+                leases[workload.id] = lease
+                return
+            }
+            release(workload.id)
+        }
         restore(workload.id, lease)
     }
 
@@ -168,6 +233,9 @@ struct FleetView {
     mutating func release(_ workload: WorkloadID) -> Lease? {
         guard let lease = leases.removeValue(forKey: workload) else { return nil }
         leasesByNode[lease.target]?[workload] = nil
+        let left = (targetsByOrigin[lease.origin]?[lease.target] ?? 1) - 1
+        targetsByOrigin[lease.origin]?[lease.target] = left > 0 ? left : nil
+        if targetsByOrigin[lease.origin]?.isEmpty ?? false { targetsByOrigin[lease.origin] = nil }
         updateReserved(at: lease.target)
         return lease
     }
@@ -175,6 +243,7 @@ struct FleetView {
     mutating func restore(_ workload: WorkloadID, _ lease: Lease) {
         leases[workload] = lease
         leasesByNode[lease.target, default: [:]][workload] = lease.resources
+        targetsByOrigin[lease.origin, default: [:]][lease.target, default: 0] += 1
         updateReserved(at: lease.target)
     }
 
@@ -191,6 +260,6 @@ struct FleetView {
         let sum = reserved(at: node)
         guard var entry = entries[node], entry.node.reserved != sum else { return }
         entry.node.reserved = sum
-        change(entry)
+        change(entry, state: false)
     }
 }

@@ -14,6 +14,7 @@ extension Gateway {
         welcome.gatewayVersion = configuration.version
         welcome.policy = Lighter_V1_PolicyOverridesMessage(configuration.policy)
         welcome.heartbeatSeconds = configuration.heartbeat / .seconds(1)
+        welcome.fleetEpoch = registry.epoch
         welcome.now = Date().timeIntervalSince1970
         return welcome
     }
@@ -43,7 +44,7 @@ extension Gateway {
             let applied = try await ledger.apply(updates.map(WorkloadUpdate.init), from: session.node)
             registry.committed(applied)
             session.note(reported, isFull: report.full)
-            try await retire(reported, at: session)
+            try await retire(reported, except: Set(applied.map(\.id)), at: session)
             var ack = Lighter_V1_ReportAck()
             ack.sequence = report.sequence
             session.peer.send(.reportAck(ack))
@@ -61,8 +62,11 @@ extension Gateway {
     }
 
     /// Has a node give up what it reported and has lost the lease of.
-    private func retire(_ reported: [Workload], at session: AgentSession) async throws {
-        for workload in reported {
+    /// - Parameter applied: what the ledger took over from the report: it is the newest there is.
+    private func retire(
+        _ reported: [Workload], except applied: Set<WorkloadID>, at session: AgentSession
+    ) async throws {
+        for workload in reported where workload.state != .removed && !applied.contains(workload.id) {
             if let lease = registry.lease(of: workload.id), lease.epoch <= workload.version.epoch { continue }
             guard let known = try await ledger.workload(workload.id), Replacement.isOver(workload, known: known)
             else { continue }

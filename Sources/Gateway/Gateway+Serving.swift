@@ -3,6 +3,7 @@ import Ledger
 import Link
 import Logging
 import Session
+import Synchronization
 import Trust
 import Wire
 
@@ -75,8 +76,19 @@ extension Gateway {
         if isKnown { logger.info("a node left", metadata: ["node": "\(node)"]) }
     }
 
+    /// For how long a node that is too many is sent away; it draws up to half of that more itself.
+    private static let crowdedWait = Duration.seconds(4)
+
     /// Whether the node is in from here on.
     private func greet(_ session: AgentSession, _ hello: Lighter_V1_Hello) async -> Bool {
+        let crowd = greetings.add(1, ordering: .relaxed).newValue
+        defer { greetings.subtract(1, ordering: .relaxed) }
+        guard crowd <= configuration.greetings else {
+            var error = GatewayError(.unavailable, "too many nodes are arriving at once; come back in a few seconds")
+            error.retryAfter = Self.crowdedWait
+            session.peer.dismiss(error)
+            return false
+        }
         var node: Node
         do {
             var message = hello.node
@@ -101,6 +113,7 @@ extension Gateway {
             older.peer.dismiss(
                 GatewayError(.denied, "node \(node.id) connected from elsewhere; is its certificate on two machines?"))
         }
+        if hello.fleetEpoch == registry.epoch { session.resume(at: hello.fleetRevision) }
         session.peer.send(.welcome(welcome()))
         registry.push(to: session)
         logger.info("a node arrived", metadata: ["node": "\(node.id)", "version": "\(hello.version)"])

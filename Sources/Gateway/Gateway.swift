@@ -28,6 +28,8 @@ package final class Gateway: Sendable {
     /// Control streams that wait for a task of their own.
     let arrivals: AsyncStream<ControlPeer>
     let arrived: AsyncStream<ControlPeer>.Continuation
+    /// Nodes whose Hello is under way.
+    let greetings = Atomic<Int>(0)
     private let listener = Mutex<(any Channel)?>(nil)
 
     /// - Throws: what the ledger throws when it cannot be read.
@@ -66,12 +68,15 @@ package final class Gateway: Sendable {
             group.addTask {
                 // Pushes at once after a quiet time, then at most once an interval.
                 for await _ in self.registry.changes {
-                    self.registry.push()
-                    try? await Task.sleep(for: self.configuration.pushInterval)
+                    var hasMore = true
+                    while hasMore, !Task.isCancelled {
+                        hasMore = self.registry.push(rankingEvery: TimeAmount(self.configuration.measureInterval))
+                        try? await Task.sleep(for: self.configuration.pushInterval)
+                    }
                 }
             }
             group.addTask { await self.forgetFormerTerm() }
-            group.addTask { await self.every(self.configuration.measureInterval) { self.registry.push() } }
+            group.addTask { await self.every(self.configuration.measureInterval) { self.registry.announce() } }
             group.addTask {
                 await self.every(self.configuration.heartbeat / 4) { self.registry.checkHealth(heartbeat: heartbeat) }
             }

@@ -28,7 +28,14 @@ package struct GatewayConfiguration: Sendable {
     package var certificateLife = Duration.seconds(24 * 3600)
     /// Joining machines that may connect at once, and in a burst; the burst refills at two a second.
     package var joinBurst = 32
+    /// Nodes whose Hello may be under way at once; more are told when to come back.
+    package var greetings = 1024
     package var link = LinkConfiguration()
 
-    package init() {}
+    package init() {
+        // A fleet that comes back at once waits in line, as long as a handshake may take; handshakes that share the processors
+        // with hundreds of others would all come too late.
+        link.handshakes = 64
+        link.waiting = 2048
+    }
 }

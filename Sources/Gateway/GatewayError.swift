@@ -17,6 +17,8 @@ package struct GatewayError: Error, CustomStringConvertible {
     /// What happened and what to do about it, for the person at the other end.
     package var message: String
     package var cause: (any Error)?
+    /// When the other end may come back; nil where that is its own affair.
+    package var retryAfter: Duration?
 
     package init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
         self.code = code
@@ -32,5 +34,6 @@ extension Lighter_V1_Failure {
         self.init()
         code = error.code.rawValue
         message = error.message
+        if let after = error.retryAfter { retrySeconds = after / .seconds(1) }
     }
 }

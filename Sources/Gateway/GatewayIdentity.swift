@@ -4,6 +4,7 @@ import FoundationEssentials
 import Link
 import Logging
 import NIOCore
+import NIOSSL
 import Session
 import Synchronization
 import Trust
@@ -11,19 +12,20 @@ import Trust
 /// The gateway's own certificate, made anew from its authority when two thirds of its life are over.
 final class GatewayIdentity: Sendable {
     private let authority: CertificateAuthority
-    private let current: Mutex<Credentials>
+    private let current: Mutex<(credentials: Credentials, tls: NIOSSLContext)>
 
     init(_ authority: CertificateAuthority) throws {
         self.authority = authority
         current = Mutex(try Self.issue(authority))
     }
 
-    /// Credentials that are good for a while yet.
-    func credentials() throws -> Credentials {
-        try current.withLock { credentials in
-            let renewAt = credentials.notBefore + (credentials.expiresAt - credentials.notBefore) * 2 / 3
-            if Date().timeIntervalSince1970 > renewAt { credentials = try Self.issue(authority) }
-            return credentials
+    /// For the next connection, with a certificate that is good for a while yet. Made once for each certificate: reading keys
+    /// and certificates anew would cost as much as a handshake.
+    private func tls() throws -> NIOSSLContext {
+        try current.withLock { current in
+            let (begin, end) = (current.credentials.notBefore, current.credentials.expiresAt)
+            if Date().timeIntervalSince1970 > begin + (end - begin) * 2 / 3 { current = try Self.issue(authority) }
+            return current.tls
         }
     }
 
@@ -36,7 +38,7 @@ final class GatewayIdentity: Sendable {
         do {
             let channel = try await Link.listen(
                 on: configuration.host, port: configuration.port,
-                tls: { try LinkTLS.gatewayServer(credentials: try self.credentials()) }, group: group,
+                tls: { try self.tls() }, group: group,
                 configuration: configuration.link, logger: logger, accept: accept, connected: connected
             ).get()
             guard let address = channel.localAddress else {
@@ -52,7 +54,8 @@ final class GatewayIdentity: Sendable {
         }
     }
 
-    private static func issue(_ authority: CertificateAuthority) throws -> Credentials {
-        try authority.credentials(for: PeerIdentity(role: .gateway, tenant: .main))
+    private static func issue(_ authority: CertificateAuthority) throws -> (Credentials, NIOSSLContext) {
+        let credentials = try authority.credentials(for: PeerIdentity(role: .gateway, tenant: .main))
+        return (credentials, try LinkTLS.gatewayServer(credentials: credentials))
     }
 }

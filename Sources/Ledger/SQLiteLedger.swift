@@ -45,6 +45,8 @@ package final class SQLiteLedger: Ledger {
 
     package func close() async {
         await commits.close()
+        // So that the file alone is whole.
+        try? await pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
         // Fails only while a reader is at work; the file is then closed with the last reference to the pool.
         try? pool.close()
         lock.withLock { $0 = nil }
@@ -60,6 +62,10 @@ package final class SQLiteLedger: Ledger {
         try pool.writeWithoutTransaction { database in
             // GRDB sets NORMAL for WAL, which may lose the last commits with the power.
             try database.execute(sql: "PRAGMA synchronous = FULL")
+            // Tables of a large fleet do not fit SQLite's own 2 MB, and copying pages from the log into the file costs more
+            // than a longer log does.
+            try database.execute(sql: "PRAGMA cache_size = -32768")
+            try database.execute(sql: "PRAGMA wal_autocheckpoint = 8192")
             guard try String.fetchOne(database, sql: "PRAGMA quick_check(1)") == "ok" else {
                 throw DatabaseError(resultCode: .SQLITE_CORRUPT)
             }

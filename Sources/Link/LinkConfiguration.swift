@@ -29,8 +29,10 @@ package struct LinkConfiguration: Sendable {
     package var burst = ByteCount.kibibytes(256)
     /// The time a peer has for the whole TLS handshake.
     package var handshakeTimeout = Duration.seconds(10)
-    /// Connections of a listener that may be shaking hands at once; more are closed at the door.
+    /// Connections of a listener that may be shaking hands at once; more wait at the door, or are closed there.
     package var handshakes = 256
+    /// Connections that may wait for that, for no longer than a handshake may take.
+    package var waiting = 0
 
     package init() {}
 }

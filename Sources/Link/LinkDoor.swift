@@ -10,7 +10,16 @@ final class LinkDoor: Sendable {
     private let tls: @Sendable () throws -> NIOSSLContext
     private let accept: StreamAcceptor
     private let connected: @Sendable (LinkConnection) -> Void
-    private let standing = Mutex(0)
+    private let crowd = Mutex(Crowd())
+
+    private struct Crowd {
+        var standing = 0
+        /// In the order in which they came; none of them is read from yet.
+        var waiting: CircularBuffer<(since: NIODeadline, turn: EventLoopPromise<Void>)> = []
+        /// Turned away since that was last said.
+        var turnedAway = 0
+        var lastSaid: NIODeadline?
+    }
 
     init(
         configuration: LinkConfiguration, logger: Logger, tls: @escaping @Sendable () throws -> NIOSSLContext,
@@ -23,20 +32,45 @@ final class LinkDoor: Sendable {
         self.connected = connected
     }
 
-    /// Starts the handshake on an accepted connection; fails, which closes it, when too many are at it.
+    /// Starts the handshake on an accepted connection, in its turn; fails, which closes it, when too many wait.
     func enter(_ channel: any Channel) -> EventLoopFuture<Void> {
-        let admitted = standing.withLock { count in
-            guard count < configuration.handshakes else { return false }
-            count += 1
-            return true
+        let turn = channel.eventLoop.makePromise(of: Void.self)
+        let isAdmitted = crowd.withLock { crowd -> Bool? in
+            if crowd.standing < configuration.handshakes {
+                crowd.standing += 1
+                return true
+            }
+            guard crowd.waiting.count < configuration.waiting else { return nil }
+            crowd.waiting.append((.now(), turn))
+            return false
         }
-        guard admitted else {
-            logger.warning(
-                "turning a connection away: too many handshakes under way",
-                metadata: ["limit": "\(configuration.handshakes)"])
-            return channel.eventLoop.makeFailedFuture(
-                LinkError(.tooManyStreams, "too many handshakes are under way; try again in a moment"))
+        switch isAdmitted {
+        case true?: turn.succeed()
+        case false?: break
+        case nil:
+            noteTurnedAway()
+            turn.fail(LinkError(.tooManyStreams, "too many handshakes are under way; try again in a moment"))
         }
+        return turn.futureResult.flatMap { self.shakeHands(channel) }
+    }
+
+    /// Said once a second: a fleet that comes back at once is thousands of connections.
+    private func noteTurnedAway() {
+        let now = NIODeadline.now()
+        let count = crowd.withLock { crowd -> Int? in
+            crowd.turnedAway += 1
+            if let last = crowd.lastSaid, now - last < .seconds(1) { return nil }
+            crowd.lastSaid = now
+            defer { crowd.turnedAway = 0 }
+            return crowd.turnedAway
+        }
+        guard let count else { return }
+        logger.warning(
+            "turning connections away: too many handshakes under way",
+            metadata: ["limit": "\(configuration.handshakes)", "connections": "\(count)"])
+    }
+
+    private func shakeHands(_ channel: any Channel) -> EventLoopFuture<Void> {
         let peer = channel.remoteAddress.map { "\($0)" } ?? "unknown"
         return channel.eventLoop.makeCompletedFuture { try tls() }
             .map { context in
@@ -52,7 +86,19 @@ final class LinkDoor: Sendable {
     }
 
     private func leave(_ result: Result<LinkConnection, any Error>, peer: String) {
-        standing.withLock { $0 -= 1 }
+        let oldest = NIODeadline.now() - TimeAmount(configuration.handshakeTimeout)
+        let (next, late) = crowd.withLock { crowd in
+            var late: [EventLoopPromise<Void>] = []
+            while let next = crowd.waiting.popFirst() {
+                // Its peer has given up by now.
+                if next.since >= oldest { return (EventLoopPromise<Void>?.some(next.turn), late) }
+                late.append(next.turn)
+            }
+            crowd.standing -= 1
+            return (nil, late)
+        }
+        for turn in late { turn.fail(LinkError(.timedOut, "no handshake could begin in time")) }
+        next?.succeed()
         switch result {
         case .success(let link): connected(link)
         case .failure(let error):

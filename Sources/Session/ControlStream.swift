@@ -46,7 +46,7 @@ package final class ControlStream: Sendable {
     package func send(_ body: Body) {
         var envelope = Lighter_V1_Envelope()
         envelope.body = body
-        channel.writeAndFlush(envelope, promise: nil)
+        channel.writeAndFlush(EnvelopeCodec.Outgoing.message(envelope), promise: nil)
     }
 
     /// Sends a request and waits for its reply.
@@ -70,7 +70,7 @@ package final class ControlStream: Sendable {
         var envelope = Lighter_V1_Envelope()
         envelope.request = id
         envelope.body = body
-        channel.writeAndFlush(envelope).whenFailure { error in
+        channel.writeAndFlush(EnvelopeCodec.Outgoing.message(envelope)).whenFailure { error in
             self.settle(id, .failure(SessionError(.unavailable, "the request could not be sent", cause: error)))
         }
         do {
@@ -142,5 +142,8 @@ extension SessionError {
     /// What the gateway said no with; codes that this version does not know become `.unknown`.
     package init(_ failure: Lighter_V1_Failure) {
         self.init(Code(rawValue: failure.code) ?? .unknown, failure.message)
+        if (0.001...600).contains(failure.retrySeconds) {
+            retryAfter = .seconds(failure.retrySeconds * .random(in: 1...1.5))
+        }
     }
 }

@@ -7,8 +7,14 @@ package import Wire
 package final class EnvelopeCodec: ChannelDuplexHandler {
     package typealias InboundIn = ByteBuffer
     package typealias InboundOut = Lighter_V1_Envelope
-    package typealias OutboundIn = Lighter_V1_Envelope
+    package typealias OutboundIn = Outgoing
     package typealias OutboundOut = ByteBuffer
+
+    package enum Outgoing: Sendable {
+        case message(Lighter_V1_Envelope)
+        /// Framed already: one encoding serves many streams.
+        case encoded(ByteBuffer)
+    }
 
     private var decoder = DelimitedDecoder()
 
@@ -27,11 +33,15 @@ package final class EnvelopeCodec: ChannelDuplexHandler {
     }
 
     package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        do {
-            let bytes = try Framing.encode(unwrapOutboundIn(data))
-            context.write(wrapOutboundOut(context.channel.allocator.buffer(bytes: bytes)), promise: promise)
-        } catch {
-            promise?.fail(error)
+        switch unwrapOutboundIn(data) {
+        case .encoded(let frame): context.write(wrapOutboundOut(frame), promise: promise)
+        case .message(let envelope):
+            do {
+                let bytes = try Framing.encode(envelope)
+                context.write(wrapOutboundOut(context.channel.allocator.buffer(bytes: bytes)), promise: promise)
+            } catch {
+                promise?.fail(error)
+            }
         }
     }
 }

@@ -65,6 +65,10 @@ extension GatewaySession {
         hello.node = Lighter_V1_NodeMessage(describe(control.link))
         hello.session = session
         hello.version = configuration.version
+        (hello.fleetEpoch, hello.fleetRevision) = state.withLock { state in
+            state.assembling = nil
+            return (state.fleetEpoch, state.snapshot.revision)
+        }
         control.send(.hello(hello))
         let reports = state.withLock { state -> [Outbox.Report] in
             state.connection = Connection(control: control)
@@ -124,10 +128,7 @@ extension GatewaySession {
         case .reportAck(let ack): acknowledge(ack.sequence, from: control)
         case .heartbeatAck(let ack): take(ack, from: control)
         case .fleetPush(let push):
-            state.withLock { state in
-                if let fresh = push.applied(to: state.snapshot) { state.snapshot = fresh }
-            }
-            settled.succeed()
+            if take(push) { settled.succeed() }
         case .ticketPush(let push):
             if isCurrent(control) { configuration.ticketArrived(Array(push.ticket)) }
         case .retire(let retire): take(retire, from: control)
@@ -138,10 +139,32 @@ extension GatewaySession {
         }
     }
 
+    /// Returns whether the fleet is known from here on: of a full push in parts, that is with the last one.
+    private func take(_ push: Lighter_V1_FleetPush) -> Bool {
+        state.withLock { state in
+            if push.full { state.assembling = FleetSnapshot() }
+            guard var fresh = state.assembling else {
+                _ = push.apply(to: &state.snapshot)
+                return true
+            }
+            // Moved out and back, so that it is not copied.
+            state.assembling = nil
+            _ = push.apply(to: &fresh)
+            guard !push.more else {
+                state.assembling = fresh
+                return false
+            }
+            state.snapshot = fresh
+            state.fleetEpoch = state.welcomeEpoch
+            return true
+        }
+    }
+
     private func take(_ welcome: Lighter_V1_Welcome, from control: ControlStream) {
         let off = Date().timeIntervalSince1970 - welcome.now
         let warns = state.withLock { state -> Bool in
             state.connection?.isWelcome = true
+            state.welcomeEpoch = welcome.fleetEpoch
             if welcome.hasPolicy, let policy = try? welcome.policy.domain() { state.gatewayPolicy = policy }
             if (0.01...3600).contains(welcome.heartbeatSeconds) {
                 state.heartbeat = .nanoseconds(Int64(welcome.heartbeatSeconds * 1e9))

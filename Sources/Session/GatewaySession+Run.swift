@@ -21,12 +21,14 @@ extension GatewaySession {
         while !Task.isCancelled {
             let gateway = gateways[turn % gateways.count]
             let begun = NIODeadline.now()
+            var retryAfter: Duration?
             do {
                 let control = try await connect(to: gateway, session: session)
                 logger.info("connected to the gateway", metadata: ["gateway": "\(gateway)"])
                 await attend(control)
                 if !Task.isCancelled { logger.warning("lost the gateway", metadata: ["gateway": "\(gateway)"]) }
             } catch {
+                retryAfter = (error as? SessionError)?.retryAfter
                 if turn < gateways.count || turn % 16 == 0 {
                     logger.warning(
                         "the gateway cannot be reached; trying on",
@@ -40,7 +42,7 @@ extension GatewaySession {
                 backoff.reset()
                 turn = 0
             }
-            try? await Task.sleep(for: backoff.next())
+            try? await Task.sleep(for: retryAfter ?? backoff.next())
         }
         links.close()
     }

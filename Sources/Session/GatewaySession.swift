@@ -29,6 +29,11 @@ package final class GatewaySession: ControlPlane {
     struct State: ~Copyable {
         var credentials: Credentials
         var snapshot = FleetSnapshot()
+        /// A full push of which a part is missing yet.
+        var assembling: FleetSnapshot?
+        /// The epoch that the snapshot's revision belongs to, and that of the gateway which said welcome last.
+        var fleetEpoch: UInt64 = 0
+        var welcomeEpoch: UInt64 = 0
         var gatewayPolicy = PolicyOverrides()
         var connection: Connection?
         var outbox: Outbox

@@ -24,6 +24,8 @@ package struct SessionError: Error, CustomStringConvertible {
     /// What happened and what to do about it, for a person.
     package var message: String
     package var cause: (any Error)?
+    /// Set where the gateway is overloaded: when to come back, drawn so that those who were told the same do not come together.
+    package var retryAfter: Duration?
 
     package init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
         self.code = code

@@ -90,6 +90,7 @@ struct Serve: AsyncParsableCommand {
     }
 
     func run() async throws {
+        OpenFiles.allowMany()
         let level = Logger.Level(rawValue: logLevel) ?? .info
         var logger = Logger(label: "lighter-gateway") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = level

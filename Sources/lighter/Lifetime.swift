@@ -13,6 +13,7 @@ struct Lifetime: ExpressibleByArgument, Equatable {
         defaultValueDescription = argument
     }
 
+    static let second = Lifetime(seconds: 1, text: "1s")
     static let hour = Lifetime(seconds: 3600, text: "1h")
 
     private init(seconds: Double, text: String) {

@@ -15,7 +15,8 @@ struct Lighter: AsyncParsableCommand {
         version: LighterVersion.text,
         subcommands: [
             Up.self, Down.self, GatewayCommand.self, Join.self, Token.self, Nodes.self, Ps.self, Explain.self,
-            Images.self, Mounts.self, Move.self, Doctor.self, ComposeCommand.self, VersionCommand.self,
+            Images.self, Mounts.self, Move.self, Doctor.self, ComposeCommand.self, Simulate.self,
+            VersionCommand.self,
         ]
     )
 }

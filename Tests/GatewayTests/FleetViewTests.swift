@@ -110,9 +110,9 @@ struct FleetViewTests {
         _ = view.heard(red, now: Self.start)
         let known = view.revision
         _ = view.heard(try node("edge"), now: Self.start)
-        #expect(view.changes(in: .main, since: known).map(\.id.name) == ["edge"])
-        #expect(view.changes(in: red.tenant, since: known).isEmpty)
-        #expect(view.changes(in: .main, since: view.revision).isEmpty)
+        #expect(view.changed(in: .main, since: known).map(\.name) == ["edge"])
+        #expect(view.changed(in: red.tenant, since: known).isEmpty)
+        #expect(view.changed(in: .main, since: view.revision).isEmpty)
         #expect(view.snapshot(of: nil).nodes.count == 2)
     }
 

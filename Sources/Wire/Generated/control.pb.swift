@@ -516,6 +516,9 @@ package nonisolated struct Lighter_V1_Failure: Sendable {
 
   package var message: String = String()
 
+  /// Not zero where the other end is overloaded: come back after so long, and not before.
+  package var retrySeconds: Double = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1080,6 +1083,11 @@ package nonisolated struct Lighter_V1_Hello: Sendable {
 
   package var version: String = String()
 
+  /// The fleet that the agent knows: the epoch of the gateway that told it, and the revision. Zero where it knows none.
+  package var fleetEpoch: UInt64 = 0
+
+  package var fleetRevision: UInt64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1110,6 +1118,9 @@ package nonisolated struct Lighter_V1_Welcome: Sendable {
 
   /// Seconds since 1970 at the gateway, to tell a clock that is off.
   package var now: Double = 0
+
+  /// Drawn anew when the gateway starts: revisions of one epoch follow each other. Zero where it resumes no pushes.
+  package var fleetEpoch: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1213,7 +1224,9 @@ package nonisolated struct Lighter_V1_Retire: Sendable {
   package init() {}
 }
 
-/// The nodes that changed since the last push on this link; all of them when `full`.
+/// Nodes whose state changed since the last push on this link, or since the revision in Hello where Welcome has its epoch; all
+/// of them when `full`. Who has been pushed revision R knows every change of a state up to R. Measures come as they are useful: of
+/// nodes where the receiver has work, of its site and of the least loaded ones, at a pace that falls with the fleet's size.
 package nonisolated struct Lighter_V1_FleetPush: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1226,6 +1239,9 @@ package nonisolated struct Lighter_V1_FleetPush: Sendable {
   package var nodes: [Lighter_V1_NodeMessage] = []
 
   package var removed: [String] = []
+
+  /// A further part follows. After a full one, what was known stays in use until the last part.
+  package var more: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2455,7 +2471,7 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension Lighter_V1_Failure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Failure"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}message\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}message\0\u{3}retry_seconds\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2465,6 +2481,7 @@ nonisolated extension Lighter_V1_Failure: SwiftProtobuf.Message, SwiftProtobuf._
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.code) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.message) }()
+      case 3: try { try decoder.decodeSingularDoubleField(value: &self.retrySeconds) }()
       default: break
       }
     }
@@ -2477,12 +2494,16 @@ nonisolated extension Lighter_V1_Failure: SwiftProtobuf.Message, SwiftProtobuf._
     if !self.message.isEmpty {
       try visitor.visitSingularStringField(value: self.message, fieldNumber: 2)
     }
+    if self.retrySeconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.retrySeconds, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lighter_V1_Failure, rhs: Lighter_V1_Failure) -> Bool {
     if lhs.code != rhs.code {return false}
     if lhs.message != rhs.message {return false}
+    if lhs.retrySeconds != rhs.retrySeconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3427,7 +3448,7 @@ nonisolated extension Lighter_V1_WorkloadMessage: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}version\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}version\0\u{3}fleet_epoch\0\u{3}fleet_revision\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3438,6 +3459,8 @@ nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 1: try { try decoder.decodeSingularMessageField(value: &self._node) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.session) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.version) }()
+      case 4: try { try decoder.decodeSingularFixed64Field(value: &self.fleetEpoch) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.fleetRevision) }()
       default: break
       }
     }
@@ -3457,6 +3480,12 @@ nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
     if !self.version.isEmpty {
       try visitor.visitSingularStringField(value: self.version, fieldNumber: 3)
     }
+    if self.fleetEpoch != 0 {
+      try visitor.visitSingularFixed64Field(value: self.fleetEpoch, fieldNumber: 4)
+    }
+    if self.fleetRevision != 0 {
+      try visitor.visitSingularUInt64Field(value: self.fleetRevision, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3464,6 +3493,8 @@ nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs._node != rhs._node {return false}
     if lhs.session != rhs.session {return false}
     if lhs.version != rhs.version {return false}
+    if lhs.fleetEpoch != rhs.fleetEpoch {return false}
+    if lhs.fleetRevision != rhs.fleetRevision {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3471,7 +3502,7 @@ nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Lighter_V1_Welcome: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Welcome"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fleet\0\u{3}gateway_version\0\u{1}policy\0\u{3}heartbeat_seconds\0\u{1}now\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fleet\0\u{3}gateway_version\0\u{1}policy\0\u{3}heartbeat_seconds\0\u{1}now\0\u{3}fleet_epoch\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3484,6 +3515,7 @@ nonisolated extension Lighter_V1_Welcome: SwiftProtobuf.Message, SwiftProtobuf._
       case 3: try { try decoder.decodeSingularMessageField(value: &self._policy) }()
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.heartbeatSeconds) }()
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.now) }()
+      case 6: try { try decoder.decodeSingularFixed64Field(value: &self.fleetEpoch) }()
       default: break
       }
     }
@@ -3509,6 +3541,9 @@ nonisolated extension Lighter_V1_Welcome: SwiftProtobuf.Message, SwiftProtobuf._
     if self.now.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.now, fieldNumber: 5)
     }
+    if self.fleetEpoch != 0 {
+      try visitor.visitSingularFixed64Field(value: self.fleetEpoch, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3518,6 +3553,7 @@ nonisolated extension Lighter_V1_Welcome: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs._policy != rhs._policy {return false}
     if lhs.heartbeatSeconds != rhs.heartbeatSeconds {return false}
     if lhs.now != rhs.now {return false}
+    if lhs.fleetEpoch != rhs.fleetEpoch {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3724,7 +3760,7 @@ nonisolated extension Lighter_V1_Retire: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Lighter_V1_FleetPush: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".FleetPush"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}revision\0\u{1}full\0\u{1}nodes\0\u{1}removed\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}revision\0\u{1}full\0\u{1}nodes\0\u{1}removed\0\u{1}more\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3736,6 +3772,7 @@ nonisolated extension Lighter_V1_FleetPush: SwiftProtobuf.Message, SwiftProtobuf
       case 2: try { try decoder.decodeSingularBoolField(value: &self.full) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.nodes) }()
       case 4: try { try decoder.decodeRepeatedStringField(value: &self.removed) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.more) }()
       default: break
       }
     }
@@ -3754,6 +3791,9 @@ nonisolated extension Lighter_V1_FleetPush: SwiftProtobuf.Message, SwiftProtobuf
     if !self.removed.isEmpty {
       try visitor.visitRepeatedStringField(value: self.removed, fieldNumber: 4)
     }
+    if self.more != false {
+      try visitor.visitSingularBoolField(value: self.more, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3762,6 +3802,7 @@ nonisolated extension Lighter_V1_FleetPush: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.full != rhs.full {return false}
     if lhs.nodes != rhs.nodes {return false}
     if lhs.removed != rhs.removed {return false}
+    if lhs.more != rhs.more {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,43 @@
+import Fleet
+import NIOCore
+import Wire
+
+/// A push as it goes to the wire: put together from nodes that are encoded already.
+enum PushFrame {
+    /// A node as an element of a push's `nodes`.
+    static func encode(_ node: Node) -> [UInt8] {
+        var bytes: [UInt8] = [3 << 3 | 2]
+        do { try Framing.encode(Lighter_V1_NodeMessage(node), into: &bytes) } catch { return [] }
+        return bytes
+    }
+
+    /// The framed envelope of a push.
+    /// - Parameter nodes: each as `encode` made it.
+    static func frame(revision: UInt64, full: Bool, more: Bool, nodes: [[UInt8]]) -> ByteBuffer {
+        var head: [UInt8] = [1 << 3]
+        append(revision, to: &head)
+        if full { head += [2 << 3, 1] }
+        if more { head += [5 << 3, 1] }
+        let size = nodes.reduce(head.count) { $0 + $1.count }
+        // The envelope's field 16, `fleet_push`.
+        var prefix: [UInt8] = [0x82, 0x01]
+        append(UInt64(size), to: &prefix)
+        var length: [UInt8] = []
+        append(UInt64(prefix.count + size), to: &length)
+        var buffer = ByteBufferAllocator().buffer(capacity: length.count + prefix.count + size)
+        buffer.writeBytes(length)
+        buffer.writeBytes(prefix)
+        buffer.writeBytes(head)
+        for node in nodes { buffer.writeBytes(node) }
+        return buffer
+    }
+
+    private static func append(_ value: UInt64, to bytes: inout [UInt8]) {
+        var rest = value
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(truncatingIfNeeded: rest))
+    }
+}

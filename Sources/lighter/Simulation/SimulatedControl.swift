@@ -1,0 +1,202 @@
+import Fleet
+import FoundationEssentials
+import NIOCore
+import Session
+import Synchronization
+import Wire
+
+/// What a simulated node keeps while it is not connected.
+final class SimulatedMemory: Sendable {
+    struct State: Sendable {
+        var tasks: SimulatedTasks
+        /// How much of the fleet it has been told.
+        var epoch: UInt64 = 0
+        var revision: UInt64 = 0
+    }
+
+    let node: NodeID
+    let state: Mutex<State>
+
+    init(node: NodeID, tasks: SimulatedTasks) {
+        self.node = node
+        state = Mutex(State(tasks: tasks))
+    }
+}
+
+/// The node's end of a control stream: says hello, reports what it has, beats, and runs its share of the tasks.
+///
+/// Pushes are counted, not read: ten thousand readers on this machine would be what is measured.
+final class SimulatedControl: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    /// Fired at the stream: the tasks begin.
+    struct Begin: Sendable {}
+
+    private let memory: SimulatedMemory
+    private let tally: SimulationTally
+    private let heartbeat: TimeAmount
+    /// Done once the gateway has acknowledged all that the node has.
+    private let settled: EventLoopPromise<Void>
+    /// Done once every task is.
+    private let finished: EventLoopPromise<Void>
+    private var unread = ByteBuffer()
+    private var beats: RepeatedTask?
+    private var sent: [UInt64: NIODeadline] = [:]
+    private var inventory: UInt64 = 0
+    private var hasBegun = false
+    private var beat = Lighter_V1_Heartbeat()
+
+    init(
+        memory: SimulatedMemory, tally: SimulationTally, heartbeat: TimeAmount, settled: EventLoopPromise<Void>,
+        finished: EventLoopPromise<Void>
+    ) {
+        self.memory = memory
+        self.tally = tally
+        self.heartbeat = heartbeat
+        self.settled = settled
+        self.finished = finished
+        var node = Node(id: memory.node, bootID: "simulated", addresses: ["192.0.2.1:7701"], engineVersion: "28.0")
+        node.engineAPIVersion = "1.48"
+        node.capacity = Resources(cpus: 4, memory: .gibibytes(8))
+        node.measures.diskFree = .gibibytes(100)
+        beat.node = Lighter_V1_NodeMessage(node)
+    }
+
+    func channelActive(context: ChannelHandlerContext) { introduce(context) }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        if context.channel.isActive { introduce(context) }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { end() }
+    func handlerRemoved(context: ChannelHandlerContext) { end() }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        tally.fail("\(error)")
+        context.close(promise: nil)
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is Begin {
+            hasBegun = true
+            report(context)
+        }
+        if case .inputClosed? = event as? ChannelEvent { context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = unwrapInboundIn(data)
+        if unread.readableBytes == 0 { unread = bytes } else { unread.writeBuffer(&bytes) }
+        do {
+            while let frame = try SimulatedFrame.next(&unread) { try take(frame, context) }
+        } catch {
+            tally.fail("\(error)")
+            context.close(promise: nil)
+        }
+    }
+
+    private func end() {
+        beats?.cancel()
+        let error = SessionError(.unavailable, "the gateway closed the connection")
+        settled.fail(error)
+        if hasBegun { finished.fail(error) }
+    }
+
+    // MARK: - Saying
+
+    private func introduce(_ context: ChannelHandlerContext) {
+        guard inventory == 0 else { return }
+        inventory = UInt64(Date().timeIntervalSince1970 * 1e6)
+        var hello = Lighter_V1_Hello()
+        hello.node = beat.node
+        hello.session = memory.node.name
+        hello.version = "simulated"
+        (hello.fleetEpoch, hello.fleetRevision) = memory.state.withLock { ($0.epoch, $0.revision) }
+        send(.hello(hello), context)
+        var report = Lighter_V1_Report()
+        report.sequence = inventory
+        report.full = true
+        send(.report(report), context)
+        // The first beat is drawn at random: real nodes do not beat in step.
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        beats = context.eventLoop.scheduleRepeatedTask(
+            initialDelay: .nanoseconds(.random(in: 0..<max(1, heartbeat.nanoseconds))), delay: heartbeat
+        ) { _ in
+            let (control, context) = bound.value
+            control.sendBeat(context)
+        }
+    }
+
+    private func sendBeat(_ context: ChannelHandlerContext) {
+        let checksum: UInt64
+        (checksum, beat.workloads) = memory.state.withLock { ($0.tasks.checksum.value, UInt64($0.tasks.count)) }
+        beat.checksum = checksum
+        // Measures that move a little, as a real node's do.
+        beat.node.measures.cpu = Double.random(in: 0.1...0.9)
+        beat.node.measures.memory = Double.random(in: 0.3...0.5)
+        beat.sentAt = NIODeadline.now().uptimeNanoseconds
+        send(.heartbeat(beat), context)
+    }
+
+    private func report(_ context: ChannelHandlerContext) {
+        do {
+            while let report = try memory.state.withLock({ try $0.tasks.next() }) {
+                sent[report.sequence] = .now()
+                send(.report(report), context)
+            }
+        } catch {
+            tally.fail("\(error)")
+        }
+        if memory.state.withLock({ $0.tasks.isDone }) { finished.succeed() }
+    }
+
+    private func send(_ body: Lighter_V1_Envelope.OneOf_Body, _ context: ChannelHandlerContext) {
+        var envelope = Lighter_V1_Envelope()
+        envelope.body = body
+        do {
+            let buffer = context.channel.allocator.buffer(bytes: try Framing.encode(envelope))
+            context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        } catch {
+            tally.fail("\(error)")
+        }
+    }
+
+    // MARK: - Hearing
+
+    private func take(_ frame: SimulatedFrame, _ context: ChannelHandlerContext) throws {
+        switch frame {
+        case .push(let bytes, let revision, let isLast):
+            tally.note { $0.pushedBytes += bytes }
+            // Of a first push in parts, the last one makes the revision known.
+            if isLast { memory.state.withLock { $0.revision = revision } }
+        case .message(.welcome(let welcome)?):
+            memory.state.withLock { state in
+                if state.epoch != welcome.fleetEpoch { state.revision = 0 }
+                state.epoch = welcome.fleetEpoch
+            }
+        case .message(.reportAck(let ack)?):
+            if ack.sequence == inventory { return settled.succeed() }
+            guard let began = sent.removeValue(forKey: ack.sequence) else { return }
+            let updates = memory.state.withLock { $0.tasks.acknowledge(ack.sequence) }
+            let delay = Double((NIODeadline.now() - began).nanoseconds) / 1e9
+            tally.note { figures in
+                figures.updates += updates
+                figures.acknowledged.add(seconds: delay)
+            }
+            report(context)
+        case .message(.heartbeatAck(let ack)?):
+            let delay = Double(NIODeadline.now().uptimeNanoseconds &- ack.sentAt) / 1e9
+            tally.note { figures in
+                figures.heartbeats += 1
+                figures.answered.add(seconds: delay)
+            }
+            if ack.wantFullReport, sent.isEmpty { tally.fail("the gateway asked for a full report") }
+        case .message(.failure(let failure)?):
+            tally.fail(failure.message)
+            settled.fail(SessionError(failure))
+        case .message: break
+        }
+    }
+}

@@ -1,0 +1,30 @@
+/// What `lighter simulate` does.
+struct SimulationPlan: Sendable {
+    var nodes: Int
+    var tasks: Int
+    /// Updates in one report.
+    var batch: Int
+    /// Reports that may be unacknowledged at once, over all nodes.
+    var inFlight: Int
+    var heartbeat: Duration
+    /// How long the nodes only beat.
+    var rest: Duration
+    /// Nodes that connect at once.
+    var connecting: Int
+    var reconnects: Bool
+
+    /// What one node does of it: reports that it keeps under way, and tasks that it runs.
+    struct Share: Sendable, Equatable {
+        var lanes: Int
+        var tasks: Int
+    }
+
+    /// Every report under way belongs to one node, and the tasks to those that have some; no task is lost in rounding.
+    func share(of node: Int) -> Share {
+        let lanes = max(1, min(inFlight, (tasks + batch - 1) / batch))
+        let busy = min(nodes, lanes)
+        guard node < busy else { return Share(lanes: 0, tasks: 0) }
+        return Share(
+            lanes: lanes / busy + (node < lanes % busy ? 1 : 0), tasks: tasks / busy + (node < tasks % busy ? 1 : 0))
+    }
+}

@@ -1,0 +1,251 @@
+import Fleet
+import NIOCore
+import Testing
+import Wire
+
+@testable import Gateway
+
+@Suite("What sessions are told of the fleet")
+struct SessionFeedTests {
+    /// A node's end: what it knows, as a real session puts it together.
+    private struct Listener {
+        var feed: SessionFeed
+        var snapshot = FleetSnapshot()
+        var assembling: FleetSnapshot?
+        var bytes = 0
+        /// Nodes in what came last.
+        var last = 0
+
+        mutating func hear(_ frame: ByteBuffer) throws {
+            bytes += frame.readableBytes
+            var decoder = DelimitedDecoder()
+            decoder.feed(frame.readableBytesView)
+            let envelope = try #require(try decoder.next(Lighter_V1_Envelope.self))
+            #expect(decoder.unread.isEmpty)
+            let push = envelope.fleetPush
+            last = push.nodes.count
+            if push.full { assembling = FleetSnapshot() }
+            guard var fresh = assembling else {
+                #expect(push.apply(to: &snapshot), "a push came that is older than what is known")
+                return
+            }
+            #expect(push.apply(to: &fresh))
+            assembling = push.more ? fresh : nil
+            if !push.more { snapshot = fresh }
+        }
+
+        /// The connection is lost; the node knows what it knew, or nothing after a restart of its own.
+        mutating func reconnect(forgetting: Bool) {
+            assembling = nil
+            if forgetting { snapshot = FleetSnapshot() }
+            let known = snapshot.revision == 0 ? nil : snapshot.revision
+            feed = SessionFeed(node: feed.node, tenant: feed.tenant, resuming: known)
+        }
+    }
+
+    private static let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
+
+    private func view(_ count: Int) throws -> FleetView {
+        var view = FleetView(nodes: [], workloads: [], since1970: 0, now: Self.start)
+        for index in 0..<count { _ = view.heard(try node(index), now: Self.start) }
+        return view
+    }
+
+    private func node(_ index: Int, cpu: Double = 0.5) throws -> Node {
+        var node = Node(id: try NodeID("node-\(index)"), addresses: ["192.0.2.1:7701"], engineVersion: "28.0")
+        node.capacity = Resources(cpus: 4, memory: .gibibytes(8))
+        node.measures.cpu = cpu
+        return node
+    }
+
+    private func listener(_ index: Int) throws -> Listener {
+        Listener(feed: SessionFeed(node: try NodeID("node-\(index)"), tenant: .main))
+    }
+
+    @Test("No state is missed, whatever the order of changes, pushes, cuts and restarts", arguments: 0..<20)
+    func nothingIsMissed(seed: UInt64) throws {
+        var random = SplitMix(state: seed)
+        let count = Int.random(in: 1...300, using: &random)
+        var view = try view(count)
+        var parts = PushParts()
+        var now = Self.start
+        var listeners = try (0..<6).map(listener)
+        var measured = (0..<count).map { _ in 0.5 }
+        for _ in 0..<400 {
+            now = now + .milliseconds(20)
+            let index = Int.random(in: 0..<count, using: &random)
+            var fresh = try node(index, cpu: measured[index])
+            switch Int.random(in: 0..<4, using: &random) {
+            case 0: fresh.state = .engineDown
+            case 1: fresh.tags = ["gpu"]
+            case 2: measured[index] = Double.random(in: 0...1, using: &random)
+            default: view.lost(fresh.id, now: now)
+            }
+            fresh.measures.cpu = measured[index]
+            if Bool.random(using: &random) { _ = view.heard(fresh, now: now) }
+            if Int.random(in: 0..<10, using: &random) == 0 { _ = view.check(now: now, heartbeat: .milliseconds(100)) }
+            let ranking = Bool.random(using: &random) ? LoadRanking(.main, of: view) : nil
+            for listener in listeners.indices where Bool.random(using: &random) {
+                if Int.random(in: 0..<25, using: &random) == 0 {
+                    listeners[listener].reconnect(forgetting: Bool.random(using: &random))
+                }
+                if let part = listeners[listener].feed.states(of: &view, &parts) {
+                    try listeners[listener].hear(part.frame)
+                } else if let frame = listeners[listener].feed.loads(
+                    of: &view, PushPace(sessions: 5000), ranking, now: now)
+                {
+                    try listeners[listener].hear(frame)
+                }
+            }
+        }
+        for var listener in listeners {
+            while let part = listener.feed.states(of: &view, &parts) { try listener.hear(part.frame) }
+            #expect(listener.snapshot.nodes.count == count)
+            for known in listener.snapshot.nodes {
+                var current = try #require(view[known.id])
+                current.measures = known.measures
+                current.reserved = known.reserved
+                #expect(known == current)
+            }
+        }
+    }
+
+    @Test("Sessions that know the same are told the same bytes, encoded once")
+    func shared() throws {
+        var view = try view(20)
+        var parts = PushParts()
+        var (first, second) = (try listener(1).feed, try listener(2).feed)
+        let one = try #require(first.states(of: &view, &parts))
+        let two = try #require(second.states(of: &view, &parts))
+        let isOne = one.frame.withUnsafeReadableBytes { bytes in
+            two.frame.withUnsafeReadableBytes { $0.baseAddress == bytes.baseAddress }
+        }
+        #expect(isOne)
+        #expect(!one.more)
+    }
+
+    @Test("A session that comes back is told only what has changed, and nothing when nothing has")
+    func resumed() throws {
+        var view = try view(300)
+        var parts = PushParts()
+        var listener = try listener(0)
+        while let part = listener.feed.states(of: &view, &parts) { try listener.hear(part.frame) }
+        listener.reconnect(forgetting: false)
+        #expect(listener.feed.states(of: &view, &parts) == nil)
+        var down = try node(7)
+        down.state = .engineDown
+        _ = view.heard(down, now: Self.start)
+        listener.reconnect(forgetting: false)
+        let part = try #require(listener.feed.states(of: &view, &parts))
+        try listener.hear(part.frame)
+        #expect(listener.last == 1)
+        #expect(listener.snapshot[down.id]?.state == .engineDown)
+        #expect(listener.snapshot.nodes.count == 300)
+    }
+
+    @Test("Of a first push in parts nothing is used before its last part")
+    func parts() throws {
+        var view = try view(2000)
+        var parts = PushParts()
+        var listener = try listener(0)
+        var count = 0
+        while let part = listener.feed.states(of: &view, &parts) {
+            #expect(part.frame.readableBytes < SessionFeed.partBytes + 1024)
+            try listener.hear(part.frame)
+            count += 1
+            #expect(listener.snapshot.nodes.count == (part.more ? 0 : 2000))
+        }
+        #expect(count > 5)
+    }
+
+    @Test("Loads are told of few nodes, and over all sessions at a bounded rate", arguments: [10, 100, 1000])
+    func bounded(count: Int) throws {
+        var view = try view(count)
+        var parts = PushParts()
+        var listener = try listener(0)
+        while let part = listener.feed.states(of: &view, &parts) { try listener.hear(part.frame) }
+        listener.bytes = 0
+        var told = 0
+        let pace = PushPace(sessions: count)
+        let seconds = 20
+        for second in 1...seconds {
+            let now = Self.start + .seconds(Int64(second))
+            for index in 0..<count { _ = view.heard(try node(index, cpu: Double.random(in: 0...1)), now: now) }
+            let ranking = count > pace.most ? LoadRanking(.main, of: view) : nil
+            guard let frame = listener.feed.loads(of: &view, pace, ranking, now: now) else { continue }
+            try listener.hear(frame)
+            #expect(listener.last <= pace.most)
+            told += listener.last
+        }
+        let most = min(Double(count * seconds), 20_000 / Double(count) * Double(seconds) + Double(pace.most))
+        #expect(Double(told) <= most)
+        #expect(Double(told) >= most / 4)
+        #expect(listener.bytes < told * 300 + seconds * 32)
+    }
+
+    @Test("Loads of most use come first: where the session has work, its own site, the least loaded")
+    func useful() throws {
+        var view = try view(3000)
+        var parts = PushParts()
+        var listener = try listener(0)
+        var own = try node(0)
+        own.tags = ["site=berlin"]
+        _ = view.heard(own, now: Self.start)
+        while let part = listener.feed.states(of: &view, &parts) { try listener.hear(part.frame) }
+        let now = Self.start + .seconds(1)
+        var near = try node(10, cpu: 0.4)
+        near.tags = ["site=berlin"]
+        for index in 1..<3000 where index != 10 { _ = view.heard(try node(index, cpu: 0.6), now: now) }
+        _ = view.heard(near, now: now)
+        _ = view.heard(try node(20, cpu: 0.1), now: now)
+        while let part = listener.feed.states(of: &view, &parts) { try listener.hear(part.frame) }
+        _ = view.heard(
+            {
+                var node = near
+                node.measures.cpu = 0.45
+                return node
+            }(), now: now)
+        _ = view.heard(try node(20, cpu: 0.11), now: now)
+        _ = view.heard(try node(30, cpu: 0.99), now: now)
+        view.hold(
+            Workload(
+                id: .random(), tenant: .main, origin: own.id, target: try NodeID("node-30"), state: .running,
+                version: Version(epoch: 1, sequence: 0), name: "w", image: "x"))
+        let frame = listener.feed.loads(
+            of: &view, PushPace(sessions: 3000), LoadRanking(.main, of: view), now: now)
+        try listener.hear(try #require(frame))
+        #expect(listener.snapshot[near.id]?.measures.cpu == 0.45)
+        #expect(listener.snapshot[try NodeID("node-20")]?.measures.cpu == 0.11)
+        #expect(listener.snapshot[try NodeID("node-30")]?.measures.cpu == 0.99)
+    }
+
+    @Test("Who was told that a node is idle is told when it is so no more")
+    func praise() throws {
+        var view = try view(3000)
+        var parts = PushParts()
+        var listener = try listener(0)
+        while let part = listener.feed.states(of: &view, &parts) { try listener.hear(part.frame) }
+        _ = view.heard(try node(5, cpu: 0.01), now: Self.start)
+        let pace = PushPace(sessions: 3000)
+        let first = listener.feed.loads(of: &view, pace, LoadRanking(.main, of: view), now: Self.start)
+        try listener.hear(try #require(first))
+        #expect(listener.snapshot[try NodeID("node-5")]?.measures.cpu == 0.01)
+        let later = Self.start + pace.wait(after: pace.most)
+        for index in 0..<3000 { _ = view.heard(try node(index, cpu: index == 5 ? 0.98 : 0.4), now: later) }
+        let second = listener.feed.loads(of: &view, pace, LoadRanking(.main, of: view), now: later)
+        try listener.hear(try #require(second))
+        #expect(listener.snapshot[try NodeID("node-5")]?.measures.cpu == 0.98)
+    }
+}
+
+private struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
+        return word ^ (word >> 31)
+    }
+}
