@@ -151,7 +151,8 @@ let package = Package(
         tests(
             of: "FrontDoor",
             [
-                "BuildKit", "Compression", "DockerAPI", "Engine", "Images", "Leases", "Link", "Placement", "Session", nioCore,
+                "BuildKit", "Compression", "DockerAPI", "Engine", "Images", "Leases", "Link", "Placement", "Session",
+                nioCore,
                 nioPosix, nioEmbedded, logging,
             ]),
         tests(
