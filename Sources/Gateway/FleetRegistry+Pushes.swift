@@ -5,6 +5,13 @@ import Synchronization
 extension FleetRegistry {
     /// What one pass sends of states at most; who is not reached is told later, and more at once.
     private static let passBytes = 8 << 20
+    /// And pushes of states: each costs a record of TLS and a system call, however short. In a large fleet in which much changes
+    /// each session is told seldom, and then of all that has changed.
+    private static let passParts = 500
+    /// While a fleet arrives, its nodes have more need of the processors than those who are told of them.
+    private static let passPartsInCrowd = 100
+    /// Arrivals between two passes that make a crowd.
+    private static let crowd = 2
     /// Sessions that are dealt with under one lock: nothing else waits for longer than these take.
     private static let slice = 128
 
@@ -12,31 +19,37 @@ extension FleetRegistry {
     ///
     /// - Returns: whether some that could take more were not told all states.
     func push(rankingEvery interval: TimeAmount) -> Bool {
-        let (sessions, pace) = state.withLock { state in
-            (Array(state.sessions.values), PushPace(sessions: state.sessions.count))
+        let (sessions, pace, isCrowded) = state.withLock { state in
+            defer { state.arrivals = 0 }
+            return (
+                Array(state.sessions.values), PushPace(sessions: state.sessions.count), state.arrivals >= Self.crowd
+            )
         }
         let now = NIODeadline.now()
         rank(pace, every: interval, now: now)
         let first = nextPass.load(ordering: .relaxed) % max(1, sessions.count)
         var left = Self.passBytes
+        var parts = isCrowded ? Self.passPartsInCrowd : Self.passParts
         var hasMore = false
+        var reached = 0
         for begin in stride(from: 0, to: sessions.count, by: Self.slice) {
             state.withLock { state in
-                for offset in begin..<min(begin + Self.slice, sessions.count) {
-                    let session = sessions[(first + offset) % sessions.count]
-                    guard left > 0 else {
-                        hasMore = true
-                        return nextPass.store(first + offset, ordering: .relaxed)
-                    }
+                while reached < min(begin + Self.slice, sessions.count), left > 0, parts > 0 {
+                    let session = sessions[(first + reached) % sessions.count]
+                    reached += 1
                     if let part = session.pushStates(of: &state.view, &state.parts) {
                         left -= part.frame.readableBytes
+                        parts -= 1
                         hasMore = hasMore || part.more
                     } else {
                         session.pushLoads(of: &state.view, pace, state.rankings[session.tenant], now: now)
                     }
                 }
             }
-            if left <= 0 { return true }
+            guard left > 0, parts > 0 else {
+                nextPass.store(first + reached, ordering: .relaxed)
+                return true
+            }
         }
         return hasMore
     }

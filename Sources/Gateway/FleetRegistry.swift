@@ -13,6 +13,8 @@ final class FleetRegistry: Sendable {
         var rankings: [TenantID: LoadRanking] = [:]
         var rankedAt: NIODeadline?
         var sessions: [NodeID: AgentSession] = [:]
+        /// Sessions that came since the last pass of pushes.
+        var arrivals = 0
         var estimates = WorkEstimates()
         var thresholds = ThresholdMemory()
         /// The image of each lease that is under way, to learn where it is once the container exists.
@@ -79,6 +81,7 @@ final class FleetRegistry: Sendable {
         defer { announce() }
         return state.withLock { state in
             _ = state.view.heard(node, now: .now())
+            state.arrivals += 1
             return state.sessions.updateValue(session, forKey: session.node)
         }
     }

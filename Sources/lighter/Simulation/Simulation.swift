@@ -85,6 +85,7 @@ struct Simulation {
 
     private func rest(_ report: inout SimulationReport) async throws {
         guard plan.rest > .zero else { return }
+        try await quiet()
         _ = tally.take()
         let (seconds, usage) = try await measured { try await clock.sleep(for: plan.rest) }
         let figures = tally.take()
@@ -93,6 +94,15 @@ struct Simulation {
         report.heartbeatAnswered = Self.delay(figures.answered)
         report.pushedBytesPerSecond = Double(figures.pushedBytes) / seconds
         report.restUsage = usage
+    }
+
+    /// Waits until the nodes have been told of each other, for two minutes at most: what is pushed then is of heartbeats.
+    private func quiet() async throws {
+        for _ in 0..<120 {
+            _ = tally.take()
+            try await clock.sleep(for: .seconds(1))
+            if tally.take().pushedBytes < 8_000_000 { return }
+        }
     }
 
     /// Every link is cut, and every node comes back as real ones do: by itself, after drawn waits that grow.
