@@ -60,14 +60,28 @@ struct Fleetlet {
     }
 }
 
+/// Says something as soon as it can be heard.
+private final class Greeter: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let greeting: String
+
+    init(_ greeting: String) { self.greeting = greeting }
+
+    func channelActive(context: ChannelHandlerContext) {
+        context.channel.writeAndFlush(ByteBuffer(string: greeting), promise: nil)
+        context.fireChannelActive()
+    }
+}
+
+
 /// A TCP listener on loopback that answers each connection with `greeting` and nothing else.
 func listenPlain(_ greeting: String?) async throws -> any Channel {
     try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
         .childChannelInitializer { channel in
-            if let greeting {
-                channel.eventLoop.execute { channel.writeAndFlush(ByteBuffer(string: greeting), promise: nil) }
+            channel.eventLoop.makeCompletedFuture {
+                if let greeting { try channel.pipeline.syncOperations.addHandler(Greeter(greeting)) }
             }
-            return channel.eventLoop.makeSucceededVoidFuture()
         }
         .bind(host: "127.0.0.1", port: 0).get()
 }
