@@ -74,7 +74,6 @@ private final class Greeter: ChannelInboundHandler {
     }
 }
 
-
 /// A TCP listener on loopback that answers each connection with `greeting` and nothing else.
 func listenPlain(_ greeting: String?) async throws -> any Channel {
     try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
