@@ -60,7 +60,7 @@ struct Fleetlet {
     }
 }
 
-/// Says something as soon as it can be heard.
+/// Answers whatever it is told, as a server of another protocol does.
 private final class Greeter: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
@@ -68,9 +68,8 @@ private final class Greeter: ChannelInboundHandler {
 
     init(_ greeting: String) { self.greeting = greeting }
 
-    func channelActive(context: ChannelHandlerContext) {
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         context.channel.writeAndFlush(ByteBuffer(string: greeting), promise: nil)
-        context.fireChannelActive()
     }
 }
 
