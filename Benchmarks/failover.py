@@ -51,7 +51,8 @@ def failover(quick):
     for turn in range(3 if quick else 11):
         name = f"service-{turn}"
         with Place(DEVICE) as device:
-            made = device.docker(device.door, "run", "-d", "--name", name, "--restart", "always", "busybox", "sleep", "600")
+            command = ["docker", "run", "-d", "--name", name, "--restart", "always", "busybox", "sleep", "600"]
+            made = device.ask("timed", command, {"DOCKER_HOST": device.door})
             if made["status"]:
                 raise Trouble(f"docker run: {made['stderr'].strip()}")
             places = {w: Place(w) for w in WORKERS}
