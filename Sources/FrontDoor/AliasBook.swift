@@ -13,8 +13,6 @@ final class AliasBook {
         for (node, shown, engine) in try journal.aliases() { engineIDs[node, default: [:]][shown] = engine }
     }
 
-    var isEmpty: Bool { engineIDs.isEmpty }
-
     /// Those at a node; nil where each is known by its own.
     func table(at node: NodeID) -> AliasTable? {
         engineIDs[node].map { ids in AliasTable(ids.map { .init(engineID: $0.value, shownID: $0.key) }) }

@@ -232,7 +232,7 @@ extension FrontDoor {
     // MARK: Here
 
     /// - Parameter epoch: of the lease, where the gateway gave one.
-    func createHere(_ creation: Creation, _ decision: Decision, epoch: UInt64 = 0) async -> Job.Outcome {
+    private func createHere(_ creation: Creation, _ decision: Decision, epoch: UInt64 = 0) async -> Job.Outcome {
         guard let engineClient else { return refusal(decision) }
         let body = withOwnSocket(creation.spec, creation.body)
         var answer: DockerResponse

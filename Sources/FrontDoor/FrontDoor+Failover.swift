@@ -53,10 +53,7 @@ extension FrontDoor {
     }
 
     private func move(_ lost: Route) async {
-        defer {
-            moving.remove(lost.containerID)
-            catchUp(with: lost)
-        }
+        defer { endMoving(lost) }
         grantLeases(to: lost.target)
         let grants = grants[lost.target]
         grants?.giveUp()
@@ -87,6 +84,12 @@ extension FrontDoor {
         }
     }
 
+    /// A container has been given another node, or was not.
+    func endMoving(_ route: Route) {
+        moving.remove(route.containerID)
+        catchUp(with: route)
+    }
+
     /// What is done to a container while it is given another node waits for that.
     func settled(_ route: Route) async {
         let end = ContinuousClock.now + .seconds(30)
@@ -102,20 +105,15 @@ extension FrontDoor {
     }
 
     private func replace(_ lost: Route) async throws {
-        guard let asked = try routes.journal.asked(of: lost.containerID) else {
-            throw Stayed(reason: "what it was created with is not known any more")
-        }
-        let head = try RequestHead(raw: asked.head)
-        let (_, _, query) = DockerPath.parse(method: head.method, target: head.target)
-        let spec = try CreateRequest(asked.body)
-        let keys = await sharingPlan(for: spec, stays: false).keys.sorted()
+        let asked = try createRequest(of: lost)
+        let keys = await sharingPlan(for: asked.spec, stays: false).keys.sorted()
         for key in keys { await routes.hold(key) }
         defer { for key in keys { routes.unreserve(key) } }
-        var creation = try await creation(lost, head, query, asked.body, spec)
+        let creation = try await creation(lost, asked)
         var refused: [NodeID: String] = [lost.target: "lost"]
         var pause = 0.5
         while true {
-            let placed = try await place(&creation, lost, refused)
+            let placed = try await place(creation, lost, refused)
             guard let target = placed.decision.target else {
                 say("waits for a node: \(placed.decision.reason)", of: lost)
                 try await Task.sleep(for: .seconds(pause))
@@ -130,21 +128,33 @@ extension FrontDoor {
         }
     }
 
+    /// How a container was asked for.
+    struct Asked {
+        var head: RequestHead
+        var body: ByteBuffer
+        var spec: CreateRequest
+    }
+
+    func createRequest(of route: Route) throws -> Asked {
+        guard let kept = try routes.journal.asked(of: route.containerID) else {
+            throw Stayed(reason: "what it was created with is not known any more")
+        }
+        return Asked(head: try RequestHead(raw: kept.head), body: kept.body, spec: try CreateRequest(kept.body))
+    }
+
     /// What was asked for once, as a create of now.
     /// - Parameter chosen: the node that its user chose; nil for any.
-    func creation(
-        _ lost: Route, _ head: RequestHead, _ query: Query, _ body: ByteBuffer, _ spec: CreateRequest,
-        chosen: NodeID? = nil
-    ) async throws -> Creation {
-        var wish = try wish(of: spec)
-        var sharing = await sharingPlan(for: spec, stays: false)
+    func creation(_ lost: Route, _ asked: Asked, chosen: NodeID? = nil) async throws -> Creation {
+        let (_, _, query) = DockerPath.parse(method: asked.head.method, target: asked.head.target)
+        var wish = try wish(of: asked.spec)
+        var sharing = await sharingPlan(for: asked.spec, stays: false)
         if let need = sharing.needs.first(where: { $0.node == lost.target }) { throw Stayed(reason: need.reason) }
         if let chosen {
             wish.policy.target = chosen
             sharing.company = nil
         }
         if wish.policy.target == lost.target { throw Stayed(reason: "its policy names no other node") }
-        var creation = try await describe(head, lost.name, query, body, spec, wish, sharing)
+        var creation = try await describe(asked.head, lost.name, query, asked.body, asked.spec, wish, sharing)
         creation.name = lost.name
         creation.query.set("name", lost.name)
         creation.request.id = lost.workload
@@ -157,7 +167,7 @@ extension FrontDoor {
 
     /// Asks the gateway for another node until it says which, or that there is none, or that the container stays.
     private func place(
-        _ creation: inout Creation, _ lost: Route, _ refused: [NodeID: String]
+        _ creation: Creation, _ lost: Route, _ refused: [NodeID: String]
     ) async throws -> Placed {
         var pause = 0.1
         while true {
@@ -265,19 +275,24 @@ extension FrontDoor {
     private func run(_ route: Route, _ creation: Creation) async {
         guard creation.isMove ? creation.wasRunning : !fresh.contains(route.containerID) else { return }
         do {
-            try await openPorts(of: route)
-            try await synchroniseMounts(of: route)
-            let client = DockerClient(dialer: dialer(to: route, purpose: "start"), maximumIdle: 0)
-            let answer = try await client.request("POST", "/containers/\(route.containerID)/start")
-            guard [204, 304].contains(answer.status) else {
-                throw DockerFailure(status: answer.status, message: Self.message(of: answer))
-            }
+            try await startThere(route)
             if lastStates[route.containerID] == "created" { lastStates[route.containerID] = "running" }
-            touch(route)
         } catch {
             ports.close(route.containerID)
             say("was made at \(route.target) but did not start: \(error)", of: route)
         }
+    }
+
+    /// Starts a container at its node, with its ports and mounts.
+    func startThere(_ route: Route) async throws {
+        try await openPorts(of: route)
+        try await synchroniseMounts(of: route)
+        let client = DockerClient(dialer: dialer(to: route, purpose: "start"), maximumIdle: 0)
+        let answer = try await client.request("POST", "/containers/\(route.containerID)/start")
+        guard [204, 304].contains(answer.status) else {
+            throw DockerFailure(status: answer.status, message: Self.message(of: answer))
+        }
+        touch(route)
     }
 
     /// No other node takes it: this device does, with its own engine.

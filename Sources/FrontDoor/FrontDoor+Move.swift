@@ -26,10 +26,7 @@ extension FrontDoor {
                 throw DockerFailure(
                     status: 409, message: "lighter: \(route.name) is being given another node just now")
             }
-            defer {
-                moving.remove(route.containerID)
-                catchUp(with: route)
-            }
+            defer { endMoving(route) }
             do {
                 try await move(route, to: node)
             } catch let error as Stayed {
@@ -61,13 +58,7 @@ extension FrontDoor {
     }
 
     private func move(_ route: Route, to node: NodeID) async throws {
-        guard let asked = try routes.journal.asked(of: route.containerID) else {
-            throw Stayed(reason: "what it was created with is not known any more")
-        }
-        let head = try RequestHead(raw: asked.head)
-        let (_, _, query) = DockerPath.parse(method: head.method, target: head.target)
-        let spec = try CreateRequest(asked.body)
-        var creation = try await creation(route, head, query, asked.body, spec, chosen: node)
+        var creation = try await creation(route, try createRequest(of: route), chosen: node)
         creation.isMove = true
         creation.wasRunning = ["running", "restarting"].contains(lastStates[route.containerID])
         try await check(creation, mayGoTo: node)
@@ -135,13 +126,7 @@ extension FrontDoor {
 
     private func startAgain(_ route: Route, _ creation: Creation) async {
         guard creation.wasRunning, let current = routes[route.containerID], current.epoch == route.epoch else { return }
-        do {
-            try await openPorts(of: current)
-            try await synchroniseMounts(of: current)
-            let client = DockerClient(dialer: dialer(to: current, purpose: "start"), maximumIdle: 0)
-            _ = try await client.request("POST", "/containers/\(current.containerID)/start")
-            touch(current)
-        } catch {
+        do { try await startThere(current) } catch {
             logger.error(
                 "a container that could not be moved does not run",
                 metadata: ["container": "\(route.name)", "error": "\(error)"])

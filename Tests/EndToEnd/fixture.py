@@ -83,6 +83,20 @@ class World:
         return cls._shared
 
 
+class OwnFleet(World):
+    """A fleet beside that of the other tests; its first node of `names` is the device, `edge1` to all that tests share."""
+
+    def __init__(self, fleet, names, *specs):
+        os.environ["TESTBED_FLEET"] = fleet
+        command_output(FLEET, "up", "--policy", "remote", *specs, timeout=600)
+        found = {n: exports(command_output(FLEET, "env", n)) for n in names}
+        found["edge1"] = found[names[0]]
+        self.engines = {n: e["ENGINE_HOST"] for n, e in found.items()}
+        self.front_doors = {n: e["DOCKER_HOST"] for n, e in found.items()}
+        self.gateway = found["edge1"]["LIGHTER_GATEWAY"]
+        self.credentials = found["edge1"]["LIGHTER_CREDENTIALS"]
+
+
 def environment(host):
     kept = {k: v for k, v in os.environ.items() if not k.startswith("DOCKER_")}
     return {**kept, "DOCKER_HOST": host, "TERM": "xterm"}

@@ -5,25 +5,10 @@ import os
 import re
 import time
 
-from fixture import FLEET, Case, World, command_output, eventually, exports, remote_only
+from fixture import FLEET, Case, OwnFleet, command_output, eventually, remote_only
 
 DEVICE, FIRST, SECOND = "fo1", "fo2", "fo3"
 COUNT = "i=0; while true; do i=$((i+1)); echo $i; sleep 0.2; done"
-
-
-class Three(World):
-    """A device and two nodes for its work, with a gateway on none of them; `edge1` is the device to all that tests share."""
-
-    def __init__(self):
-        os.environ["TESTBED_FLEET"] = "failover"
-        command_output(FLEET, "up", "--policy", "remote", "gateway", f"{DEVICE}:rtt=5ms", f"{FIRST}:files=own",
-                       f"{SECOND}:files=own", timeout=600)
-        found = {n: exports(command_output(FLEET, "env", n)) for n in (DEVICE, FIRST, SECOND)}
-        found["edge1"] = found[DEVICE]
-        self.engines = {n: e["ENGINE_HOST"] for n, e in found.items()}
-        self.front_doors = {n: e["DOCKER_HOST"] for n, e in found.items()}
-        self.gateway = found[DEVICE]["LIGHTER_GATEWAY"]
-        self.credentials = found[DEVICE]["LIGHTER_CREDENTIALS"]
 
 
 @remote_only
@@ -32,7 +17,8 @@ class Failover(Case):
     def setUpClass(cls):
         cls.addClassCleanup(os.environ.pop, "TESTBED_FLEET", None)
         cls.addClassCleanup(lambda: command_output(FLEET, "down"))
-        cls.world = Three()
+        cls.world = OwnFleet(
+            "failover", (DEVICE, FIRST, SECOND), "gateway", f"{DEVICE}:rtt=5ms", f"{FIRST}:files=own", f"{SECOND}:files=own")
 
     def setUp(self):
         super().setUp()

@@ -8,7 +8,7 @@ import secrets
 import subprocess
 from pathlib import Path
 
-from fixture import FLEET, TESTBED, Case, World, command_output, eventually, exports, remote_only
+from fixture import FLEET, TESTBED, Case, OwnFleet, command_output, eventually, remote_only
 from test_images import Registry
 
 DEVICE, FIRST, SECOND = "dev1", "near1", "near2"
@@ -17,27 +17,14 @@ MB = 1_000_000
 WHOLE = 41 * MB  # of which the last MB differs
 
 
-class Near(World):
-    """A device 20 ms away, and two nodes beside each other; `edge1` is the device to all that tests share."""
-
-    def __init__(self):
-        os.environ["TESTBED_FLEET"] = "neighbours"
-        command_output(FLEET, "up", "--policy", "remote", f"{DEVICE}:rtt=20ms,rate=50mbit", FIRST, SECOND, timeout=600)
-        found = {n: exports(command_output(FLEET, "env", n)) for n in (DEVICE, FIRST, SECOND)}
-        found["edge1"] = found[DEVICE]
-        self.engines = {n: e["ENGINE_HOST"] for n, e in found.items()}
-        self.front_doors = {n: e["DOCKER_HOST"] for n, e in found.items()}
-        self.gateway = found[DEVICE]["LIGHTER_GATEWAY"]
-        self.credentials = found[DEVICE]["LIGHTER_CREDENTIALS"]
-
-
 @remote_only
 class Neighbours(Case):
     @classmethod
     def setUpClass(cls):
         cls.addClassCleanup(os.environ.pop, "TESTBED_FLEET", None)
         cls.addClassCleanup(lambda: command_output(FLEET, "down"))
-        cls.world = Near()
+        cls.world = OwnFleet(
+            "neighbours", (DEVICE, FIRST, SECOND), f"{DEVICE}:rtt=20ms,rate=50mbit", FIRST, SECOND)
 
     def setUp(self):
         super().setUp()

@@ -16,7 +16,7 @@ package struct WorkloadLabels: Sendable, Hashable {
     package static let image = "io.lighter.image"
 
     /// `true` for work that must never run twice, as its origin wishes.
-    package static let exclusive = "io.lighter.exclusive"
+    package static let exclusive = CreateRequest.exclusiveLabel
 
     /// Every label that a container of another node may have of Lighter's.
     static let all = [workload, epoch, origin, tenant, target, name, image, exclusive, CreateRequest.filesLabel]

@@ -1,3 +1,4 @@
+import DockerAPI
 package import Fleet
 package import Glibc
 
@@ -7,7 +8,7 @@ package import Glibc
 /// whatever it was told of restarts: so a gate that is gone keeps the work down, and the folder is lost at a boot.
 package struct LeaseFolder: Sendable, Hashable {
     /// Where a container finds its gate: not in its own layers, and not in the way of anything.
-    package static let mountTarget = "/dev/.lighter-lease"
+    package static let mountTarget = CreateRequest.gateTarget
 
     package let path: String
 
