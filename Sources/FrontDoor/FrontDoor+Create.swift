@@ -167,7 +167,8 @@ extension FrontDoor {
         defer { routes.unreserve(drawn) }
         if !drawn.isEmpty { creation.name = drawn }
         var last: PendingLease?
-        // A node may refuse what it has no room for; each gets one chance.
+        var redialled: Set<NodeID> = []
+        // A node may refuse what it has no room for; each gets one chance, and another where its link ended in the middle.
         for round in 0..<4 {
             async let ahead = sendAhead(creation, to: round == 0 ? target : nil)
             let placed: Placed
@@ -183,6 +184,7 @@ extension FrontDoor {
             }
             if chosen == control.node { return await createHere(creation, placed.decision, epoch: placed.epoch) }
             let lease = PendingLease(placed: placed, target: chosen, creation: creation, madeAt: now())
+            let link = control.existingLink(to: chosen)
             var early: Result<DockerResponse, any Error>?
             if round == 0, chosen == target {
                 deliver(lease)
@@ -196,7 +198,10 @@ extension FrontDoor {
             case .noRoom(let reason):
                 forgetCreating(lease)
                 refused[chosen] = reason
-            case .unreachable(let reason): refused[chosen] = reason
+            case .unreachable(let reason):
+                let hasEnded = link.map { !$0.isActive } ?? false
+                if hasEnded, redialled.insert(chosen).inserted, await clearUp(lease) { break }
+                refused[chosen] = reason
             }
             last = lease
         }

@@ -12,6 +12,13 @@ extension FrontDoor {
         sweep(lease.workload, epoch: lease.epoch, at: lease.target, ticket: { lease.ticket })
     }
 
+    /// Removes what a create made whose link ended, as after a cut that the other end saw and this one did not.
+    /// - Returns: whether the node is in reach, over a new link, and has nothing of it.
+    func clearUp(_ lease: PendingLease) async -> Bool {
+        let client = DockerClient(dialer: dialer(to: lease, purpose: "remove"), maximumIdle: 0)
+        return (try? await remove(lease.workload, lease.epoch, client)) != nil
+    }
+
     /// Removes what creates made whose answers an earlier run of this daemon did not live to hear.
     /// - Parameter forgotten: as the journal had them before this run made any of its own.
     func sweep(_ forgotten: [(workload: WorkloadID, target: NodeID)]) async {

@@ -7,6 +7,10 @@ import Synchronization
 final class AgentSession: Sendable {
     private struct State {
         var feed: SessionFeed
+        /// Whether a part is on its way to the connection: a node that reads slowly has no second one waiting in memory.
+        var isSending = false
+        /// Whether it had its turn meanwhile.
+        var wasPassedOver = false
         /// What the node has reported on this connection, and the sum over it.
         var mirror: [WorkloadID: Version] = [:]
         var checksum = InventoryChecksum()
@@ -33,11 +37,27 @@ final class AgentSession: Sendable {
     /// Sends the next part of the states that the node does not know. One that does not read is left for a later push.
     ///
     /// Sent under the lock, so that pushes arrive in the order of their revisions.
-    func pushStates(of view: inout FleetView, _ parts: inout PushParts) -> SessionFeed.Part? {
+    ///
+    /// - Parameter isReady: called when the node can take more, where there is or may be more.
+    func pushStates(
+        of view: inout FleetView, _ parts: inout PushParts, isReady: @escaping @Sendable () -> Void
+    ) -> SessionFeed.Part? {
         guard peer.channel.isWritable else { return nil }
         return state.withLock { state in
+            guard !state.isSending else {
+                state.wasPassedOver = true
+                return nil
+            }
             guard let part = state.feed.states(of: &view, &parts) else { return nil }
-            peer.send(encoded: part.frame)
+            state.isSending = true
+            state.wasPassedOver = part.more
+            peer.send(encoded: part.frame).whenComplete { _ in
+                let isWaiting = self.state.withLock { state in
+                    state.isSending = false
+                    return state.wasPassedOver
+                }
+                if isWaiting { isReady() }
+            }
             return part
         }
     }
@@ -46,8 +66,8 @@ final class AgentSession: Sendable {
     func pushLoads(of view: inout FleetView, _ pace: PushPace, _ ranking: LoadRanking?, now: NIODeadline) {
         guard peer.channel.isWritable else { return }
         state.withLock { state in
-            guard let frame = state.feed.loads(of: &view, pace, ranking, now: now) else { return }
-            peer.send(encoded: frame)
+            guard !state.isSending, let frame = state.feed.loads(of: &view, pace, ranking, now: now) else { return }
+            _ = peer.send(encoded: frame)
         }
     }
 

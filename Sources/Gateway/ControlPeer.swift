@@ -42,8 +42,10 @@ final class ControlPeer: Sendable {
 
     func send(_ body: Lighter_V1_Envelope.OneOf_Body) { reply(to: 0, body) }
 
-    /// Sends an envelope that is encoded and framed already.
-    func send(encoded frame: ByteBuffer) { channel.writeAndFlush(EnvelopeCodec.Outgoing.encoded(frame), promise: nil) }
+    /// Sends an envelope that is encoded and framed already; done when the connection has taken it.
+    func send(encoded frame: ByteBuffer) -> EventLoopFuture<Void> {
+        channel.writeAndFlush(EnvelopeCodec.Outgoing.encoded(frame))
+    }
 
     func reply(to request: UInt64, _ body: Lighter_V1_Envelope.OneOf_Body) {
         var envelope = Lighter_V1_Envelope()

@@ -17,7 +17,7 @@ extension FleetRegistry {
 
     /// Tells sessions what they have not been told: states to all, loads to whom they are due.
     ///
-    /// - Returns: whether some that could take more were not told all states.
+    /// - Returns: whether some were not reached. Who was told a part, and can take the next, is announced.
     func push(rankingEvery interval: TimeAmount) -> Bool {
         let (sessions, pace, isCrowded) = state.withLock { state in
             defer { state.arrivals = 0 }
@@ -30,17 +30,15 @@ extension FleetRegistry {
         let first = nextPass.load(ordering: .relaxed) % max(1, sessions.count)
         var left = Self.passBytes
         var parts = isCrowded ? Self.passPartsInCrowd : Self.passParts
-        var hasMore = false
         var reached = 0
         for begin in stride(from: 0, to: sessions.count, by: Self.slice) {
             state.withLock { state in
                 while reached < min(begin + Self.slice, sessions.count), left > 0, parts > 0 {
                     let session = sessions[(first + reached) % sessions.count]
                     reached += 1
-                    if let part = session.pushStates(of: &state.view, &state.parts) {
+                    if let part = pushStates(to: session, &state) {
                         left -= part.frame.readableBytes
                         parts -= 1
-                        hasMore = hasMore || part.more
                     } else {
                         session.pushLoads(of: &state.view, pace, state.rankings[session.tenant], now: now)
                     }
@@ -51,12 +49,16 @@ extension FleetRegistry {
                 return true
             }
         }
-        return hasMore
+        return false
     }
 
     /// Tells one session the first of what it does not know.
     func push(to session: AgentSession) {
-        state.withLock { _ = session.pushStates(of: &$0.view, &$0.parts) }
+        state.withLock { _ = pushStates(to: session, &$0) }
+    }
+
+    private func pushStates(to session: AgentSession, _ state: inout State) -> SessionFeed.Part? {
+        session.pushStates(of: &state.view, &state.parts) { self.announce() }
     }
 
     /// Tenants with more nodes than one push tells get a ranking.

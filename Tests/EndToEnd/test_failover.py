@@ -219,6 +219,10 @@ class Failover(Case):
         self.moved(name, first)
         shown = self.fleet("cli", "explain", name).out
         self.assertIn("its lease of this workload has run out", shown)
-        events = self.docker("events", "--since", "60s", "--until", "0s", "--format", "{{json .}}").out.splitlines()
-        ids = {json.loads(e)["Actor"]["ID"] for e in events if json.loads(e)["Type"] == "container"}
-        self.assertIn(self.inspect(name, "{{.Id}}"), ids)
+        identity = self.inspect(name, "{{.Id}}")
+
+        # The client asks for the time up to the last whole second.
+        def told():
+            shown = self.docker("events", "--since", "60s", "--until", "0s", "--format", "{{json .}}").out.splitlines()
+            return identity in {e["Actor"]["ID"] for e in map(json.loads, shown) if e["Type"] == "container"}
+        eventually("its events are told under its id", told)
