@@ -1,6 +1,7 @@
 import DockerAPI
 import Fleet
 import LighterTesting
+import Link
 import NIOCore
 import Session
 import Synchronization
@@ -158,6 +159,33 @@ struct CreateTests {
             while !engines.cloud1.requests.contains(where: { $0.head.method == "DELETE" }) { await Task.yield() }
             let list = try #require(engines.cloud1.requests.first { $0.line == "GET /containers/json" })
             #expect(list.head.target.contains("io.lighter.workload"))
+        }
+    }
+
+    @Test("A node whose link turns out to have ended is dialled once more before another is asked")
+    func endedLink() async throws {
+        let cut = Mutex<(@Sendable () -> Void)?>(nil)
+        let dropOnce: @Sendable (FakeEngine.Request) -> FakeEngine.Answer? = { _ in
+            guard let hangUp = cut.withLock({ $0.take() }) else { return nil }
+            hangUp()
+            return .drop
+        }
+        try await with(cloud1: dropOnce) { rig, engines in
+            let cloud1 = try NodeID("cloud1")
+            let spare = try await FakeNode(path: rig.folder.file("spare.link"), enginePath: engines.cloud1.path)
+            let old = try #require(rig.plane.existingLink(to: cloud1))
+            cut.withLock {
+                $0 = {
+                    old.close(nil)
+                    rig.plane.put(spare.link, to: cloud1)
+                }
+            }
+            let answer = try await rig.post("/containers/create", Self.body)
+            #expect(answer.body.contains("1111"), "\(answer)")
+            #expect(creates(engines.cloud1) == 2 && creates(engines.cloud2) == 0)
+            #expect(
+                engines.cloud1.requests.contains { $0.head.method == "DELETE" }, "what the first made is removed")
+            await spare.stop()
         }
     }
 
