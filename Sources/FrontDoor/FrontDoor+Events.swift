@@ -17,10 +17,10 @@ extension FrontDoor {
         let merge = EventMerge(door: self, head: head, query: query, filters: filters, client: client, since: now())
         var local: EventMerge.Local?
         if let engineClient = engineEvents {
+            var asked = query
+            asked.setFilters(filters.forEveryEngine)
+            let target = asked.target(head.apiVersion.map { "/v\($0)/events" } ?? "/events")
             do {
-                var query = query
-                query.setFilters(filters.forEveryEngine)
-                let target = query.target(head.apiVersion.map { "/v\($0)/events" } ?? "/events")
                 // Podman answers with its first event only, and other nodes' do not wait for that.
                 if greeting.answersEventsLate, !merge.isHistory {
                     client.begin(greeting.chunked())
@@ -34,13 +34,25 @@ extension FrontDoor {
                 }
                 local = { stream }
             } catch {
-                return failure(503, "lighter: \(error)")
+                // What happens elsewhere is told all the same; what happens here, from when the engine is back.
+                logger.debug("events without the engine here", metadata: ["error": "\(error)"])
+                if !merge.isHistory { local = { await Self.retried { try await engineClient.stream("GET", target) } } }
             }
         }
         client.begin(greeting.chunked())
         await merge.run(local)
         client.end()
         return .streamed
+    }
+
+    /// The stream of an engine that is away, once it is back; nil when that is no longer wanted.
+    private static func retried(
+        _ open: @Sendable @NodeLoop () async throws -> DockerStream
+    ) async -> DockerStream? {
+        while true {
+            do { try await Task.sleep(for: .seconds(1)) } catch { return nil }
+            if let stream = try? await open() { return stream }
+        }
     }
 
     /// Nodes to which a link stands: they can tell of containers that are gone.
@@ -118,19 +130,27 @@ private final class EventMerge {
         await withTaskGroup(of: Void.self) { sources in
             for node in known { sources.addTask { await self.follow(node, from: start) } }
             sources.addTask { await self.followNew(new, known) }
-            // The engine here says when it is over: at `until`, or when it goes down.
-            if let local {
-                await passLocal(local)
-            } else if hasEnd {
-                await sources.next()
-            } else {
-                await sources.waitForAll()
-            }
+            if local != nil || hasEnd { await passToEnd(local) } else { await sources.waitForAll() }
             sources.cancelAll()
         }
     }
 
     private var hasEnd: Bool { query.first("until") != nil }
+
+    /// The engine here says when it is over: at `until`, or when it goes down. While it is away, the clock does.
+    private func passToEnd(_ local: Local?) async {
+        let end = query.first("until").flatMap { Timestamp.asked($0, now: since) }
+        await withTaskGroup(of: Void.self) { group in
+            if let local { group.addTask { await self.passLocal(local) } }
+            if let end {
+                // Nodes' clocks differ, and what they say is under way for a while.
+                let left = max(0, end - door.now()) + 1
+                group.addTask { try? await Task.sleep(for: .seconds(left)) }
+            }
+            await group.next()
+            group.cancelAll()
+        }
+    }
 
     private func passLocal(_ local: Local) async {
         guard let stream = await local(), stream.status == 200 else { return }

@@ -15,6 +15,11 @@ struct EngineAwayTests {
         "Created": 1,
     ]
 
+    private static let death = """
+        {"Type":"container","Action":"die","Actor":{"ID":"\(Rig.cloud)","Attributes":{"name":"web.edge1"}},\
+        "time":4000000000,"timeNano":4000000000000000000}
+        """
+
     private func with(_ body: @escaping @Sendable (Rig, FakeEngine) async throws -> Void) async throws {
         try await Rig.with { rig in
             let away = FakeEngine(path: rig.folder.file("1.sock")) { request in
@@ -22,6 +27,7 @@ struct EngineAwayTests {
                 case "GET /containers/json": .json([Self.entry])
                 case "GET /containers/\(Rig.cloud)/json": .json(["Id": .string(Rig.cloud), "Name": "/web.edge1"])
                 case "POST /containers/\(Rig.cloud)/stop": .raw("HTTP/1.1 204 No Content\r\n\r\n")
+                case "GET /events": Self.chunk(Self.death)
                 case "POST /containers/create":
                     .json(["Id": .string("1".repeated(64)), "Warnings": []], status: 201)
                 default: .json([:], status: 404)
@@ -90,6 +96,39 @@ struct EngineAwayTests {
                 #expect(made.isEmpty)
             }
         }
+    }
+
+    @Test("events of containers elsewhere are told, and the engine's own from when it is back")
+    func events() async throws {
+        try await with { rig, away in
+            let client = try await rig.client()
+            try await client.send("GET /v1.41/events HTTP/1.1\r\nHost: d\r\n\r\n")
+            #expect(try await client.receiveHead().hasPrefix("HTTP/1.1 200 "))
+            let there = try await client.receive(to: "}\n")
+            #expect(there.contains(Rig.cloud) && there.contains("die"), "\(there)")
+            let own = #"{"Type":"volume","Action":"create","Actor":{"ID":"v"},"time":2,"timeNano":2000000000}"#
+            let here = FakeEngine(path: rig.enginePath) { request in
+                request.line == "GET /events" ? Self.chunk(own) : .json([:], status: 404)
+            }
+            try await here.start()
+            _ = try await client.receive(to: #""ID":"v""#)
+            await client.close()
+            await here.stop()
+        }
+    }
+
+    @Test("events up to a moment end at that moment")
+    func boundedEvents() async throws {
+        try await with { rig, _ in
+            let answer = try await rig.get("/v1.41/events?until=\(await rig.door.now() + 2)")
+            #expect(answer.head.hasPrefix("HTTP/1.1 200 ") && answer.body.contains(Rig.cloud), "\(answer)")
+        }
+    }
+
+    /// The beginning of an endless chunked answer.
+    private static func chunk(_ line: String) -> FakeEngine.Answer {
+        .raw(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\(String(line.utf8.count + 1, radix: 16))\r\n\(line)\n\r\n")
     }
 
     @Test("version and info are answered without it, and by it as soon as it is back, with all containers counted")
