@@ -30,8 +30,15 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
+/// lld, with the read-only data beside the code: what a start has touched of both can be given back (StartupPages). A static Swift
+/// library would else export all of its names, and keep what nobody calls.
+let linking: [LinkerSetting] = [
+    .unsafeFlags(
+        ["-use-ld=lld", "-Xlinker", "--no-rosegment", "-Xlinker", "--no-export-dynamic"], .when(configuration: .release))
+]
+
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings, linkerSettings: linking)
 }
 
 func tests(of name: String, _ more: [Target.Dependency] = []) -> Target {

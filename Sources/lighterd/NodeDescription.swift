@@ -62,11 +62,8 @@ final class NodeDescription: Sendable {
 
     /// Measures each second until cancelled.
     func keepMeasuring() async {
-        var samples = 0
         while !Task.isCancelled {
             await sample()
-            samples += 1
-            if samples % 60 == 5 { StartupPages.release() }
             do { try await Task.sleep(for: .seconds(1)) } catch { return }
         }
     }
