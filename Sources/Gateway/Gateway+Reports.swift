@@ -104,7 +104,19 @@ extension Gateway {
     private func isPermitted(_ workload: Workload, from session: AgentSession) -> Bool {
         guard let lease = registry.lease(of: workload.id) else { return true }
         guard lease.tenant == session.tenant else { return false }
-        return workload.version.epoch < lease.epoch || lease.target == session.node
+        guard workload.version.epoch > lease.epoch, lease.target != session.node else {
+            return workload.version.epoch < lease.epoch || lease.target == session.node
+        }
+        let told: Logger.Metadata = [
+            "workload": "\(workload.id)", "node": "\(session.node)", "reported": "\(workload.version.epoch)",
+            "ledger": "\(lease.epoch)",
+        ]
+        if configuration.recoversEpochs {
+            logger.notice("an epoch that the ledger had lost is taken in", metadata: told)
+        } else {
+            logger.error("a node reports an epoch that the ledger does not have: \(LostEpochs.remedy)", metadata: told)
+        }
+        return configuration.recoversEpochs
     }
 
     /// What a full report does not hold though it did: removed, with a note.

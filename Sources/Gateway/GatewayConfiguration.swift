@@ -22,6 +22,9 @@ package struct GatewayConfiguration: Sendable {
     package var pushInterval = Duration.milliseconds(100)
     /// The time between pushes of measures.
     package var measureInterval = Duration.seconds(1)
+    /// Takes in what a workload's node reports of an epoch that the ledger does not have, as after it was restored from a backup.
+    /// Else nobody's word is enough: an epoch that was never given out would outlive every later placement.
+    package var recoversEpochs = false
     /// How long a lease may stay without a container.
     package var pendingLimit = Duration.seconds(600)
     package var ticketLife = Duration.seconds(24 * 3600)

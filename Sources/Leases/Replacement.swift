@@ -20,6 +20,9 @@ package enum Replacement: Sendable, Hashable {
         isMove: Bool = false
     ) -> Replacement {
         guard let known else { return .kept("nothing is known of it") }
+        guard known.version.epoch >= epoch else {
+            return .kept("the ledger has epoch \(known.version.epoch) of it, and its origin epoch \(epoch): \(LostEpochs.remedy)")
+        }
         guard known.version.epoch == epoch else {
             return .kept("it was leased to \(known.target) since, in epoch \(known.version.epoch)")
         }

@@ -44,6 +44,13 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "How long a node's certificate is good: seconds, or 30m, 12h, 7d. Nodes renew theirs in time.")
     var certificateLifetime = "24h"
 
+    @Flag(
+        help: """
+            Takes in what nodes know to be newer than the ledger: once, after it was restored from a backup. Without it, work \
+            of which the ledger has lost the last placement goes on where it is, and is not moved.
+            """)
+    var recover = false
+
     @Option(help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel = "info"
 
@@ -105,6 +112,7 @@ struct Serve: AsyncParsableCommand {
         configuration.policy = try overrides()
         configuration.heartbeat = .seconds(try beat())
         configuration.leastLease = .seconds(try leastLease())
+        configuration.recoversEpochs = recover
         if let lifetime = MakeToken.seconds(certificateLifetime) { configuration.certificateLife = .seconds(lifetime) }
         let (advertise, listen) = (advertise, listen)
         let serve: @Sendable (any Ledger) async throws -> Void = { [configuration, logger] ledger in

@@ -127,6 +127,36 @@ struct ReplacingTests {
         }
     }
 
+    @Test(
+        "An epoch that the ledger does not have is taken in only by a gateway that recovers, and is the last one's successor",
+        arguments: [false, true])
+    func lostEpoch(recovers: Bool) async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway({ ($0.heartbeat, $0.recoversEpochs) = (.milliseconds(300), recovers) }) {
+                gateway in
+                let edge = try scene.node("edge", of: gateway)
+                try await scene.running(edge) {
+                    let request = Self.request(edge)
+                    let (cloud, workload) = try await Self.settled(scene, gateway, edge, request)
+                    let other = try await RawNode.connect(scene, "other", to: gateway)
+                    try await other.hello(capacity: Resources(cpus: 4, memory: .gibibytes(4)))
+                    var later = workload
+                    later.target = try NodeID("other")
+                    later.version = Version(epoch: 7, sequence: 1)
+                    later.state = .exited
+                    try await other.report(1, isFull: true, [later])
+                    let known = try await scene.withOperator(gateway) { try await $0.explain(request.id.hex) }
+                    #expect(known.version.epoch == (recovers ? 7 : 1))
+                    #expect(known.target.name == (recovers ? "other" : "cloud"))
+                    let placed = try? await edge.replace(request, epoch: 7, isMove: true, refused: [:])
+                    #expect(placed?.epoch == (recovers ? 8 : nil))
+                    cloud.control.link.close(nil)
+                    other.control.link.close(nil)
+                }
+            }
+        }
+    }
+
     @Test("A move waits for no lease, but only for the end of what runs")
     func move() async throws {
         try await Scene.with { scene in

@@ -30,6 +30,11 @@ struct ReplacementTests {
         #expect(Self.judge(try Self.workload(.running), isHeard: true, now: 200) == .kept("node cloud is back"))
         #expect(Self.judge(try Self.workload(.running, epoch: 2), now: 200) != .granted)
         #expect(Self.judge(nil, now: 200) == .kept("nothing is known of it"))
+        guard case .kept(let reason) = Self.judge(try Self.workload(.running, epoch: 0), now: 200) else {
+            Issue.record("a ledger that is older than the lease must not give it away")
+            return
+        }
+        #expect(reason.contains("backup") && reason.contains("--recover"))
         #expect(Self.judge(try Self.workload(state), now: 200) == .kept("it is \(state) at cloud"))
     }
 
