@@ -5,7 +5,7 @@ import Trust
 
 /// Which gateway a command asks, and as whom.
 struct OperatorOptions: ParsableArguments {
-    @Option(name: .long, help: "HOST:PORT of the gateway (LIGHTER_GATEWAY; default: that of `lighter up`).")
+    @Option(name: .long, help: "HOST:PORT of the gateway, or of several with commas (LIGHTER_GATEWAY; default: that of `lighter up`).")
     var gateway: String?
 
     @Option(name: .long, help: "Folder of operator credentials (LIGHTER_CREDENTIALS; default: those of `lighter up`).")
@@ -17,10 +17,12 @@ struct OperatorOptions: ParsableArguments {
     func withClient<Result: Sendable>(
         _ body: @Sendable (OperatorClient) async throws -> Result
     ) async throws -> Result {
-        let address = try gatewayAddress()
+        let gateways = try gateways()
         do {
             let credentials = try Credentials.load(from: credentialsDirectory())
-            return try await OperatorClient.with(gateway: address, credentials: credentials, body)
+            return try await gateways.ask { address in
+                try await OperatorClient.with(gateway: address, credentials: credentials, body)
+            }
         } catch let failure as CommandFailure {
             throw failure
         } catch {
@@ -30,14 +32,18 @@ struct OperatorOptions: ParsableArguments {
 
     private var environment: [String: String] { ProcessInfo.processInfo.environment }
 
-    func gatewayAddress() throws -> String {
+    func gateways() throws -> GatewayList {
         if let given = gateway ?? environment["LIGHTER_GATEWAY"], !given.isEmpty {
-            guard HostPort(given) != nil else { throw ValidationError("--gateway \(given): write it as HOST:PORT") }
-            return given
+            guard let list = GatewayList(given) else {
+                throw ValidationError("--gateway \(given): write it as HOST:PORT, several with commas between them")
+            }
+            return list
         }
         for installation in Installation.known {
-            if let text = try? String(contentsOfFile: installation.gatewayAddressFile, encoding: .utf8) {
-                return text.trimmed
+            if let text = try? String(contentsOfFile: installation.gatewayAddressFile, encoding: .utf8),
+                let list = GatewayList(text.trimmed)
+            {
+                return list
             }
         }
         try Self.checkReadable()

@@ -28,7 +28,7 @@ struct Token: AsyncParsableCommand {
             let token = try await client.withClient { try await $0.token(tenant: tenant, ttl: lifetime).text }
             print(token)
             if isatty(STDOUT_FILENO) == 1 {
-                let command = "lighter join \(try client.gatewayAddress()) --token \(token)"
+                let command = "lighter join \(try client.gateways().addresses.joined(separator: ",")) --token \(token)"
                 let hint = "\nOn the new machine, within \(ttl.defaultValueDescription):\n  \(command)\n"
                 try FileHandle.standardError.write(contentsOf: Data(hint.utf8))
             }
