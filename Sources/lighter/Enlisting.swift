@@ -8,6 +8,7 @@ import Trust
 /// Makes a machine a node: credentials from the gateway, settings for its daemon.
 struct Enlisting {
     let installation: Installation
+    /// `HOST:PORT`, of several with commas.
     let gateway: String
 
     /// Joins with a token and writes the daemon's configuration file.
@@ -22,9 +23,14 @@ struct Enlisting {
         do {
             let token = try JoinToken(token)
             try Installation.makeFolder(installation.state)
-            let credentials = try await Enrolment.join(
-                gateway: gateway, token: token, node: name, directory: installation.nodeCredentials,
-                on: MultiThreadedEventLoopGroup.singleton.next(), logger: .silent)
+            guard let gateways = GatewayList(gateway) else {
+                throw CommandFailure("write the gateway '\(gateway)' as HOST:PORT, several with commas between them")
+            }
+            let credentials = try await gateways.ask { address in
+                try await Enrolment.join(
+                    gateway: address, token: token, node: name, directory: installation.nodeCredentials,
+                    on: MultiThreadedEventLoopGroup.singleton.next(), logger: .silent)
+            }
             guard let node = credentials.node else {
                 throw CommandFailure("the gateway gave credentials that are not a node's: is it of another release?")
             }

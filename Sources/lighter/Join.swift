@@ -8,7 +8,7 @@ struct Join: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Makes this machine a node of a fleet and starts its daemon.")
 
-    @Argument(help: "HOST:PORT of the gateway.")
+    @Argument(help: "HOST:PORT of the gateway, or of several with commas.")
     var gateway: String
 
     @Option(help: "The one-time token that `lighter token` printed.")
@@ -30,7 +30,10 @@ struct Join: AsyncParsableCommand {
     var start = true
 
     func validate() throws {
-        for (option, value) in [("the gateway", gateway), ("--listen", listen ?? ""), ("--advertise", advertise ?? "")]
+        guard GatewayList(gateway) != nil else {
+            throw ValidationError("write the gateway '\(gateway)' as HOST:PORT, several with commas between them")
+        }
+        for (option, value) in [("--listen", listen ?? ""), ("--advertise", advertise ?? "")]
         where !value.isEmpty && HostPort(value) == nil {
             throw ValidationError("\(option): write '\(value)' as HOST:PORT")
         }
