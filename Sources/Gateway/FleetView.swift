@@ -25,7 +25,7 @@ struct FleetView {
         var reported: NodeState
         var lastHeard: NIODeadline
         var isConnected: Bool
-        /// How far the times between its heartbeats have been from one another lately.
+        /// How late its heartbeats have been lately.
         var jitter = Jitter()
 
         init(node: Node, reported: NodeState, lastHeard: NIODeadline, isConnected: Bool) {
@@ -36,16 +36,14 @@ struct FleetView {
         }
     }
 
-    /// The mean time between heartbeats and their mean deviation from it, as TCP keeps those of round trips.
+    /// By how much heartbeats come later than they should, in nanoseconds: soon learnt, slowly forgotten. One that comes early,
+    /// as the first after a Hello or one with news, says nothing.
     struct Jitter {
-        private var mean: Double?
-        private(set) var deviation = 0.0
+        private(set) var lateness = 0.0
 
-        mutating func observe(_ gap: TimeAmount) {
-            let gap = Double(gap.nanoseconds)
-            guard let mean else { return self.mean = gap }
-            deviation += (abs(gap - mean) - deviation) / 4
-            self.mean = mean + (gap - mean) / 8
+        mutating func observe(_ gap: TimeAmount, expected: TimeAmount) {
+            let late = Double(max(0, gap.nanoseconds - expected.nanoseconds))
+            lateness += (late - lateness) / (late > lateness ? 2 : 16)
         }
     }
 
@@ -102,6 +100,9 @@ struct FleetView {
         logs[tenant]?.after(known).first { _ in true }?.revision
     }
 
+    /// As the last check had it.
+    private var heartbeat = TimeAmount.seconds(1)
+
     /// Where workloads of an origin hold capacity.
     func targets(of origin: NodeID) -> Dictionary<NodeID, Int>.Keys? { targetsByOrigin[origin]?.keys }
 
@@ -130,7 +131,7 @@ struct FleetView {
         }
         var entry = old
         entry.reported = reported
-        if old.isConnected { entry.jitter.observe(now - old.lastHeard) } else { entry.jitter = Jitter() }
+        if old.isConnected { entry.jitter.observe(now - old.lastHeard, expected: heartbeat) } else { entry.jitter = Jitter() }
         entry.lastHeard = now
         entry.isConnected = true
         guard fresh != old.node else {
@@ -163,6 +164,7 @@ struct FleetView {
 
     /// Turns missed heartbeats into states. Returns whether one changed.
     mutating func check(now: NIODeadline, heartbeat: TimeAmount) -> Bool {
+        self.heartbeat = heartbeat
         var hasChanged = false
         for entry in entries.values {
             let state = Self.state(of: entry, now: now, heartbeat: heartbeat)
@@ -183,7 +185,7 @@ struct FleetView {
             // One that was never heard since the start has been unreachable all along.
             return silence > heartbeat ? .unreachable : entry.node.state
         }
-        let patience = min(.nanoseconds(Int64(entry.jitter.deviation * 4)), heartbeat * 2)
+        let patience = min(.nanoseconds(Int64(entry.jitter.lateness * 4)), heartbeat * 2)
         if (silence - patience) * 2 > heartbeat * 7 { return .unreachable }
         if (silence - patience) * 2 > heartbeat * 5 { return .suspect }
         return entry.reported

@@ -51,6 +51,22 @@ struct FleetViewTests {
         #expect(view[node.id]?.state == .unreachable)
     }
 
+    @Test("Heartbeats that come early, as the first ones do, make nobody wait longer")
+    func earlyHeartbeats() throws {
+        var view = view()
+        let node = try node("edge")
+        var now = Self.start
+        for gap in [20, 1000, 1000, 100, 1000, 1000] {
+            _ = view.heard(node, now: now)
+            now = now + .milliseconds(Int64(gap))
+        }
+        _ = view.heard(node, now: now)
+        _ = view.check(now: now + .milliseconds(2600), heartbeat: Self.beat)
+        #expect(view[node.id]?.state == .suspect)
+        _ = view.check(now: now + .milliseconds(3600), heartbeat: Self.beat)
+        #expect(view[node.id]?.state == .unreachable)
+    }
+
     @Test("A node whose link is gone is granted one heartbeat to come back")
     func lostLink() throws {
         var view = view()
