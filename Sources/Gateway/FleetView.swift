@@ -64,6 +64,8 @@ struct FleetView {
     /// How many leases each origin has at each target.
     private var targetsByOrigin: [NodeID: [NodeID: Int]] = [:]
     private(set) var logs: [TenantID: StateLog] = [:]
+    /// As the last check had it.
+    private var heartbeat = TimeAmount.seconds(1)
     /// Grows with every change, also across restarts: it begins at the microseconds since 1970.
     private(set) var revision: UInt64
 
@@ -99,9 +101,6 @@ struct FleetView {
     func firstStated(after known: UInt64, in tenant: TenantID) -> UInt64? {
         logs[tenant]?.after(known).first { _ in true }?.revision
     }
-
-    /// As the last check had it.
-    private var heartbeat = TimeAmount.seconds(1)
 
     /// Where workloads of an origin hold capacity.
     func targets(of origin: NodeID) -> Dictionary<NodeID, Int>.Keys? { targetsByOrigin[origin]?.keys }
