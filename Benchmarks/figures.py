@@ -264,17 +264,23 @@ def idle(quick):
 # ------------------------------------------------------------------- ledger
 
 
-def ledger(quick):
-    """Durable updates per second, 64 writers against one."""
+def built(product):
+    """The path of one of the benchmarks that are Swift, once it is built."""
     scratch = ["--scratch-path", os.environ.get("LIGHTER_BENCH_BUILD") or str(HERE / ".build")]
-    build = ["swift", "build", "-c", "release", "--package-path", str(HERE), "--product", "LedgerBench", *scratch]
+    build = ["swift", "build", "-c", "release", "--package-path", str(HERE), "--product", product, *scratch]
     done = subprocess.run(build, text=True, capture_output=True)
     if done.returncode:
-        raise Trouble(f"LedgerBench does not build: {(done.stdout.strip().splitlines() or ['?'])[-1]}")
+        raise Trouble(f"{product} does not build: {(done.stdout.strip().splitlines() or ['?'])[-1]}")
     folder = subprocess.run([*build, "--show-bin-path"], text=True, capture_output=True, check=True).stdout.strip()
+    return f"{folder}/{product}"
+
+
+def ledger(quick):
+    """Durable updates per second, 64 writers against one."""
+    bench = built("LedgerBench")
     rates = {"one by one": [], "64 writers": []}
     for _ in range(2 if quick else 5):
-        run = subprocess.run([f"{folder}/LedgerBench", str(SCRATCH), "1"], text=True, capture_output=True, check=True)
+        run = subprocess.run([bench, str(SCRATCH), "1"], text=True, capture_output=True, check=True)
         found = {int(n): float(rate) for n, rate in re.findall(r"^(\d+) writers: (\d+)", run.stdout, re.M)}
         rates["one by one"].append(found[1])
         rates["64 writers"].append(found[64])
