@@ -2,7 +2,7 @@ import Fleet
 import NIOCore
 import Wire
 
-/// A push as it goes to the wire: put together from nodes that are encoded already.
+/// Framed envelopes that are sent most, put together by hand: pushes from nodes that are encoded already, acknowledgements.
 enum PushFrame {
     /// A node as an element of a push's `nodes`.
     static func encode(_ node: Node) -> [UInt8] {
@@ -30,6 +30,17 @@ enum PushFrame {
         buffer.writeBytes(head)
         for node in nodes { buffer.writeBytes(node) }
         return buffer
+    }
+
+    /// The framed envelope of a report's acknowledgement.
+    static func append(acknowledgement report: UInt64, to buffer: inout ByteBuffer) {
+        var body: [UInt8] = [1 << 3]
+        append(report, to: &body)
+        // A message leaves out what is zero.
+        if report == 0 { body = [] }
+        // The envelope's field 13, `report_ack`.
+        buffer.writeBytes([UInt8(body.count + 2), 13 << 3 | 2, UInt8(body.count)])
+        buffer.writeBytes(body)
     }
 
     private static func append(_ value: UInt64, to bytes: inout [UInt8]) {
