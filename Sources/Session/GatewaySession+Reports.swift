@@ -12,7 +12,7 @@ extension GatewaySession {
             state.outbox.record(workload)
             guard state.connection != nil, !state.outbox.isFlushScheduled else { return nil }
             state.outbox.isFlushScheduled = true
-            return state.outbox.isIdle ? .zero : Outbox.pause
+            return state.outbox.isIdle ? .zero : state.outbox.pause
         }
         guard let delay else { return }
         if delay == .zero { loop.execute { self.flush() } } else { loop.scheduleTask(in: delay) { self.flush() } }
@@ -184,9 +184,11 @@ extension GatewaySession {
     }
 
     private func acknowledge(_ sequence: UInt64, from control: ControlStream) {
+        let roundTrip = control.link.rtt.map(TimeAmount.init) ?? .zero
         let (hasNews, confirmed) = state.withLock { state -> (Bool, LeaseMark?) in
-            state.outbox.acknowledge(sequence)
-            let hasNews = state.outbox.hasNews && !state.outbox.isFlushScheduled
+            state.outbox.acknowledge(sequence, now: .now(), roundTrip: roundTrip)
+            // With nothing under way there is no company to wait for.
+            let hasNews = state.outbox.hasNews && (state.outbox.isIdle || !state.outbox.isFlushScheduled)
             guard let confirming = state.confirming, confirming.report == sequence else { return (hasNews, nil) }
             state.confirming = nil
             return (hasNews, confirming.mark)
