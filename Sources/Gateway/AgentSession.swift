@@ -41,9 +41,12 @@ final class AgentSession: Sendable {
         state = Mutex(State(feed: SessionFeed(node: node, tenant: tenant)))
     }
 
-    /// The node knows the fleet as of a revision from an earlier connection; before the first push.
-    func resume(at revision: UInt64) {
-        state.withLock { $0.feed = SessionFeed(node: node, tenant: tenant, resuming: revision) }
+    /// What the node said of itself in its Hello; before the first push.
+    /// - Parameter revision: as of when it knows the fleet from an earlier connection; nil where it does not.
+    func begin(resuming revision: UInt64?, unpacks: Bool) {
+        state.withLock { state in
+            state.feed = SessionFeed(node: node, tenant: tenant, resuming: revision, unpacks: unpacks)
+        }
     }
 
     /// Sends the next part of the states that the node does not know. One that does not read is left for a later push.

@@ -15,6 +15,8 @@ final class FleetRegistry: Sendable {
         var sessions: [NodeID: AgentSession] = [:]
         /// Sessions that came since the last pass of pushes.
         var arrivals = 0
+        /// Arrivals of late, those of longer ago weighing less.
+        var crowd = 0.0
         var estimates = WorkEstimates()
         var thresholds = ThresholdMemory()
         /// The image of each lease that is under way, to learn where it is once the container exists.

@@ -145,12 +145,13 @@ extension Gateway {
             // The node can be served without: the ledger learns of it at its next Hello.
             logger.error("a node was not recorded", metadata: ["node": "\(node.id)", "error": "\(error)"])
         }
+        session.begin(
+            resuming: hello.fleetEpoch == registry.epoch ? hello.fleetRevision : nil, unpacks: hello.unpacks)
         if let older = registry.attach(session, node) {
             logger.warning("a node connected again; its older session is closed", metadata: ["node": "\(node.id)"])
             older.peer.dismiss(
                 GatewayError(.denied, "node \(node.id) connected from elsewhere; is its certificate on two machines?"))
         }
-        if hello.fleetEpoch == registry.epoch { session.resume(at: hello.fleetRevision) }
         session.peer.send(.welcome(welcome()))
         registry.push(to: session)
         let held = session.intake { $0.greeted() }

@@ -79,10 +79,12 @@ package final class Gateway: Sendable {
         await withDiscardingTaskGroup { group in
             group.addTask {
                 // Pushes at once after a quiet time, then at most once an interval.
+                let lag = LoopLag(Array(self.group.makeIterator()))
                 for await _ in self.registry.changes {
                     var hasMore = true
                     while hasMore, !Task.isCancelled {
-                        hasMore = self.registry.push(rankingEvery: TimeAmount(self.configuration.measureInterval))
+                        hasMore = self.registry.push(
+                            rankingEvery: TimeAmount(self.configuration.measureInterval), lag: lag.measure())
                         try? await Task.sleep(for: self.configuration.pushInterval)
                     }
                 }

@@ -65,6 +65,7 @@ extension GatewaySession {
         hello.node = Lighter_V1_NodeMessage(describe(control.link))
         hello.session = session
         hello.version = configuration.version
+        hello.unpacks = true
         (hello.fleetEpoch, hello.fleetRevision) = state.withLock { state in
             state.assembling = nil
             return (state.fleetEpoch, state.snapshot.revision)
@@ -128,7 +129,13 @@ extension GatewaySession {
         case .reportAck(let ack): acknowledge(ack.sequence, from: control)
         case .heartbeatAck(let ack): take(ack, from: control)
         case .fleetPush(let push):
-            if take(push) { settled.succeed() }
+            do {
+                if take(try push.unpacked()) { settled.succeed() }
+            } catch {
+                // A part that is missed is a node that is not known: the next connection begins anew.
+                logger.warning("the gateway's word on the fleet is lost", metadata: ["error": "\(error)"])
+                control.link.close(nil)
+            }
         case .ticketPush(let push):
             if isCurrent(control) { configuration.ticketArrived(Array(push.ticket)) }
         case .retire(let retire): take(retire, from: control)

@@ -120,6 +120,7 @@ final class SimulatedControl: ChannelInboundHandler {
         hello.node = beat.node
         hello.session = memory.node.name
         hello.version = "simulated"
+        hello.unpacks = true
         (hello.fleetEpoch, hello.fleetRevision) = memory.state.withLock { ($0.epoch, $0.revision) }
         send(.hello(hello), context)
         var report = Lighter_V1_Report()
