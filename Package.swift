@@ -84,7 +84,8 @@ let package = Package(
         room("Images", ["Compression", crypto, nioCore]),
         room("Engine", ["Fleet", "DockerAPI", "Images", nioCore, nioPosix, logging]),
         // A node's side of the control plane.
-        room("Session", ["Fleet", "Leases", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),
+        room(
+            "Session", ["Fleet", "Leases", "Compression", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),
         // Bind mounts between machines.
         .systemLibrary(name: "CFileAttributes"),
         .systemLibrary(name: "CMalloc"),
@@ -106,14 +107,15 @@ let package = Package(
             ]),
         // The control plane.
         room("Authority", ["Fleet", "Trust", crypto, x509, asn1]),
-        room("Ledger", ["Fleet", grdb]),
+        room("Ledger", ["Fleet", "CSQLite", grdb]),
         room("Etcd", [nioCore, nioPosix, nioSSL, nioHTTP2, nioHPACK, protobuf]),
         room("LedgerEtcd", ["Fleet", "Ledger", "Etcd", nioCore]),
         room(
             "Gateway",
             [
-                "Fleet", "Leases", "Placement", "Wire", "Trust", "Authority", "Link", "Session", "Ledger", nioCore,
-                nioPosix, nioSSL, logging,
+                "Fleet", "Leases", "Placement", "Compression", "Wire", "Trust", "Authority", "Link", "Session",
+                "Ledger",
+                nioCore, nioPosix, nioSSL, logging,
             ]),
         // The command line.
         room("Compose", ["Fleet", yams]),
@@ -154,7 +156,9 @@ let package = Package(
         tests(of: "Compression", [nioCore]),
         tests(of: "Images", ["Compression", nioCore]),
         tests(of: "Engine", ["DockerAPI", nioCore, nioPosix, logging]),
-        tests(of: "Session", ["Link", "Trust", "Wire", "Authority", nioCore, nioPosix, nioEmbedded, logging]),
+        tests(
+            of: "Session",
+            ["Compression", "Link", "Trust", "Wire", "Authority", nioCore, nioPosix, nioEmbedded, logging]),
         tests(
             of: "FrontDoor",
             [

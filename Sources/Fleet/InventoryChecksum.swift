@@ -25,7 +25,7 @@ package struct InventoryChecksum: Sendable, Hashable {
 
     private static func digest(_ workload: WorkloadID, _ version: Version) -> UInt64 {
         var state: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in workload.hex.utf8 { state = (state ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        workload.forEachDigit { state = (state ^ UInt64($0)) &* 0x100_0000_01b3 }
         return mix(mix(mix(state) ^ version.epoch) ^ version.sequence)
     }
 

@@ -14,13 +14,25 @@ final class AgentSession: Sendable {
         /// What the node has reported on this connection, and the sum over it.
         var mirror: [WorkloadID: Version] = [:]
         var checksum = InventoryChecksum()
+        /// Reports that have come, and those of them that the mirror holds or that failed.
+        var received: UInt64 = 0
+        var noted: UInt64 = 0
+        /// What a heartbeat said the mirror would be once so many reports are noted.
+        var due: (reports: UInt64, checksum: UInt64, count: UInt64)?
+        /// Whether the mirror was another than the node's own when it was compared last.
+        var isOff = false
         var beatsUntilAsking = 0
+
+        mutating func compare(_ checksum: UInt64, _ count: UInt64) {
+            isOff = self.checksum.value != checksum || UInt64(mirror.count) != count
+        }
     }
 
     let node: NodeID
     let tenant: TenantID
     let peer: ControlPeer
     private let state: Mutex<State>
+    private let intake = Mutex(SessionIntake())
 
     init(node: NodeID, tenant: TenantID, peer: ControlPeer) {
         self.node = node
@@ -29,9 +41,12 @@ final class AgentSession: Sendable {
         state = Mutex(State(feed: SessionFeed(node: node, tenant: tenant)))
     }
 
-    /// The node knows the fleet as of a revision from an earlier connection; before the first push.
-    func resume(at revision: UInt64) {
-        state.withLock { $0.feed = SessionFeed(node: node, tenant: tenant, resuming: revision) }
+    /// What the node said of itself in its Hello; before the first push.
+    /// - Parameter revision: as of when it knows the fleet from an earlier connection; nil where it does not.
+    func begin(resuming revision: UInt64?, unpacks: Bool) {
+        state.withLock { state in
+            state.feed = SessionFeed(node: node, tenant: tenant, resuming: revision, unpacks: unpacks)
+        }
     }
 
     /// Sends the next part of the states that the node does not know. One that does not read is left for a later push.
@@ -73,12 +88,23 @@ final class AgentSession: Sendable {
 
     // MARK: - What the node has said
 
+    /// What waits of this node's messages, and in which order it is dealt with.
+    func intake<Result>(_ body: (inout SessionIntake) -> Result) -> Result { intake.withLock { body(&$0) } }
+
+    /// A report has come; it is owed one `note` or `skip`.
+    func expect() { state.withLock { $0.received += 1 } }
+
+    /// A report was not recorded: the node sends it again.
+    func skip() { state.withLock { Self.noted(&$0) } }
+
     /// Notes what a report carried, once it is in the ledger.
     func note(_ workloads: [Workload], isFull: Bool) {
         state.withLock { state in
+            defer { Self.noted(&state) }
             if isFull {
                 state.mirror = [:]
                 state.checksum = InventoryChecksum()
+                state.isOff = false
             }
             for workload in workloads {
                 if let old = state.mirror.removeValue(forKey: workload.id) { state.checksum.remove(workload.id, old) }
@@ -89,12 +115,27 @@ final class AgentSession: Sendable {
         }
     }
 
+    private static func noted(_ state: inout State) {
+        state.noted += 1
+        guard let due = state.due, due.reports <= state.noted else { return }
+        state.due = nil
+        state.compare(due.checksum, due.count)
+    }
+
     /// Whether the node shall report everything again: it has other versions than it has reported.
     ///
-    /// Asked at most every fifth heartbeat, so that a ledger that fails does not make every node report without end.
+    /// A heartbeat is over all reports before it. Where some of those are not noted yet it is compared once they are, and a later
+    /// heartbeat is told. Asked at most every fifth heartbeat, so that a ledger that fails does not make every node report
+    /// without end.
     func wantsFullReport(checksum: UInt64, count: UInt64) -> Bool {
         state.withLock { state in
-            guard state.checksum.value != checksum || UInt64(state.mirror.count) != count else {
+            if state.noted == state.received {
+                state.due = nil
+                state.compare(checksum, count)
+            } else if state.due == nil {
+                state.due = (state.received, checksum, count)
+            }
+            guard state.isOff else {
                 state.beatsUntilAsking = 0
                 return false
             }

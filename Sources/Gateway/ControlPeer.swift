@@ -11,32 +11,40 @@ import Wire
 final class ControlPeer: Sendable {
     private static let backlog = 64
 
+    /// Sees each envelope first, on the event loop; true where it deals with it, and owes it `finished()`.
+    typealias Intake = (Lighter_V1_Envelope) -> Bool
+
     let link: LinkConnection
     let channel: any Channel
     /// Ends when the stream does. Each envelope taken from it is owed one `finished()`.
     let envelopes: AsyncStream<Lighter_V1_Envelope>
+    private let continuation: AsyncStream<Lighter_V1_Envelope>.Continuation
     private let unfinished = Atomic<Int>(0)
 
-    private init(link: LinkConnection, channel: any Channel, envelopes: AsyncStream<Lighter_V1_Envelope>) {
+    private init(link: LinkConnection, channel: any Channel) {
         self.link = link
         self.channel = channel
-        self.envelopes = envelopes
+        (envelopes, continuation) = AsyncStream.makeStream()
     }
 
     /// Makes a control stream of a channel that has just been opened by the peer; on the channel's event loop.
-    static func install(on channel: any Channel, link: LinkConnection) throws -> ControlPeer {
-        let (envelopes, continuation) = AsyncStream.makeStream(of: Lighter_V1_Envelope.self)
-        let peer = ControlPeer(link: link, channel: channel, envelopes: envelopes)
+    static func install(
+        on channel: any Channel, link: LinkConnection, intake: (ControlPeer) -> Intake? = { _ in nil }
+    ) throws -> ControlPeer {
+        let peer = ControlPeer(link: link, channel: channel)
         try channel.pipeline.syncOperations.addHandlers([
-            EnvelopeCodec(), Inbox(peer: peer, continuation: continuation),
+            EnvelopeCodec(), Inbox(peer: peer, intake: intake(peer)),
         ])
         return peer
     }
 
-    /// An envelope was dealt with: room for another.
-    func finished() {
-        let left = unfinished.subtract(1, ordering: .relaxed).newValue
-        guard left == Self.backlog / 2 else { return }
+    /// Has an envelope, which the intake had taken, come in `envelopes` after all.
+    func enqueue(_ envelope: Lighter_V1_Envelope) { continuation.yield(envelope) }
+
+    /// Envelopes were dealt with: room for others.
+    func finished(_ count: Int = 1) {
+        let (before, left) = unfinished.subtract(count, ordering: .relaxed)
+        guard before > Self.backlog / 2, left <= Self.backlog / 2 else { return }
         channel.eventLoop.execute { self.channel.pipeline.fireUserInboundEventTriggered(RoomForMore()) }
     }
 
@@ -52,6 +60,14 @@ final class ControlPeer: Sendable {
         envelope.request = request
         envelope.body = body
         channel.writeAndFlush(EnvelopeCodec.Outgoing.message(envelope), promise: nil)
+    }
+
+    /// Acknowledges reports, all in one write.
+    func acknowledge(_ reports: [UInt64]) {
+        guard !reports.isEmpty else { return }
+        var buffer = channel.allocator.buffer(capacity: 16 * reports.count)
+        for report in reports { PushFrame.append(acknowledgement: report, to: &buffer) }
+        channel.writeAndFlush(EnvelopeCodec.Outgoing.encoded(buffer), promise: nil)
     }
 
     /// Says why, then closes the link.
@@ -70,17 +86,18 @@ final class ControlPeer: Sendable {
         typealias OutboundIn = EnvelopeCodec.Outgoing
 
         private let peer: ControlPeer
-        private let continuation: AsyncStream<Lighter_V1_Envelope>.Continuation
+        private let intake: Intake?
         private var readHeld = false
 
-        init(peer: ControlPeer, continuation: AsyncStream<Lighter_V1_Envelope>.Continuation) {
+        init(peer: ControlPeer, intake: Intake?) {
             self.peer = peer
-            self.continuation = continuation
+            self.intake = intake
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             peer.unfinished.add(1, ordering: .relaxed)
-            continuation.yield(unwrapInboundIn(data))
+            let envelope = unwrapInboundIn(data)
+            if intake?(envelope) != true { peer.continuation.yield(envelope) }
         }
 
         func read(context: ChannelHandlerContext) {
@@ -103,8 +120,8 @@ final class ControlPeer: Sendable {
             peer.link.close(LinkError(.closed, "the control stream broke: \(error)"))
         }
 
-        func channelInactive(context: ChannelHandlerContext) { continuation.finish() }
-        func handlerRemoved(context: ChannelHandlerContext) { continuation.finish() }
+        func channelInactive(context: ChannelHandlerContext) { peer.continuation.finish() }
+        func handlerRemoved(context: ChannelHandlerContext) { peer.continuation.finish() }
 
         private func hasRoom(_ context: ChannelHandlerContext) -> Bool {
             context.channel.isWritable && peer.unfinished.load(ordering: .relaxed) < ControlPeer.backlog

@@ -10,26 +10,30 @@ extension FleetRegistry {
     private static let passParts = 500
     /// While a fleet arrives, its nodes have more need of the processors than those who are told of them.
     private static let passPartsInCrowd = 100
-    /// Arrivals between two passes that make a crowd.
-    private static let crowd = 2
+    /// And when heartbeats come to wait for their answers: what is told later costs nothing then, what is answered late does.
+    private static let passPartsWhenLate = 20
+    /// The lag of event loops from which on they are late.
+    private static let late = TimeAmount.milliseconds(150)
+    /// Recent arrivals that make a crowd: of the passes before the last, each counts a tenth less than the one after it.
+    private static let crowd = 5.0
     /// Sessions that are dealt with under one lock: nothing else waits for longer than these take.
     private static let slice = 128
 
     /// Tells sessions what they have not been told: states to all, loads to whom they are due.
     ///
+    /// - Parameter lag: by how much event loops are behind.
     /// - Returns: whether some were not reached. Who was told a part, and can take the next, is announced.
-    func push(rankingEvery interval: TimeAmount) -> Bool {
+    func push(rankingEvery interval: TimeAmount, lag: TimeAmount = .zero) -> Bool {
         let (sessions, pace, isCrowded) = state.withLock { state in
-            defer { state.arrivals = 0 }
-            return (
-                Array(state.sessions.values), PushPace(sessions: state.sessions.count), state.arrivals >= Self.crowd
-            )
+            state.crowd = state.crowd * 0.9 + Double(state.arrivals)
+            state.arrivals = 0
+            return (Array(state.sessions.values), PushPace(sessions: state.sessions.count), state.crowd >= Self.crowd)
         }
         let now = NIODeadline.now()
         rank(pace, every: interval, now: now)
         let first = nextPass.load(ordering: .relaxed) % max(1, sessions.count)
         var left = Self.passBytes
-        var parts = isCrowded ? Self.passPartsInCrowd : Self.passParts
+        var parts = lag > Self.late ? Self.passPartsWhenLate : isCrowded ? Self.passPartsInCrowd : Self.passParts
         var reached = 0
         for begin in stride(from: 0, to: sessions.count, by: Self.slice) {
             state.withLock { state in
@@ -39,7 +43,7 @@ extension FleetRegistry {
                     if let part = pushStates(to: session, &state) {
                         left -= part.frame.readableBytes
                         parts -= 1
-                    } else {
+                    } else if lag <= Self.late {
                         session.pushLoads(of: &state.view, pace, state.rankings[session.tenant], now: now)
                     }
                 }

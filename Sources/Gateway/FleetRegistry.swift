@@ -15,6 +15,8 @@ final class FleetRegistry: Sendable {
         var sessions: [NodeID: AgentSession] = [:]
         /// Sessions that came since the last pass of pushes.
         var arrivals = 0
+        /// Arrivals of late, those of longer ago weighing less.
+        var crowd = 0.0
         var estimates = WorkEstimates()
         var thresholds = ThresholdMemory()
         /// The image of each lease that is under way, to learn where it is once the container exists.
@@ -187,6 +189,11 @@ final class FleetRegistry: Sendable {
 
     func lease(of workload: WorkloadID) -> FleetView.Lease? { state.withLock { $0.view.leases[workload] } }
 
+    /// What `body` makes of the leases as they are now, by workload.
+    func withLeases<Result: Sendable>(_ body: ([WorkloadID: FleetView.Lease]) -> Result) -> Result {
+        state.withLock { body($0.view.leases) }
+    }
+
     /// Takes in what the ledger has committed. Returns those that have just given their capacity back.
     func committed(_ workloads: [Workload]) {
         guard !workloads.isEmpty else { return }
@@ -214,8 +221,9 @@ final class FleetRegistry: Sendable {
     /// Live workloads of `node` that have a container and are not among `reported`.
     func missing(at node: NodeID, reported: Set<WorkloadID>) -> [WorkloadID] {
         state.withLock { state in
-            state.view.leases.filter { $0.value.target == node && !$0.value.isPending && !reported.contains($0.key) }
-                .map(\.key)
+            state.view.leases(at: node).filter { id in
+                state.view.leases[id]?.isPending == false && !reported.contains(id)
+            }
         }
     }
 

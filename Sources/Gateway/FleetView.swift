@@ -102,6 +102,9 @@ struct FleetView {
         logs[tenant]?.after(known).first { _ in true }?.revision
     }
 
+    /// The workloads that hold capacity at a node.
+    func leases(at node: NodeID) -> [WorkloadID] { leasesByNode[node].map { Array($0.keys) } ?? [] }
+
     /// Where workloads of an origin hold capacity.
     func targets(of origin: NodeID) -> Dictionary<NodeID, Int>.Keys? { targetsByOrigin[origin]?.keys }
 

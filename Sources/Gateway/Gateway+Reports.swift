@@ -4,6 +4,7 @@ import FoundationEssentials
 import Leases
 import Ledger
 import Logging
+import NIOCore
 import Session
 import Wire
 
@@ -34,26 +35,98 @@ extension Gateway {
         session.peer.send(.heartbeatAck(ack))
     }
 
-    /// Applies a report and acknowledges it once it is durable; otherwise the node sends it again.
-    func take(_ report: Lighter_V1_Report, of session: AgentSession) async {
-        let reported = report.workloads.compactMap { read($0, of: session) }
+    /// Applies reports that came together and acknowledges each once it is durable; the others the node sends again.
+    func record(_ entries: [ReportQueue.Entry]) async {
+        var reports: [Reported] = []
+        for (index, entry) in entries.enumerated() {
+            for report in entry.reports {
+                reports.append(Reported(report, entry: index, workloads: read(report, of: entry.session)))
+            }
+        }
+        let permitted = registry.withLeases { leases in
+            reports.map { report in
+                let session = entries[report.entry].session
+                return ReportedUpdates(
+                    report.workloads.lazy.filter { Self.isPermitted($0, from: session, leases[$0.id]) }
+                        .map(WorkloadUpdate.init), from: session.node)
+            }
+        }
+        let outcomes = await ledger.apply(permitted)
+        registry.committed(outcomes.flatMap { (try? $0.get()) ?? [] })
+        var acknowledged = [[UInt64]](repeating: [], count: entries.count)
+        for (report, outcome) in zip(reports, outcomes) {
+            let session = entries[report.entry].session
+            do {
+                let applied = try outcome.get()
+                if applied.count < report.workloads.count {
+                    try await retire(report.workloads, except: Set(applied.map(\.id)), at: session)
+                }
+                session.note(report.workloads, isFull: false)
+                acknowledged[report.entry].append(report.sequence)
+                learn(from: applied)
+            } catch {
+                session.skip()
+                notRecorded(error, session)
+            }
+        }
+        acknowledge(acknowledged, entries)
+    }
+
+    /// What a report of changes says.
+    private struct Reported {
+        var sequence: UInt64
+        var entry: Int
+        var workloads: [Workload]
+
+        init(_ report: Lighter_V1_Report, entry: Int, workloads: [Workload]) {
+            sequence = report.sequence
+            self.entry = entry
+            self.workloads = workloads
+        }
+    }
+
+    /// Acknowledges reports, and goes on with what their nodes have said meanwhile: once on each event loop for all of its nodes.
+    private func acknowledge(_ sequences: [[UInt64]], _ entries: [ReportQueue.Entry]) {
+        let byLoop = Dictionary(grouping: entries.indices) {
+            ObjectIdentifier(entries[$0].session.peer.channel.eventLoop)
+        }
+        for indices in byLoop.values {
+            entries[indices[0]].session.peer.channel.eventLoop.execute {
+                for index in indices {
+                    let session = entries[index].session
+                    session.peer.acknowledge(sequences[index])
+                    session.peer.finished(entries[index].reports.count)
+                    self.begin(session.intake { $0.recorded() }, of: session)
+                }
+            }
+        }
+    }
+
+    /// Applies a report of all that a node has, as `record` does others.
+    func record(full report: Lighter_V1_Report, of session: AgentSession) async {
+        let reported = read(report, of: session)
         do {
-            if report.full { try await settle(session.node) }
-            var updates = reported.filter { isPermitted($0, from: session) }
-            if report.full { updates += try await lost(at: session.node, reported: Set(reported.map(\.id))) }
+            try await settle(session.node)
+            var updates = registry.withLeases { leases in
+                reported.filter { Self.isPermitted($0, from: session, leases[$0.id]) }
+            }
+            updates += try await lost(at: session.node, reported: Set(reported.map(\.id)))
             let applied = try await ledger.apply(updates.map(WorkloadUpdate.init), from: session.node)
             registry.committed(applied)
-            session.note(reported, isFull: report.full)
             try await retire(reported, except: Set(applied.map(\.id)), at: session)
-            var ack = Lighter_V1_ReportAck()
-            ack.sequence = report.sequence
-            session.peer.send(.reportAck(ack))
-            await learn(from: applied)
+            session.note(reported, isFull: true)
+            session.peer.acknowledge([report.sequence])
+            learn(from: applied)
         } catch {
-            logger.error(
-                "a report was not recorded; the node will send it again",
-                metadata: ["node": "\(session.node)", "error": "\(error)"])
+            session.skip()
+            notRecorded(error, session)
         }
+    }
+
+    private func notRecorded(_ error: any Error, _ session: AgentSession) {
+        logger.error(
+            "a report was not recorded; the node will send it again",
+            metadata: ["node": "\(session.node)", "error": "\(error)"])
     }
 
     /// Waits until nothing is being taken from a node: it takes for its own what it is not told to give up with its report.
@@ -86,23 +159,23 @@ extension Gateway {
             metadata: ["workload": "\(known.id)", "node": "\(session.node)", "target": "\(known.target)"])
     }
 
-    /// One reported workload, of the node's own tenant and at the node itself, whatever the message says.
-    private func read(_ message: Lighter_V1_WorkloadMessage, of session: AgentSession) -> Workload? {
-        var message = message
-        message.tenant = session.tenant.name
-        message.target = session.node.name
-        do {
-            return try message.domain()
-        } catch {
-            logger.warning(
-                "a reported workload cannot be read", metadata: ["node": "\(session.node)", "error": "\(error)"])
-            return nil
+    /// What a node reports, of its own tenant and at the node itself, whatever the message says.
+    private func read(_ report: Lighter_V1_Report, of session: AgentSession) -> [Workload] {
+        report.workloads.compactMap { message in
+            do {
+                return try message.domain(of: session.tenant, at: session.node)
+            } catch {
+                logger.warning(
+                    "a reported workload cannot be read", metadata: ["node": "\(session.node)", "error": "\(error)"])
+                return nil
+            }
         }
     }
 
     /// A node may speak of what it holds; an epoch that was never given out would outlive every later placement.
-    private func isPermitted(_ workload: Workload, from session: AgentSession) -> Bool {
-        guard let lease = registry.lease(of: workload.id) else { return true }
+    private static func isPermitted(_ workload: Workload, from session: AgentSession, _ lease: FleetView.Lease?) -> Bool
+    {
+        guard let lease else { return true }
         guard lease.tenant == session.tenant else { return false }
         guard workload.version.epoch > lease.epoch, lease.target != session.node else {
             return workload.version.epoch < lease.epoch || lease.target == session.node
@@ -133,9 +206,9 @@ extension Gateway {
         return lost
     }
 
-    /// Learns how much work the runs were that ended just now.
-    private func learn(from applied: [Workload]) async {
-        var runs: [(key: String, coreSeconds: Double)] = []
+    /// Learns how much work the runs were that ended just now; the ledger learns it by and by.
+    private func learn(from applied: [Workload]) {
+        var runs: [Lessons.Run] = []
         for workload in applied where workload.state == .exited && workload.exitCode == 0 && !workload.workKey.isEmpty {
             guard workload.startedAt > 0, workload.finishedAt > workload.startedAt else { continue }
             let speed = max(0.01, registry[workload.target]?.measures.coreSpeed ?? 1)
@@ -143,6 +216,11 @@ extension Gateway {
         }
         guard !runs.isEmpty else { return }
         registry.learn(runs)
+        lessons.add(runs)
+    }
+
+    /// Writes what was learnt to the ledger.
+    func keep(_ runs: [Lessons.Run]) async {
         await withDiscardingTaskGroup { group in
             // Together, so that the ledger commits them together.
             for run in runs {

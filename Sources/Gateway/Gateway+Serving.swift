@@ -9,11 +9,11 @@ import Wire
 
 extension Gateway {
     /// Serves one peer's control stream until it ends.
-    func serve(_ peer: ControlPeer) async {
+    func serve(_ arrival: Arrival) async {
+        if let session = arrival.session { return await serveNode(session) }
+        let peer = arrival.peer
         switch peer.link.peer {
         case nil: await serveJoining(peer)
-        case let identity? where identity.node != nil:
-            if let node = identity.node { await serveNode(peer, node, identity.tenant) }
         case let identity?:
             if case .operator = identity.role {
                 await serveOperator(peer, identity)
@@ -51,8 +51,45 @@ extension Gateway {
 
     // MARK: - Nodes
 
-    private func serveNode(_ peer: ControlPeer, _ node: NodeID, _ tenant: TenantID) async {
-        let session = AgentSession(node: node, tenant: tenant, peer: peer)
+    /// A node's messages as they come, on its event loop: what needs no task of its own is dealt with here, at once.
+    ///
+    /// - Returns: false for what is left to `serveNode`.
+    func take(_ envelope: Lighter_V1_Envelope, of session: AgentSession) -> Bool {
+        let outcome: SessionIntake.Outcome
+        switch envelope.body {
+        case .hello:
+            session.intake { $0.hello() }
+            return false
+        case .report(let report):
+            session.expect()
+            outcome = session.intake { $0.take(report) }
+        case .heartbeat(let heartbeat): outcome = session.intake { $0.take(heartbeat) }
+        default: return false
+        }
+        switch outcome {
+        case .refuse: return false
+        case .wait: break
+        case .record(let work): begin(work, of: session)
+        case .answer(let heartbeat):
+            take(heartbeat, of: session)
+            session.peer.finished()
+        }
+        return true
+    }
+
+    func begin(_ work: SessionIntake.Work?, of session: AgentSession) {
+        switch work {
+        case .changes(let changes)?: reports.add(.init(session: session, reports: changes))
+        case .full(let report)?:
+            var envelope = Lighter_V1_Envelope()
+            envelope.report = report
+            session.peer.enqueue(envelope)
+        case nil: break
+        }
+    }
+
+    private func serveNode(_ session: AgentSession) async {
+        let (peer, node) = (session.peer, session.node)
         var isKnown = false
         await withDiscardingTaskGroup { group in
             for await envelope in peer.envelopes {
@@ -108,14 +145,21 @@ extension Gateway {
             // The node can be served without: the ledger learns of it at its next Hello.
             logger.error("a node was not recorded", metadata: ["node": "\(node.id)", "error": "\(error)"])
         }
+        session.begin(
+            resuming: hello.fleetEpoch == registry.epoch ? hello.fleetRevision : nil, unpacks: hello.unpacks)
         if let older = registry.attach(session, node) {
             logger.warning("a node connected again; its older session is closed", metadata: ["node": "\(node.id)"])
             older.peer.dismiss(
                 GatewayError(.denied, "node \(node.id) connected from elsewhere; is its certificate on two machines?"))
         }
-        if hello.fleetEpoch == registry.epoch { session.resume(at: hello.fleetRevision) }
         session.peer.send(.welcome(welcome()))
         registry.push(to: session)
+        let held = session.intake { $0.greeted() }
+        for heartbeat in held.heartbeats {
+            take(heartbeat, of: session)
+            session.peer.finished()
+        }
+        begin(held.work, of: session)
         logger.info("a node arrived", metadata: ["node": "\(node.id)", "version": "\(hello.version)"])
         return true
     }
@@ -126,12 +170,9 @@ extension Gateway {
     ) async {
         switch body {
         case .report(let report):
-            // In order, one after the other: a heartbeat's checksum is over all reports before it.
-            await take(report, of: session)
+            await record(full: report, of: session)
             session.peer.finished()
-        case .heartbeat(let heartbeat):
-            take(heartbeat, of: session)
-            session.peer.finished()
+            begin(session.intake { $0.recorded() }, of: session)
         case .placeRequest(let request):
             answer(envelope, of: session.peer, in: &group) { try await self.place(request, for: session) }
         case .abandonRequest(let request):

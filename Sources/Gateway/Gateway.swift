@@ -26,10 +26,22 @@ package final class Gateway: Sendable {
     /// Links that stand; true once one has opened its control stream.
     let links = Mutex<[ObjectIdentifier: (link: LinkConnection, hasControl: Bool)]>([:])
     /// Control streams that wait for a task of their own.
-    let arrivals: AsyncStream<ControlPeer>
-    let arrived: AsyncStream<ControlPeer>.Continuation
+    let arrivals: AsyncStream<Arrival>
+    let arrived: AsyncStream<Arrival>.Continuation
+    let reports = ReportQueue()
+    let lessons = Lessons()
     /// Nodes whose Hello is under way.
     let greetings = Atomic<Int>(0)
+
+    /// A control stream; with the session of a node's.
+    struct Arrival: Sendable {
+        var peer: ControlPeer
+        var session: AgentSession?
+    }
+
+    /// Groups of reports that are under way at once: while one is being written the next is read.
+    private static let recorders = 2
+
     private let listener = Mutex<(any Channel)?>(nil)
 
     /// - Throws: what the ledger throws when it cannot be read.
@@ -67,14 +79,20 @@ package final class Gateway: Sendable {
         await withDiscardingTaskGroup { group in
             group.addTask {
                 // Pushes at once after a quiet time, then at most once an interval.
+                let lag = LoopLag(Array(self.group.makeIterator()))
                 for await _ in self.registry.changes {
                     var hasMore = true
                     while hasMore, !Task.isCancelled {
-                        hasMore = self.registry.push(rankingEvery: TimeAmount(self.configuration.measureInterval))
+                        hasMore = self.registry.push(
+                            rankingEvery: TimeAmount(self.configuration.measureInterval), lag: lag.measure())
                         try? await Task.sleep(for: self.configuration.pushInterval)
                     }
                 }
             }
+            for _ in 0..<Self.recorders {
+                group.addTask { while let entries = await self.reports.next() { await self.record(entries) } }
+            }
+            group.addTask { for await runs in self.lessons.stream { await self.keep(runs) } }
             group.addTask { await self.forgetFormerTerm() }
             group.addTask { await self.every(self.configuration.measureInterval) { self.registry.announce() } }
             group.addTask {
@@ -84,7 +102,7 @@ package final class Gateway: Sendable {
                 await self.every(min(.seconds(30), self.configuration.pendingLimit / 4)) { await self.reap() }
             }
             await withTaskCancellationHandler {
-                for await peer in arrivals { group.addTask { await self.serve(peer) } }
+                for await arrival in arrivals { group.addTask { await self.serve(arrival) } }
             } onCancel: {
                 self.shutDown()
             }
@@ -130,6 +148,8 @@ package final class Gateway: Sendable {
     private func shutDown() {
         arrived.finish()
         registry.finish()
+        reports.finish()
+        lessons.finish()
         listener.withLock { $0 }?.close(promise: nil)
         let open = links.withLock { $0.values.map(\.link) }
         for link in open { link.close(nil) }
@@ -176,7 +196,14 @@ package final class Gateway: Sendable {
             return channel.eventLoop.makeFailedFuture(GatewayError(.invalid, "a link has one control stream"))
         }
         return channel.eventLoop.makeCompletedFuture {
-            self.arrived.yield(try ControlPeer.install(on: channel, link: link))
+            var session: AgentSession?
+            let peer = try ControlPeer.install(on: channel, link: link) { peer in
+                guard let identity = link.peer, let node = identity.node else { return nil }
+                let ofNode = AgentSession(node: node, tenant: identity.tenant, peer: peer)
+                session = ofNode
+                return { self.take($0, of: ofNode) }
+            }
+            self.arrived.yield(Arrival(peer: peer, session: session))
         }
     }
 }

@@ -6,8 +6,10 @@ import NIOCore
 /// States come in the order in which they changed, in parts: who has been told revision R knows every change of a state up to
 /// R. Loads (measures and reservations) come only to sessions that know all states, as far as they may be of use.
 struct SessionFeed {
-    /// What is told next is no longer than about this.
-    static let partBytes = 32 << 10
+    /// What is told next is no longer than about this: with TLS around it, it fits a buffer that each connection has anyway.
+    static let partBytes = 14 << 10
+    /// The same, before it is packed.
+    static let packedBytes = 64 << 10
 
     struct Part {
         var frame: ByteBuffer
@@ -18,6 +20,8 @@ struct SessionFeed {
 
     let node: NodeID
     let tenant: TenantID
+    /// Whether it takes what is packed.
+    let unpacks: Bool
     /// What the session knows; nil for nothing.
     private(set) var revision: UInt64?
     /// Not before this it is told loads again.
@@ -28,16 +32,17 @@ struct SessionFeed {
     private var turn = Int.random(in: 0..<1 << 20)
 
     /// - Parameter revision: what the session knows from an earlier connection.
-    init(node: NodeID, tenant: TenantID, resuming revision: UInt64? = nil) {
+    init(node: NodeID, tenant: TenantID, resuming revision: UInt64? = nil, unpacks: Bool = false) {
         self.node = node
         self.tenant = tenant
+        self.unpacks = unpacks
         self.revision = revision
     }
 
     /// The next part of the states; nil when all are known.
     mutating func states(of view: inout FleetView, _ parts: inout PushParts) -> Part? {
         if let revision, revision >= view.lastStated(in: tenant) { return nil }
-        let part = parts.part(after: revision, in: tenant, of: &view)
+        let part = parts.part(after: revision, in: tenant, packs: unpacks, of: &view)
         revision = part.revision
         return part
     }
@@ -89,26 +94,30 @@ struct PushParts {
         /// The revision of its first change.
         var first: UInt64
         var isFull: Bool
+        var packs: Bool
     }
 
     private var parts: [Key: SessionFeed.Part] = [:]
     private var lasts: [TenantID: UInt64] = [:]
 
-    mutating func part(after known: UInt64?, in tenant: TenantID, of view: inout FleetView) -> SessionFeed.Part {
+    mutating func part(
+        after known: UInt64?, in tenant: TenantID, packs: Bool, of view: inout FleetView
+    ) -> SessionFeed.Part {
         let last = view.lastStated(in: tenant)
         // What follows is another part as soon as a state has changed.
         if lasts.updateValue(last, forKey: tenant) != last { parts = parts.filter { $0.key.tenant != tenant } }
         let first = view.firstStated(after: known ?? 0, in: tenant) ?? last
-        let key = Key(tenant: tenant, first: first, isFull: known == nil)
+        let key = Key(tenant: tenant, first: first, isFull: known == nil, packs: packs)
         if let part = parts[key] { return part }
-        let part = Self.encode(after: known, in: tenant, of: &view)
+        let part = Self.encode(after: known, in: tenant, packs: packs, of: &view)
         parts[key] = part
         return part
     }
 
     private static func encode(
-        after known: UInt64?, in tenant: TenantID, of view: inout FleetView
+        after known: UInt64?, in tenant: TenantID, packs: Bool, of view: inout FleetView
     ) -> SessionFeed.Part {
+        let most = packs ? SessionFeed.packedBytes : SessionFeed.partBytes
         var nodes: [[UInt8]] = []
         var size = 0
         var revision = known ?? 0
@@ -117,11 +126,11 @@ struct PushParts {
             nodes.append(view.encoded(item.node))
             revision = item.revision
             size += nodes[nodes.count - 1].count
-            if size >= SessionFeed.partBytes { break }
+            if size >= most { break }
         }
         let more = revision < last
         return SessionFeed.Part(
-            frame: PushFrame.frame(revision: revision, full: known == nil, more: more, nodes: nodes),
+            frame: PushFrame.frame(revision: revision, full: known == nil, more: more, nodes: nodes, packs: packs),
             revision: revision, more: more)
     }
 }

@@ -24,11 +24,17 @@ final class GroupCommit: Sendable {
 
     private let database: any DatabaseWriter
     private let describe: @Sendable (any Error) -> LedgerError
+    private let undone: @Sendable () -> Void
     private let state = Mutex(State())
 
-    init(_ database: any DatabaseWriter, describe: @escaping @Sendable (any Error) -> LedgerError) {
+    /// - Parameter undone: called by the writer after a transaction that was undone.
+    init(
+        _ database: any DatabaseWriter, describe: @escaping @Sendable (any Error) -> LedgerError,
+        undone: @escaping @Sendable () -> Void = {}
+    ) {
         self.database = database
         self.describe = describe
+        self.undone = undone
     }
 
     /// Does `work` in a transaction that it shares with others, and returns when that is durable.
@@ -50,6 +56,25 @@ final class GroupCommit: Sendable {
         return try result.get()
     }
 
+    /// As `write` for each of several works, which wait for one another but do not fail for one another.
+    func write<Value: Sendable>(
+        each works: [@Sendable (Database) throws -> Value]
+    ) async -> [Result<Value, LedgerError>] {
+        guard !works.isEmpty else { return [] }
+        return await withCheckedContinuation { continuation in
+            let gathering = Gathering(count: works.count, continuation)
+            submit(
+                works.enumerated().map { index, work in
+                    Item(
+                        run: { database in
+                            let value = try work(database)
+                            return { gathering.settle(index, .success(value)) }
+                        },
+                        fail: { gathering.settle(index, .failure($0)) })
+                })
+        }
+    }
+
     /// As `write`, for housekeeping that nobody waits for: should it fail, it is done next time.
     func enqueue(_ work: @escaping @Sendable (Database) throws -> Void) {
         submit(
@@ -67,15 +92,19 @@ final class GroupCommit: Sendable {
         }
     }
 
-    private func submit(_ item: Item, isLast: Bool = false) {
+    private func submit(_ item: Item, isLast: Bool = false) { submit([item], isLast: isLast) }
+
+    private func submit(_ items: [Item], isLast: Bool = false) {
         let (isRefused, mustStart) = state.withLock { state in
             if state.isClosed { return (true, false) }
             state.isClosed = isLast
-            state.waiting.append(item)
+            state.waiting += items
             defer { state.isDraining = true }
             return (false, !state.isDraining)
         }
-        if isRefused { item.fail(LedgerError(.closed, "the ledger was closed; the gateway is stopping")) }
+        if isRefused {
+            for item in items { item.fail(LedgerError(.closed, "the ledger was closed; the gateway is stopping")) }
+        }
         if mustStart { database.asyncWriteWithoutTransaction { self.drain(into: $0) } }
     }
 
@@ -108,11 +137,38 @@ final class GroupCommit: Sendable {
             }
             for answer in answers { answer() }
         } catch {
+            undone()
             if batch.count == 1 {
                 batch[0].fail(describe(error))
             } else {
                 for item in batch { commit([item], into: database) }
             }
         }
+    }
+}
+
+/// The outcomes of writes that one caller waits for together.
+private final class Gathering<Value: Sendable>: Sendable {
+    private struct State {
+        var results: [Result<Value, LedgerError>?]
+        var left: Int
+    }
+
+    private let state: Mutex<State>
+    private let continuation: CheckedContinuation<[Result<Value, LedgerError>], Never>
+
+    init(count: Int, _ continuation: CheckedContinuation<[Result<Value, LedgerError>], Never>) {
+        state = Mutex(State(results: Array(repeating: nil, count: count), left: count))
+        self.continuation = continuation
+    }
+
+    /// Each once; the last one wakes the caller.
+    func settle(_ index: Int, _ result: Result<Value, LedgerError>) {
+        let all = state.withLock { state in
+            state.results[index] = result
+            state.left -= 1
+            return state.left == 0 ? state.results.compactMap(\.self) : nil
+        }
+        if let all { continuation.resume(returning: all) }
     }
 }

@@ -21,6 +21,11 @@ package protocol Ledger: Sendable {
     ///   it does not change with reports, and reading it each time would cost more than the report.
     func apply(_ updates: [WorkloadUpdate], from node: NodeID) async throws(LedgerError) -> [Workload]
 
+    /// As `apply(_:from:)` for several nodes' reports at once, which may share one commit; each has an outcome of its own.
+    ///
+    /// - Returns: in the order of the reports.
+    func apply(_ reports: [ReportedUpdates]) async -> [Result<[Workload], LedgerError>]
+
     /// Commits a lease: `lease` is kept as `pending` in an epoch one above the last of the same id (1 when new), in one
     /// transaction. Only `prune` forgets epochs, seven days after the workload is gone.
     ///
@@ -93,4 +98,35 @@ package protocol Ledger: Sendable {
 
     /// Waits for writes under way, then lets go of the storage; every later call throws `closed`.
     func close() async
+}
+
+/// What one node says in one report.
+package struct ReportedUpdates: Sendable {
+    package var updates: [WorkloadUpdate]
+    package var node: NodeID
+
+    package init(_ updates: [WorkloadUpdate], from node: NodeID) {
+        self.updates = updates
+        self.node = node
+    }
+}
+
+extension Ledger {
+    /// Each by itself, all at once: for a ledger that puts together what comes together.
+    package func apply(_ reports: [ReportedUpdates]) async -> [Result<[Workload], LedgerError>] {
+        await withTaskGroup(of: (Int, Result<[Workload], LedgerError>).self) { group in
+            for (index, report) in reports.enumerated() {
+                group.addTask {
+                    do throws(LedgerError) {
+                        return (index, .success(try await self.apply(report.updates, from: report.node)))
+                    } catch {
+                        return (index, .failure(error))
+                    }
+                }
+            }
+            var results: [Result<[Workload], LedgerError>] = Array(repeating: .success([]), count: reports.count)
+            for await (index, result) in group { results[index] = result }
+            return results
+        }
+    }
 }

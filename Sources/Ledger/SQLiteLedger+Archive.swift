@@ -40,22 +40,28 @@ extension SQLiteLedger: LedgerArchive {
     }
 
     package func restore(_ records: [LedgerRecord]) async throws(LedgerError) {
-        try await commits.write { database -> Result<Void, LedgerError> in
+        try await commits.write { [writer] database -> Result<Void, LedgerError> in
             for table in ["workload", "node", "member", "token", "duration", "setting"] {
                 guard try Row.fetchOne(database, sql: "SELECT 1 FROM \(table) LIMIT 1") == nil else {
                     return .failure(.notEmpty)
                 }
             }
             // A decision refers to its workload, which may come later.
-            for record in records.filter({ $0.key.kind != .decision }) { try Self.insert(record, into: database) }
-            for record in records.filter({ $0.key.kind == .decision }) { try Self.insert(record, into: database) }
+            for record in records.filter({ $0.key.kind != .decision }) {
+                try Self.insert(record, into: database, by: writer)
+            }
+            for record in records.filter({ $0.key.kind == .decision }) {
+                try Self.insert(record, into: database, by: writer)
+            }
             return .success(())
         }
     }
 
-    private static func insert(_ record: LedgerRecord, into database: Database) throws {
+    private static func insert(
+        _ record: LedgerRecord, into database: Database, by writer: WorkloadWriter
+    ) throws {
         switch record {
-        case .workload(let kept): try WorkloadRow.store(kept.workload, changedAt: kept.changedAt, in: database)
+        case .workload(let kept): try writer.store(kept.workload, changedAt: kept.changedAt, in: database)
         case .decision(let decision):
             try database.execute(
                 sql: "INSERT INTO decision (workload, json) VALUES (?, ?)",

@@ -6,30 +6,37 @@ extension SQLiteLedger {
     package func apply(_ updates: [WorkloadUpdate], from node: NodeID) async throws(LedgerError) -> [Workload] {
         guard !updates.isEmpty else { return [] }
         let now = configuration.clock()
-        let applied = try await commits.write { database in
-            var applied: [Workload] = []
-            for update in updates {
-                let known = try WorkloadRow.fetch(update.workload.id, from: database)
-                guard let new = LedgerRules.merge(update, into: known, from: node) else { continue }
-                try WorkloadRow.store(new, over: known, changedAt: now, in: database)
-                applied.append(new)
-            }
-            return .success(applied)
+        let applied = try await commits.write { [writer] database in
+            .success(try writer.apply(updates, from: node, changedAt: now, in: database))
         }
         noteRemoved(applied.count { $0.state == .removed })
         return applied
     }
 
+    package func apply(_ reports: [ReportedUpdates]) async -> [Result<[Workload], LedgerError>] {
+        let now = configuration.clock()
+        let outcomes = await commits.write(
+            each: reports.map { report in
+                { [writer] database in
+                    try writer.apply(report.updates, from: report.node, changedAt: now, in: database)
+                }
+            })
+        var removed = 0
+        for case .success(let applied) in outcomes { removed += applied.count { $0.state == .removed } }
+        noteRemoved(removed)
+        return outcomes
+    }
+
     package func place(_ lease: Workload) async throws(LedgerError) -> Workload {
         let now = configuration.clock()
-        return try await commits.write { database in
-            let known = try WorkloadRow.fetch(lease.id, from: database)
+        return try await commits.write { [writer] database in
+            let known = try writer.workload(lease.id, in: database)
             let placed: Workload
             switch LedgerRules.placing(lease, over: known, now: now) {
             case .success(let lease): placed = lease
             case .failure(let refusal): return .failure(refusal)
             }
-            try WorkloadRow.store(placed, changedAt: now, in: database)
+            try writer.store(placed, changedAt: now, in: database)
             return .success(placed)
         }
     }
@@ -66,12 +73,12 @@ extension SQLiteLedger {
     @discardableResult
     package func abandon(_ id: WorkloadID, epoch: UInt64, reason: String) async throws(LedgerError) -> Workload? {
         let now = configuration.clock()
-        let abandoned: Workload? = try await commits.write { database in
-            let known = try WorkloadRow.fetch(id, from: database)
+        let abandoned: Workload? = try await commits.write { [writer] database in
+            let known = try writer.workload(id, in: database)
             guard let workload = LedgerRules.abandoning(known, epoch: epoch, reason: reason, now: now) else {
                 return .success(nil)
             }
-            try WorkloadRow.store(workload, changedAt: now, in: database)
+            try writer.store(workload, changedAt: now, in: database)
             return .success(workload)
         }
         noteRemoved(abandoned == nil ? 0 : 1)

@@ -24,6 +24,7 @@ package final class SQLiteLedger: Ledger {
     let configuration: Configuration
     let pool: DatabasePool
     let commits: GroupCommit
+    let writer = WorkloadWriter()
     /// Workloads that became `removed` since the last pruning.
     let removedSincePruning = Atomic<Int>(0)
     private let lock: Mutex<LedgerLock?>
@@ -40,13 +41,17 @@ package final class SQLiteLedger: Ledger {
         } catch {
             throw .describing(error, path: path)
         }
-        commits = GroupCommit(pool) { .describing($0, path: path) }
+        let writer = writer
+        commits = GroupCommit(pool, describe: { .describing($0, path: path) }, undone: { writer.forget() })
     }
 
     package func close() async {
         await commits.close()
         // So that the file alone is whole.
-        try? await pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
+        try? await pool.writeWithoutTransaction { [writer] database in
+            writer.close()
+            try database.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)")
+        }
         // Fails only while a reader is at work; the file is then closed with the last reference to the pool.
         try? pool.close()
         lock.withLock { $0 = nil }
@@ -94,7 +99,10 @@ package final class SQLiteLedger: Ledger {
     /// Any statement, for tests and repair, and the first number that it answers.
     @discardableResult
     package func execute(_ sql: String) async throws(LedgerError) -> Int? {
-        try await commits.write { database in .success(try Int.fetchOne(database, sql: sql)) }
+        try await commits.write { [writer] database in
+            writer.forget()
+            return .success(try Int.fetchOne(database, sql: sql))
+        }
     }
 
     /// Reads from a snapshot that holds every write that has returned.

@@ -9,70 +9,39 @@ enum WorkloadRow {
         createdAt, startedAt, finishedAt, workKey
         """
 
-    private static let select = "SELECT \(columns) FROM workload WHERE id = ?"
+    private static let select = "SELECT \(columns), number FROM workload WHERE id = ?"
 
-    private static let upsert = """
+    static let insert = """
         INSERT INTO workload (\(columns), changedAt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT (id) DO UPDATE SET
-            tenant = excluded.tenant, origin = excluded.origin, target = excluded.target, state = excluded.state,
-            epoch = excluded.epoch, sequence = excluded.sequence, containerID = excluded.containerID,
-            name = excluded.name, image = excluded.image, cpus = excluded.cpus, memory = excluded.memory,
-            exitCode = excluded.exitCode, error = excluded.error, createdAt = excluded.createdAt,
-            startedAt = excluded.startedAt, finishedAt = excluded.finishedAt, workKey = excluded.workKey,
-            changedAt = excluded.changedAt
+        ON CONFLICT (id) DO NOTHING
         """
 
-    /// What moves while a workload runs: leaves the indexes of its ids and names alone, which cost half of an upsert.
-    private static let progress = """
+    static let update = """
+        UPDATE workload SET id = ?, tenant = ?, origin = ?, target = ?, state = ?, epoch = ?, sequence = ?,
+            containerID = ?, name = ?, image = ?, cpus = ?, memory = ?, exitCode = ?, error = ?, createdAt = ?,
+            startedAt = ?, finishedAt = ?, workKey = ?, changedAt = ? WHERE number = ?
+        """
+
+    /// What moves while a workload runs: leaves the indexes of its ids and names alone, which cost half of a write.
+    static let progress = """
         UPDATE workload SET state = ?, epoch = ?, sequence = ?, exitCode = ?, error = ?, startedAt = ?, finishedAt = ?,
-            changedAt = ? WHERE id = ?
+            changedAt = ? WHERE number = ?
         """
 
     private static let upsertDecision = """
         INSERT INTO decision (workload, json) VALUES (?, ?) ON CONFLICT (workload) DO UPDATE SET json = excluded.json
         """
 
-    /// Without its decision.
-    static func fetch(_ id: WorkloadID, from database: Database) throws -> Workload? {
+    /// Without its decision; with the row's key.
+    static func fetch(_ id: WorkloadID, from database: Database) throws -> (number: Int64, workload: Workload)? {
         let statement = try database.cachedStatement(sql: select)
-        return try Row.fetchOne(statement, arguments: [id.hex]).map(decode)
+        return try Row.fetchOne(statement, arguments: [id.hex]).map { (number: $0[18], workload: try decode($0)) }
     }
 
-    /// Stores what an update made of `old`, by the shorter statement where only its state moved.
-    static func store(_ w: Workload, over old: Workload?, changedAt: Double, in database: Database) throws {
-        guard var moved = old, w.decision == nil else {
-            return try store(w, changedAt: changedAt, in: database)
-        }
-        moved.state = w.state
-        moved.version = w.version
-        moved.exitCode = w.exitCode
-        moved.error = w.error
-        moved.startedAt = w.startedAt
-        moved.finishedAt = w.finishedAt
-        guard moved == w else { return try store(w, changedAt: changedAt, in: database) }
-        try database.cachedStatement(sql: progress).execute(arguments: [
-            w.state.rawValue, Int64(bitPattern: w.version.epoch), Int64(bitPattern: w.version.sequence), w.exitCode,
-            w.error, known(w.startedAt), known(w.finishedAt), changedAt, w.id.hex,
-        ])
-    }
-
-    /// With its decision, if it has one.
-    static func store(_ workload: Workload, changedAt: Double, in database: Database) throws {
-        let w = workload
-        let statement = try database.cachedStatement(sql: upsert)
-        try statement.execute(arguments: [
-            w.id.hex, w.tenant.name, w.origin.name, w.target.name, w.state.rawValue, Int64(bitPattern: w.version.epoch),
-            Int64(bitPattern: w.version.sequence), w.containerID, w.name, w.image, known(w.resources.cpus),
-            w.resources.memory.bytes, w.exitCode, w.error, known(w.createdAt), known(w.startedAt), known(w.finishedAt),
-            w.workKey, changedAt,
-        ])
-        guard let decision = w.decision else { return }
+    static func store(_ decision: Decision, in database: Database) throws {
         let json = try LedgerJSON.encode(decision)
-        try database.cachedStatement(sql: upsertDecision).execute(arguments: [w.id.hex, json])
+        try database.cachedStatement(sql: upsertDecision).execute(arguments: [decision.workload.hex, json])
     }
-
-    /// SQLite takes a number that is none for NULL, which would make the whole report fail.
-    private static func known(_ number: Double) -> Double { LedgerRules.known(number) }
 
     /// With their decisions, newest first.
     static func fetchAll(

@@ -31,7 +31,7 @@ package struct LinkConfiguration: Sendable {
     package var handshakeTimeout = Duration.seconds(10)
     /// Connections of a listener that may be shaking hands at once; more wait at the door, or are closed there.
     package var handshakes = 256
-    /// Connections that may wait for that, for no longer than a handshake may take.
+    /// Connections that may wait for that, for no longer than half of the time that a handshake may take.
     package var waiting = 0
 
     package init() {}

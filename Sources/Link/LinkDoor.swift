@@ -10,12 +10,11 @@ final class LinkDoor: Sendable {
     private let tls: @Sendable () throws -> NIOSSLContext
     private let accept: StreamAcceptor
     private let connected: @Sendable (LinkConnection) -> Void
-    private let crowd = Mutex(Crowd())
+    private let crowd: Mutex<Crowd>
 
     private struct Crowd {
-        var standing = 0
-        /// In the order in which they came; none of them is read from yet.
-        var waiting: CircularBuffer<(since: NIODeadline, turn: EventLoopPromise<Void>)> = []
+        /// None of those who wait is read from yet.
+        var line: DoorLine<EventLoopPromise<Void>>
         /// Turned away since that was last said.
         var turnedAway = 0
         var lastSaid: NIODeadline?
@@ -30,20 +29,13 @@ final class LinkDoor: Sendable {
         self.tls = tls
         self.accept = accept
         self.connected = connected
+        crowd = Mutex(Crowd(line: DoorLine(configuration)))
     }
 
     /// Starts the handshake on an accepted connection, in its turn; fails, which closes it, when too many wait.
     func enter(_ channel: any Channel) -> EventLoopFuture<Void> {
         let turn = channel.eventLoop.makePromise(of: Void.self)
-        let isAdmitted = crowd.withLock { crowd -> Bool? in
-            if crowd.standing < configuration.handshakes {
-                crowd.standing += 1
-                return true
-            }
-            guard crowd.waiting.count < configuration.waiting else { return nil }
-            crowd.waiting.append((.now(), turn))
-            return false
-        }
+        let isAdmitted = crowd.withLock { $0.line.enter(turn, now: .now()) }
         switch isAdmitted {
         case true?: turn.succeed()
         case false?: break
@@ -86,17 +78,7 @@ final class LinkDoor: Sendable {
     }
 
     private func leave(_ result: Result<LinkConnection, any Error>, peer: String) {
-        let oldest = NIODeadline.now() - TimeAmount(configuration.handshakeTimeout)
-        let (next, late) = crowd.withLock { crowd in
-            var late: [EventLoopPromise<Void>] = []
-            while let next = crowd.waiting.popFirst() {
-                // Its peer has given up by now.
-                if next.since >= oldest { return (EventLoopPromise<Void>?.some(next.turn), late) }
-                late.append(next.turn)
-            }
-            crowd.standing -= 1
-            return (nil, late)
-        }
+        let (next, late) = crowd.withLock { $0.line.leave(now: .now()) }
         for turn in late { turn.fail(LinkError(.timedOut, "no handshake could begin in time")) }
         next?.succeed()
         switch result {

@@ -12,7 +12,7 @@ extension GatewaySession {
             state.outbox.record(workload)
             guard state.connection != nil, !state.outbox.isFlushScheduled else { return nil }
             state.outbox.isFlushScheduled = true
-            return state.outbox.isIdle ? .zero : Outbox.pause
+            return state.outbox.isIdle ? .zero : state.outbox.pause
         }
         guard let delay else { return }
         if delay == .zero { loop.execute { self.flush() } } else { loop.scheduleTask(in: delay) { self.flush() } }
@@ -65,6 +65,7 @@ extension GatewaySession {
         hello.node = Lighter_V1_NodeMessage(describe(control.link))
         hello.session = session
         hello.version = configuration.version
+        hello.unpacks = true
         (hello.fleetEpoch, hello.fleetRevision) = state.withLock { state in
             state.assembling = nil
             return (state.fleetEpoch, state.snapshot.revision)
@@ -128,7 +129,13 @@ extension GatewaySession {
         case .reportAck(let ack): acknowledge(ack.sequence, from: control)
         case .heartbeatAck(let ack): take(ack, from: control)
         case .fleetPush(let push):
-            if take(push) { settled.succeed() }
+            do {
+                if take(try push.unpacked()) { settled.succeed() }
+            } catch {
+                // A part that is missed is a node that is not known: the next connection begins anew.
+                logger.warning("the gateway's word on the fleet is lost", metadata: ["error": "\(error)"])
+                control.link.close(nil)
+            }
         case .ticketPush(let push):
             if isCurrent(control) { configuration.ticketArrived(Array(push.ticket)) }
         case .retire(let retire): take(retire, from: control)
@@ -184,9 +191,11 @@ extension GatewaySession {
     }
 
     private func acknowledge(_ sequence: UInt64, from control: ControlStream) {
+        let roundTrip = control.link.rtt.map(TimeAmount.init) ?? .zero
         let (hasNews, confirmed) = state.withLock { state -> (Bool, LeaseMark?) in
-            state.outbox.acknowledge(sequence)
-            let hasNews = state.outbox.hasNews && !state.outbox.isFlushScheduled
+            state.outbox.acknowledge(sequence, now: .now(), roundTrip: roundTrip)
+            // With nothing under way there is no company to wait for.
+            let hasNews = state.outbox.hasNews && (state.outbox.isIdle || !state.outbox.isFlushScheduled)
             guard let confirming = state.confirming, confirming.report == sequence else { return (hasNews, nil) }
             state.confirming = nil
             return (hasNews, confirming.mark)

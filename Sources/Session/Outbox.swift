@@ -7,9 +7,6 @@ struct Outbox {
     private static let window = 16
     /// Workloads in one report: with a decision each they still fit one message.
     private static let batch = 256
-    /// How long news waits for company while a report is under way.
-    static let pause = TimeAmount.milliseconds(2)
-
     struct Report {
         var sequence: UInt64
         var isFull: Bool
@@ -19,6 +16,7 @@ struct Outbox {
     private var book = ReportBook()
     private var sequence: SequenceReservation
     private var inFlight: [UInt64: NIODeadline] = [:]
+    private var pace = ReportPace()
     /// Whether the book holds everything that the node has, so that what is missing in it is gone.
     private(set) var isComplete = false
     /// Whether a flush has been scheduled and not yet begun.
@@ -30,6 +28,8 @@ struct Outbox {
     var fingerprint: (checksum: UInt64, count: Int) { book.fingerprint }
     var hasNews: Bool { book.hasNews }
     var isIdle: Bool { inFlight.isEmpty }
+    /// How long news waits for company while a report is under way.
+    var pause: TimeAmount { pace.pause }
     /// Whether the gateway has acknowledged everything.
     var isSettled: Bool { book.isSettled }
 
@@ -70,8 +70,11 @@ struct Outbox {
         return reports
     }
 
-    mutating func acknowledge(_ report: UInt64) {
-        inFlight[report] = nil
+    /// - Parameter roundTrip: how long the way to the gateway and back takes; zero where it is not known.
+    mutating func acknowledge(_ report: UInt64, now: NIODeadline, roundTrip: TimeAmount = .zero) {
+        if let sent = inFlight.removeValue(forKey: report) {
+            pace.acknowledged(after: now - sent, roundTrip: roundTrip)
+        }
         book.acknowledge(report)
     }
 

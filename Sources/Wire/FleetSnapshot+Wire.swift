@@ -1,4 +1,5 @@
 package import Fleet
+import SwiftProtobuf
 
 extension Lighter_V1_FleetPush {
     /// The whole snapshot.
@@ -17,6 +18,16 @@ extension Lighter_V1_FleetPush {
         let names = Set(new.nodes.map(\.id))
         nodes = new.nodes.filter { before[$0.id] != $0 }.map(Lighter_V1_NodeMessage.init)
         removed = before.keys.filter { !names.contains($0) }.map(\.name).sorted()
+    }
+
+    /// Adds the nodes of another push, which came as bytes.
+    /// - Throws: `WireError.malformed` for bytes that are no push.
+    package mutating func addNodes(of bytes: [UInt8]) throws(WireError) {
+        do {
+            nodes += try Self(serializedBytes: bytes).nodes
+        } catch {
+            throw WireError(.malformed, "\(bytes.count) bytes are no nodes", cause: error)
+        }
     }
 
     /// The snapshot after this push; nil when the push is older than what is known and changes nothing.

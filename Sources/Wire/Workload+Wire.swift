@@ -27,6 +27,12 @@ extension Lighter_V1_WorkloadMessage {
     /// A decision that this version cannot read is left out: it explains, and nothing depends on it.
     /// - Throws: `WireError.unknownWord` for a state of a newer version, `.invalid` naming the field.
     package func domain() throws(WireError) -> Workload {
+        try domain(
+            of: try WireField.tenant(tenant, "workload.tenant"), at: try WireField.node(target, "workload.target"))
+    }
+
+    /// As `domain()`, with the tenant and target that the caller knows, whatever the message says.
+    package func domain(of tenant: TenantID, at target: NodeID) throws(WireError) -> Workload {
         guard let state = WorkloadState(rawValue: state) else {
             throw WireError(
                 .unknownWord,
@@ -34,9 +40,10 @@ extension Lighter_V1_WorkloadMessage {
         }
         return Workload(
             id: try WireField.workload(id, "workload.id"),
-            tenant: try WireField.tenant(tenant, "workload.tenant"),
-            origin: try WireField.node(origin, "workload.origin"),
-            target: try WireField.node(target, "workload.target"),
+            tenant: tenant,
+            // Most work is at its origin: its name is not checked once more.
+            origin: origin == target.name ? target : try WireField.node(origin, "workload.origin"),
+            target: target,
             state: state,
             version: Version(epoch: epoch, sequence: sequence),
             containerID: containerID, name: name, image: image,

@@ -9,9 +9,10 @@ struct Simulate: AsyncParsableCommand {
         abstract: "Puts simulated nodes on a gateway and measures how it bears them.",
         discussion: """
             Starts a gateway of its own in a scratch folder, certifies the nodes with its authority, and connects them by \
-            TLS over loopback. Then the tasks are run: each goes through created, running, exited and removed, one report \
-            for each state (or --batch of them in one), each awaited until it is acknowledged as durable. Then the nodes \
-            only beat for --seconds. No container is started.
+            TLS over loopback. Then the tasks are run: each goes through created, running, exited and removed, one update \
+            for each state, each awaited until it is acknowledged as durable. Nodes report as real ones do: at once, and \
+            while a report is under way what there is to say goes together. Then the nodes only beat for --seconds. No \
+            container is started.
             """)
 
     @Option(help: "Simulated nodes: 1 to 50000.")
@@ -20,10 +21,10 @@ struct Simulate: AsyncParsableCommand {
     @Option(help: "Tasks that are run over all nodes; each is four updates.")
     var tasks = 10_000
 
-    @Option(help: "Updates in one report: 1 to 256.")
+    @Option(help: "Tasks that go through their states together: 1 to 256.")
     var batch = 1
 
-    @Option(help: "Reports over all nodes that wait for their acknowledgement at once.")
+    @Option(help: "Tasks (or batches of them) over all nodes that are under way at once.")
     var inFlight = 1024
 
     @Option(help: "How often each node beats; for a gateway of its own also what it is told.")

@@ -36,6 +36,16 @@ struct IdentifierTests {
         for id in drawn { #expect(try WorkloadID(id.hex) == id) }
     }
 
+    @Test("A workload id is written as it was read, and sorts as it is written")
+    func workloadText() throws {
+        let texts = [
+            "0123456789abcdeffedcba9876543210", "0123456789abcdef0000000000000001", "ffffffffffffffff0000000000000000",
+        ]
+        let ids = try texts.map { try WorkloadID($0) }
+        #expect(ids.map(\.hex) == texts)
+        #expect(ids.sorted().map(\.hex) == texts.sorted())
+    }
+
     @Test("Names sort as text")
     func order() throws {
         #expect(try NodeID("a") < NodeID("b"))

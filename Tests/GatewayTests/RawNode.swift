@@ -81,6 +81,12 @@ final class RawNode: Sendable {
     /// The leases that came with acknowledged heartbeats, in seconds.
     var leases: [Double] { bodies.compactMap { if case .heartbeatAck(let ack) = $0 { ack.leaseSeconds } else { nil } } }
 
+    /// The reports that were acknowledged, in that order.
+    var acknowledged: [UInt64] { bodies.compactMap { if case .reportAck(let ack) = $0 { ack.sequence } else { nil } } }
+
+    /// Of each heartbeat that was answered, whether a full report was asked for.
+    var asked: [Bool] { bodies.compactMap { if case .heartbeatAck(let ack) = $0 { ack.wantFullReport } else { nil } } }
+
     /// Reports and waits for the acknowledgement.
     func report(_ sequence: UInt64, isFull: Bool = false, _ workloads: [Workload]) async throws {
         var report = Lighter_V1_Report()

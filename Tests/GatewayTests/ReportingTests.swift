@@ -119,6 +119,74 @@ struct ReportingTests {
         }
     }
 
+    @Test("A heartbeat is compared with the reports before it, also where those are still being recorded")
+    func checksumBehindReports() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let raw = try await RawNode.connect(scene, "edge", to: gateway)
+                try await raw.hello()
+                var checksum = InventoryChecksum()
+                var sequence: UInt64 = 0
+                for _ in 0..<40 {
+                    var report = Lighter_V1_Report()
+                    sequence += 1
+                    report.sequence = sequence
+                    var workload = try Workload.sample(at: "edge")
+                    workload.version.sequence = sequence
+                    report.workloads = [.init(workload)]
+                    raw.control.send(.report(report))
+                    checksum.add(workload.id, workload.version)
+                    raw.control.send(.heartbeat(.with(checksum: checksum.value, workloads: sequence)))
+                }
+                let last = sequence
+                try await eventually("all is acknowledged") { raw.acknowledged.contains(last) && raw.asked.count == 40 }
+                #expect(raw.acknowledged == Array(1...last))
+                #expect(!raw.asked.contains(true))
+                // What is missed while a report is under way is told with a later heartbeat.
+                var report = Lighter_V1_Report()
+                report.sequence = last + 1
+                report.workloads = [.init(try Workload.sample(at: "edge"))]
+                raw.control.send(.report(report))
+                raw.control.send(.heartbeat(.with(checksum: 1, workloads: 1)))
+                try await eventually("the report is acknowledged") { raw.acknowledged.contains(last + 1) }
+                raw.control.send(.heartbeat(.with(checksum: 1, workloads: 1)))
+                try await eventually("the gateway asks") { raw.asked.contains(true) }
+                raw.control.link.close(nil)
+            }
+        }
+    }
+
+    @Test("Reports of many nodes at once are each acknowledged and kept, whatever becomes of the others")
+    func manyNodes() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                var nodes: [RawNode] = []
+                for number in 0..<8 {
+                    let raw = try await RawNode.connect(scene, "edge\(number)", to: gateway)
+                    try await raw.hello()
+                    nodes.append(raw)
+                }
+                for sequence in UInt64(1)...50 {
+                    for (number, raw) in nodes.enumerated() {
+                        var report = Lighter_V1_Report()
+                        report.sequence = sequence
+                        var workload = try Workload.sample(at: "edge\(number)")
+                        workload.version.sequence = sequence
+                        report.workloads = [.init(workload)]
+                        // One that cannot be read does not keep the rest of its report back.
+                        if sequence == 7 { report.workloads.insert(Lighter_V1_WorkloadMessage(), at: 0) }
+                        raw.control.send(.report(report))
+                    }
+                }
+                for raw in nodes {
+                    try await eventually("all is acknowledged") { raw.acknowledged == Array(1...50) }
+                }
+                #expect(try await scene.withOperator(gateway) { try await $0.workloads().count } == 400)
+                for raw in nodes { raw.control.link.close(nil) }
+            }
+        }
+    }
+
     @Test(
         "A ledger that fails leaves reports unacknowledged and placements refused; when it works again nothing is lost")
     func failingLedger() async throws {

@@ -1,5 +1,6 @@
 import Fleet
 import NIOCore
+import Session
 import Testing
 import Wire
 
@@ -22,7 +23,8 @@ struct SessionFeedTests {
             decoder.feed(frame.readableBytesView)
             let envelope = try #require(try decoder.next(Lighter_V1_Envelope.self))
             #expect(decoder.unread.isEmpty)
-            let push = envelope.fleetPush
+            #expect(feed.unpacks || envelope.fleetPush.packed.isEmpty)
+            let push = try envelope.fleetPush.unpacked()
             last = push.nodes.count
             if push.full { assembling = FleetSnapshot() }
             guard var fresh = assembling else {
@@ -39,7 +41,7 @@ struct SessionFeedTests {
             assembling = nil
             if forgetting { snapshot = FleetSnapshot() }
             let known = snapshot.revision == 0 ? nil : snapshot.revision
-            feed = SessionFeed(node: feed.node, tenant: feed.tenant, resuming: known)
+            feed = SessionFeed(node: feed.node, tenant: feed.tenant, resuming: known, unpacks: feed.unpacks)
         }
     }
 
@@ -59,7 +61,10 @@ struct SessionFeedTests {
     }
 
     private func listener(_ index: Int) throws -> Listener {
-        Listener(feed: SessionFeed(node: try NodeID("node-\(index)"), tenant: .main))
+        Listener(
+            // Of two releases.
+            feed: SessionFeed(
+                node: try NodeID("node-\(index)"), tenant: .main, unpacks: index.isMultiple(of: 2)))
     }
 
     @Test("No state is missed, whatever the order of changes, pushes, cuts and restarts", arguments: 0..<20)
@@ -114,7 +119,7 @@ struct SessionFeedTests {
     func shared() throws {
         var view = try view(20)
         var parts = PushParts()
-        var (first, second) = (try listener(1).feed, try listener(2).feed)
+        var (first, second) = (try listener(2).feed, try listener(4).feed)
         let one = try #require(first.states(of: &view, &parts))
         let two = try #require(second.states(of: &view, &parts))
         let isOne = one.frame.withUnsafeReadableBytes { bytes in
@@ -143,19 +148,59 @@ struct SessionFeedTests {
         #expect(listener.snapshot.nodes.count == 300)
     }
 
-    @Test("Of a first push in parts nothing is used before its last part")
-    func parts() throws {
-        var view = try view(2000)
+    @Test("Of a first push in parts nothing is used before its last part", arguments: [0, 1])
+    func parts(release: Int) throws {
+        var view = try view(4000)
         var parts = PushParts()
-        var listener = try listener(0)
+        var listener = try listener(release)
         var count = 0
         while let part = listener.feed.states(of: &view, &parts) {
             #expect(part.frame.readableBytes < SessionFeed.partBytes + 1024)
             try listener.hear(part.frame)
             count += 1
-            #expect(listener.snapshot.nodes.count == (part.more ? 0 : 2000))
+            #expect(listener.snapshot.nodes.count == (part.more ? 0 : 4000))
         }
-        #expect(count > 5)
+        #expect(count > 2)
+    }
+
+    @Test("Who unpacks is told the same in a fraction of the bytes, and of a few nodes as they are")
+    func packed() throws {
+        var view = try view(2000)
+        var parts = PushParts()
+        var (plain, packed) = (try listener(1), try listener(2))
+        while let part = plain.feed.states(of: &view, &parts) { try plain.hear(part.frame) }
+        while let part = packed.feed.states(of: &view, &parts) { try packed.hear(part.frame) }
+        #expect(packed.snapshot == plain.snapshot)
+        #expect(packed.bytes < plain.bytes / 3)
+        packed.bytes = 0
+        _ = view.heard(try node(2000), now: Self.start)
+        let part = try #require(packed.feed.states(of: &view, &parts))
+        try packed.hear(part.frame)
+        #expect(packed.snapshot.nodes.count == 2001)
+        #expect(packed.bytes < 200)
+    }
+
+    @Test("Packed nodes that are damaged, cut short or too many are refused, and never taken for none")
+    func damaged() throws {
+        var push = Lighter_V1_FleetPush()
+        let frame = PushFrame.frame(
+            revision: 1, full: true, more: false, nodes: try (0..<500).map { PushFrame.encode(try node($0)) },
+            packs: true)
+        var decoder = DelimitedDecoder()
+        decoder.feed(frame.readableBytesView)
+        let whole = try #require(try decoder.next(Lighter_V1_Envelope.self)).fleetPush
+        #expect(try whole.unpacked().nodes.count == 500)
+        push = whole
+        push.packed = whole.packed.prefix(whole.packed.count / 2)
+        #expect(throws: SessionError.self) { try push.unpacked() }
+        push.packed = whole.packed.dropFirst(3)
+        #expect(throws: SessionError.self) { try push.unpacked() }
+        let bomb = PushFrame.frame(
+            revision: 1, full: true, more: false, nodes: [[UInt8](repeating: 0, count: 8 << 20)], packs: true)
+        decoder = DelimitedDecoder()
+        decoder.feed(bomb.readableBytesView)
+        push = try #require(try decoder.next(Lighter_V1_Envelope.self)).fleetPush
+        #expect(throws: SessionError.self) { try push.unpacked() }
     }
 
     @Test("Loads are told of few nodes, and over all sessions at a bounded rate", arguments: [10, 100, 1000])

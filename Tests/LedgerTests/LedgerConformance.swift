@@ -29,7 +29,7 @@ struct LedgerConformance: Sendable, CustomTestStringConvertible {
         self.body = body
     }
 
-    static let all = workloads + looking + members + knowledge + life
+    static let all = workloads + reports + looking + members + knowledge + life
 }
 
 /// Where one ledger is kept, to be opened again and again.

@@ -62,7 +62,7 @@ struct SimulateTests {
         var waiting: [UInt64] = []
         var updates = 0
         while !tasks.isDone {
-            while let report = try tasks.next() {
+            while let report = tasks.next() {
                 waiting.append(report.sequence)
                 for workload in report.workloads {
                     seen[workload.id, default: []].append(workload.state)

@@ -83,4 +83,20 @@ struct OutboxTests {
             #expect(outbox.news(now: Self.now + .seconds(5)).count == 1)
         }
     }
+
+    @Test("News waits longer where the gateway takes longer, and is all in one report then")
+    func pace() throws {
+        try withOutbox { outbox in
+            var now = Self.now
+            for _ in 0..<20 {
+                outbox.record(try workload())
+                let sent = try #require(outbox.news(now: now).first)
+                now = now + .milliseconds(120)
+                outbox.acknowledge(sent.sequence, now: now, roundTrip: .milliseconds(20))
+            }
+            #expect(outbox.pause > .milliseconds(90) && outbox.pause <= .milliseconds(100))
+            for _ in 0..<30 { outbox.record(try workload()) }
+            #expect(outbox.news(now: now).map(\.workloads.count) == [30])
+        }
+    }
 }

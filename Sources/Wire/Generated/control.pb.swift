@@ -1088,6 +1088,9 @@ package nonisolated struct Lighter_V1_Hello: Sendable {
 
   package var fleetRevision: UInt64 = 0
 
+  /// Whether the agent takes pushes whose nodes are packed.
+  package var unpacks: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1242,6 +1245,9 @@ package nonisolated struct Lighter_V1_FleetPush: Sendable {
 
   /// A further part follows. After a full one, what was known stays in use until the last part.
   package var more: Bool = false
+
+  /// More of `nodes`: zstd, of a FleetPush that has nothing else. Only to who said in Hello that it unpacks.
+  package var packed: Data = Data()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -3448,7 +3454,7 @@ nonisolated extension Lighter_V1_WorkloadMessage: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}version\0\u{3}fleet_epoch\0\u{3}fleet_revision\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}version\0\u{3}fleet_epoch\0\u{3}fleet_revision\0\u{1}unpacks\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3461,6 +3467,7 @@ nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 3: try { try decoder.decodeSingularStringField(value: &self.version) }()
       case 4: try { try decoder.decodeSingularFixed64Field(value: &self.fleetEpoch) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.fleetRevision) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.unpacks) }()
       default: break
       }
     }
@@ -3486,6 +3493,9 @@ nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.fleetRevision != 0 {
       try visitor.visitSingularUInt64Field(value: self.fleetRevision, fieldNumber: 5)
     }
+    if self.unpacks != false {
+      try visitor.visitSingularBoolField(value: self.unpacks, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3495,6 +3505,7 @@ nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.version != rhs.version {return false}
     if lhs.fleetEpoch != rhs.fleetEpoch {return false}
     if lhs.fleetRevision != rhs.fleetRevision {return false}
+    if lhs.unpacks != rhs.unpacks {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3760,7 +3771,7 @@ nonisolated extension Lighter_V1_Retire: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Lighter_V1_FleetPush: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".FleetPush"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}revision\0\u{1}full\0\u{1}nodes\0\u{1}removed\0\u{1}more\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}revision\0\u{1}full\0\u{1}nodes\0\u{1}removed\0\u{1}more\0\u{1}packed\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3773,6 +3784,7 @@ nonisolated extension Lighter_V1_FleetPush: SwiftProtobuf.Message, SwiftProtobuf
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.nodes) }()
       case 4: try { try decoder.decodeRepeatedStringField(value: &self.removed) }()
       case 5: try { try decoder.decodeSingularBoolField(value: &self.more) }()
+      case 6: try { try decoder.decodeSingularBytesField(value: &self.packed) }()
       default: break
       }
     }
@@ -3794,6 +3806,9 @@ nonisolated extension Lighter_V1_FleetPush: SwiftProtobuf.Message, SwiftProtobuf
     if self.more != false {
       try visitor.visitSingularBoolField(value: self.more, fieldNumber: 5)
     }
+    if !self.packed.isEmpty {
+      try visitor.visitSingularBytesField(value: self.packed, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3803,6 +3818,7 @@ nonisolated extension Lighter_V1_FleetPush: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.nodes != rhs.nodes {return false}
     if lhs.removed != rhs.removed {return false}
     if lhs.more != rhs.more {return false}
+    if lhs.packed != rhs.packed {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

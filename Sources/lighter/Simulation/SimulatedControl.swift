@@ -34,6 +34,9 @@ final class SimulatedControl: ChannelInboundHandler {
     /// Fired at the stream: the tasks begin.
     struct Begin: Sendable {}
 
+    /// Reports that may be unacknowledged at once.
+    private static let window = 16
+
     private let memory: SimulatedMemory
     private let tally: SimulationTally
     private let heartbeat: TimeAmount
@@ -44,6 +47,8 @@ final class SimulatedControl: ChannelInboundHandler {
     private var unread = ByteBuffer()
     private var beats: RepeatedTask?
     private var sent: [UInt64: NIODeadline] = [:]
+    private var pace = ReportPace()
+    private var isReportDue = false
     private var inventory: UInt64 = 0
     private var hasBegun = false
     private var beat = Lighter_V1_Heartbeat()
@@ -115,6 +120,7 @@ final class SimulatedControl: ChannelInboundHandler {
         hello.node = beat.node
         hello.session = memory.node.name
         hello.version = "simulated"
+        hello.unpacks = true
         (hello.fleetEpoch, hello.fleetRevision) = memory.state.withLock { ($0.epoch, $0.revision) }
         send(.hello(hello), context)
         var report = Lighter_V1_Report()
@@ -142,16 +148,29 @@ final class SimulatedControl: ChannelInboundHandler {
         send(.heartbeat(beat), context)
     }
 
+    /// Reports as a real node does: at once where nothing is under way, else with what comes within its pause.
     private func report(_ context: ChannelHandlerContext) {
-        do {
-            while let report = try memory.state.withLock({ try $0.tasks.next() }) {
-                sent[report.sequence] = .now()
-                send(.report(report), context)
-            }
-        } catch {
-            tally.fail("\(error)")
+        let (hasNews, isDone) = memory.state.withLock { ($0.tasks.hasNews, $0.tasks.isDone) }
+        if isDone { finished.succeed() }
+        guard hasNews else { return }
+        guard !sent.isEmpty else { return reportAll(context) }
+        guard !isReportDue else { return }
+        isReportDue = true
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: pace.pause) {
+            let (control, context) = bound.value
+            control.isReportDue = false
+            guard context.channel.isActive else { return }
+            // With too many unacknowledged it waits for one of them.
+            if control.sent.count < Self.window { control.reportAll(context) }
         }
-        if memory.state.withLock({ $0.tasks.isDone }) { finished.succeed() }
+    }
+
+    private func reportAll(_ context: ChannelHandlerContext) {
+        while let report = memory.state.withLock({ $0.tasks.next() }) {
+            sent[report.sequence] = .now()
+            send(.report(report), context)
+        }
     }
 
     private func send(_ body: Lighter_V1_Envelope.OneOf_Body, _ context: ChannelHandlerContext) {
@@ -182,10 +201,13 @@ final class SimulatedControl: ChannelInboundHandler {
             if ack.sequence == inventory { return settled.succeed() }
             guard let began = sent.removeValue(forKey: ack.sequence) else { return }
             let updates = memory.state.withLock { $0.tasks.acknowledge(ack.sequence) }
-            let delay = Double((NIODeadline.now() - began).nanoseconds) / 1e9
+            let time = NIODeadline.now() - began
+            // There is no way between simulated nodes and the gateway.
+            pace.acknowledged(after: time, roundTrip: .zero)
             tally.note { figures in
                 figures.updates += updates
-                figures.acknowledged.add(seconds: delay)
+                figures.reports += 1
+                figures.acknowledged.add(seconds: Double(time.nanoseconds) / 1e9)
             }
             report(context)
         case .message(.heartbeatAck(let ack)?):

@@ -79,6 +79,7 @@ struct Simulation {
         let figures = tally.take()
         report.updates = figures.updates
         report.updatesPerSecond = Double(figures.updates) / seconds
+        report.updatesPerReport = Double(figures.updates) / Double(max(1, figures.reports))
         report.acknowledged = Self.delay(figures.acknowledged)
         report.updatesUsage = usage
     }

@@ -2,9 +2,9 @@
 struct SimulationPlan: Sendable {
     var nodes: Int
     var tasks: Int
-    /// Updates in one report.
+    /// Tasks that go through their states together.
     var batch: Int
-    /// Reports that may be unacknowledged at once, over all nodes.
+    /// Tasks, or batches of them, that are under way at once, over all nodes.
     var inFlight: Int
     var heartbeat: Duration
     /// How long the nodes only beat.
@@ -13,13 +13,13 @@ struct SimulationPlan: Sendable {
     var connecting: Int
     var reconnects: Bool
 
-    /// What one node does of it: reports that it keeps under way, and tasks that it runs.
+    /// What one node does of it: batches of tasks that it keeps under way, and tasks that it runs.
     struct Share: Sendable, Equatable {
         var lanes: Int
         var tasks: Int
     }
 
-    /// Every report under way belongs to one node, and the tasks to those that have some; no task is lost in rounding.
+    /// Every batch under way belongs to one node, and the tasks to those that have some; no task is lost in rounding.
     func share(of node: Int) -> Share {
         let lanes = max(1, min(inFlight, (tasks + batch - 1) / batch))
         let busy = min(nodes, lanes)

@@ -17,6 +17,8 @@ struct SimulationReport: Encodable {
     var connectUsage: Usage?
     var updates = 0
     var updatesPerSecond = 0.0
+    /// How many a report carried, as nodes put them together.
+    var updatesPerReport = 0.0
     var acknowledged = Delay()
     var updatesUsage: Usage?
     var restSeconds = 0.0
@@ -33,7 +35,7 @@ struct SimulationReport: Encodable {
     var text: String {
         var lines = [
             "agents connected   \(nodes) in \(connectSeconds.short) s" + Self.said(connectUsage),
-            "updates durable    \(updates), \(Int(updatesPerSecond))/s; acknowledged after "
+            "updates durable    \(updates), \(Int(updatesPerSecond))/s, \(updatesPerReport.short) in a report; acknowledged after "
                 + "\(Self.said(acknowledged))" + Self.said(updatesUsage),
             "heartbeats         \(Int(heartbeatsPerSecond))/s over \(restSeconds.short) s; answered after "
                 + "\(Self.said(heartbeatAnswered))" + Self.said(restUsage),

@@ -4,6 +4,8 @@ import Synchronization
 final class SimulationTally: Sendable {
     struct Figures: Sendable {
         var updates = 0
+        /// Those with updates.
+        var reports = 0
         var heartbeats = 0
         var pushedBytes = 0
         var acknowledged = DelayHistogram()
