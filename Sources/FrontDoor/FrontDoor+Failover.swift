@@ -87,6 +87,7 @@ extension FrontDoor {
     /// A container has been given another node, or was not.
     func endMoving(_ route: Route) {
         moving.remove(route.containerID)
+        if routes[route.containerID] == nil { attached[route.containerID] = nil }
         catchUp(with: route)
     }
 
@@ -274,6 +275,7 @@ extension FrontDoor {
     /// Starts what ran before.
     private func run(_ route: Route, _ creation: Creation) async {
         guard creation.isMove ? creation.wasRunning : !fresh.contains(route.containerID) else { return }
+        await letAttachedFollow(route.containerID)
         do {
             try await startThere(route)
             if lastStates[route.containerID] == "created" { lastStates[route.containerID] = "running" }
@@ -322,6 +324,7 @@ extension FrontDoor {
         logger.notice(
             "a container came back to this device", metadata: ["container": "\(lost.name)", "from": "\(lost.target)"])
         guard ran else { return }
+        await letAttachedFollow(id)
         let started = try await engineClient.request("POST", "/containers/\(engineID)/start")
         guard started.status == 204 else {
             throw Stayed(reason: "it came to this device but did not start: \(Self.message(of: started))")

@@ -96,6 +96,8 @@ package final class FrontDoor: Planning {
     var passedOver: Set<String> = []
     /// Until when those that could not be are left alone, in seconds since 1970.
     var moveRests: [String: Double] = [:]
+    /// Clients that are attached to containers elsewhere, by their ids.
+    var attached: [String: [Attached]] = [:]
     /// Remote containers' work, for what can be learned when they exit.
     var runs: [String: (workKey: String, startedAt: Double)] = [:]
 
