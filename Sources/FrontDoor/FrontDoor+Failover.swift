@@ -233,7 +233,7 @@ extension FrontDoor {
         route.imageID = creation.image?.id ?? creation.awayImage.map { "\($0.id)" } ?? route.imageID
         route.networks = creation.sharing.networks.map(\.id)
         if creation.isMove {
-            route.note = "moved from \(lost.target) by its user"
+            route.note = "moved from \(lost.target) \(creation.cause)"
         } else {
             route.attempts += 1
             route.note =

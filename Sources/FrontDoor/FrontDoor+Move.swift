@@ -28,7 +28,7 @@ extension FrontDoor {
             }
             defer { endMoving(route) }
             do {
-                try await move(route, to: node)
+                try await move(route, to: node, cause: "by its user")
             } catch let error as Stayed {
                 throw DockerFailure(
                     status: 409, message: "lighter: \(route.name) stays at \(route.target): \(error.reason)")
@@ -57,9 +57,11 @@ extension FrontDoor {
         }
     }
 
-    private func move(_ route: Route, to node: NodeID) async throws {
+    /// - Parameter cause: why, as its users read it behind where it was moved from.
+    func move(_ route: Route, to node: NodeID, cause: String) async throws {
         var creation = try await creation(route, try createRequest(of: route), chosen: node)
         creation.isMove = true
+        creation.cause = cause
         creation.wasRunning = ["running", "restarting"].contains(lastStates[route.containerID])
         try await check(creation, mayGoTo: node)
         let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID

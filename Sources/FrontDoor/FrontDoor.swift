@@ -98,6 +98,7 @@ package final class FrontDoor: Planning {
     var moveRests: [String: Double] = [:]
     /// Clients that are attached to containers elsewhere, by their ids.
     var attached: [String: [Attached]] = [:]
+    var drainReports: [NodeID: DrainReport] = [:]
     /// Remote containers' work, for what can be learned when they exit.
     var runs: [String: (workKey: String, startedAt: Double)] = [:]
 
@@ -165,6 +166,7 @@ package final class FrontDoor: Planning {
                 group.addTask { await self.engineCameUp() }
                 group.addTask { await self.followTargets() }
                 group.addTask { await self.followLosses() }
+                group.addTask { await self.followDrains() }
                 group.addTask { await self.keepLinksWarm() }
                 group.addTask { await self.followHoldings() }
                 group.addTask { await self.sweep(forgotten) }

@@ -100,6 +100,8 @@ extension Gateway {
             return false
         }
         node.reserved = .none
+        node.drainedSince = nil
+        node.losses = nil
         if let known = registry[node.id], known.tenant != node.tenant {
             session.peer.dismiss(GatewayError(.denied, "node \(node.id) belongs to another tenant"))
             return false
@@ -131,6 +133,9 @@ extension Gateway {
             session.peer.finished()
         case .heartbeat(let heartbeat):
             take(heartbeat, of: session)
+            session.peer.finished()
+        case .drainReport(let report):
+            take(report, of: session)
             session.peer.finished()
         case .placeRequest(let request):
             answer(envelope, of: session.peer, in: &group) { try await self.place(request, for: session) }

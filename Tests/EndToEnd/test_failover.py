@@ -259,6 +259,31 @@ class Failover(Case):
         self.assertEqual(self.place(name), first)
         self.assertIn("no container", self.move("nobody", "--to", first).stderr)
 
+    def test_services_leave_a_node_that_is_drained_and_what_stays_is_named(self):
+        self.addCleanup(self.fleet, "cli", "nodes", "resume", FIRST)
+        self.addCleanup(self.fleet, "cli", "nodes", "resume", SECOND)
+        web, kept, volume = self.name(), self.name(), self.volume()
+        first = self.begun(web, "--init", "--restart", "always", "-p", "18083:80", "busybox", "httpd", "-f", "-p", "80", "-h", "/etc")
+        self.docker("run", "-d", "--init", "--name", kept, "--restart", "always", "-v", f"{volume}:/d", "--label",
+                    f"lighter.target={first}", "busybox", "sleep", "600")
+        gone = self.fleet("cli", "nodes", "drain", first, expect=1)
+        second = self.place(web)
+        self.assertNotEqual(second, first)
+        self.assertIn(f"{web} (of {DEVICE}): moved to {second}", gone.out)
+        self.assertIn(f"{kept} (of {DEVICE}): stays: volume {volume} is there", gone.out)
+        self.assertEqual(self.place(kept), first)
+        self.assertEqual(self.fleet("exec", DEVICE, "wget", "-qO-", "http://localhost:18083/hostname").line,
+                         self.inspect(web, "{{.Config.Hostname}}"))
+        nodes = self.fleet("cli", "nodes").out.splitlines()
+        self.assertEqual([line.split()[0] for line in nodes if "ready, drained" in line], [first])
+        refused = self.docker("run", "-d", "--label", f"lighter.target={first}", "busybox", "true", expect=125)
+        self.assertIn(f"lighter nodes resume {first}", refused.err)
+        self.docker("rm", "-f", kept)
+        self.assertIn(f"{first} is drained", self.fleet("cli", "nodes", "drain", first).out)
+        self.fleet("cli", "nodes", "resume", first)
+        self.docker("run", "--rm", "--label", f"lighter.target={first}", "busybox", "true")
+        self.assertIn("no node 'nowhere'", self.fleet("cli", "nodes", "drain", "nowhere", expect=1).err)
+
     def test_labels_that_say_nothing_are_refused(self):
         for label in ("lighter.loss=maybe", "lighter.attempts=0"):
             found = self.docker("run", "-d", "--label", label, "busybox", "true", expect=125)
