@@ -34,8 +34,8 @@ extension FrontDoor {
         var replaces: Route?
         /// It is moved: its node is not lost.
         var isMove = false
-        /// Why it is moved, as its users read it.
-        var cause = ""
+        /// Why it is moved.
+        var cause = MoveCause.user
         /// Of one that is moved.
         var wasRunning = false
     }

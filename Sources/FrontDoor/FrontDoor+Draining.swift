@@ -65,14 +65,17 @@ extension FrontDoor {
         control.report(rows, atDrained: node)
     }
 
-    private func holdsCapacity(_ route: Route) -> Bool {
+    func holdsCapacity(_ route: Route) -> Bool {
         !["exited", "dead", "removing"].contains(lastStates[route.containerID])
     }
 
     /// Why those of some containers stay that do, by their ids.
-    func reasonsToStay(_ all: [Route]) -> [String: String] {
+    func reasonsToStay(_ all: [Route]) -> [String: String] { Self.reasonsToStay(all, reasonToStay) }
+
+    /// - Parameter own: why one stays whatever others do; nil where nothing stands against its move.
+    static func reasonsToStay(_ all: [Route], _ own: (Route) -> String?) -> [String: String] {
         var reasons: [String: String] = [:]
-        for route in all { reasons[route.containerID] = reasonToStay(route) }
+        for route in all { reasons[route.containerID] = own(route) }
         // Who shares a network with one that stays would not reach it from elsewhere.
         var hasMore = true
         while hasMore {
@@ -117,7 +120,7 @@ extension FrontDoor {
                 refused: [route.target: "it is drained"], estimates: estimates, memory: &thresholds,
                 policySource: creation.policySource)
             guard let target = decision.target else { return decision.reason }
-            try await move(route, to: target, cause: "as that is drained")
+            try await move(route, to: target, cause: .drain)
             return nil
         } catch let error as Stayed {
             return error.reason

@@ -233,9 +233,12 @@ extension FrontDoor {
         route.imageID = creation.image?.id ?? creation.awayImage.map { "\($0.id)" } ?? route.imageID
         route.networks = creation.sharing.networks.map(\.id)
         if creation.isMove {
-            route.note = "moved from \(lost.target) \(creation.cause)"
+            route.note = "moved from \(lost.target) \(creation.cause.rawValue)"
+            if creation.cause == .user || route.original == lease.target { route.original = nil }
         } else {
             route.attempts += 1
+            if route.loss.returns == .keepOriginal { route.original = route.original ?? lost.target }
+            if route.original == lease.target { route.original = nil }
             route.note =
                 "begun again at \(lease.target), for the \(Self.ordinal(route.attempts)) time: node \(lost.target) was lost"
         }

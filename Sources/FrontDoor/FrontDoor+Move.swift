@@ -6,6 +6,13 @@ internal import NIOCore
 internal import Placement
 internal import Session
 
+/// Why a container is moved; as its users read it behind where it was moved from.
+enum MoveCause: String, Sendable {
+    case user = "by its user"
+    case drain = "as that is drained"
+    case homecoming = "back to the node that it was lost with"
+}
+
 /// A container that runs elsewhere goes to another node because its user says so.
 extension FrontDoor {
     /// `POST /lighter/move` with `{"Container": REFERENCE, "Node": NAME}`; answered with `{"Id", "Name", "From", "To"}` once it
@@ -28,7 +35,7 @@ extension FrontDoor {
             }
             defer { endMoving(route) }
             do {
-                try await move(route, to: node, cause: "by its user")
+                try await move(route, to: node, cause: .user)
             } catch let error as Stayed {
                 throw DockerFailure(
                     status: 409, message: "lighter: \(route.name) stays at \(route.target): \(error.reason)")
@@ -57,8 +64,7 @@ extension FrontDoor {
         }
     }
 
-    /// - Parameter cause: why, as its users read it behind where it was moved from.
-    func move(_ route: Route, to node: NodeID, cause: String) async throws {
+    func move(_ route: Route, to node: NodeID, cause: MoveCause) async throws {
         var creation = try await creation(route, try createRequest(of: route), chosen: node)
         creation.isMove = true
         creation.cause = cause

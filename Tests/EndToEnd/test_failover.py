@@ -103,6 +103,21 @@ class Failover(Case):
         self.docker("rm", "-f", name)
         self.assertIsNone(self.on_engine(second, name))
 
+    def test_a_service_goes_back_to_the_node_that_it_was_lost_with_where_its_label_says_so(self):
+        name = self.name()
+        first = self.begun(name, "--init", "--restart", "always", "--label", "lighter.return=keep-original", "-p", "18084:80",
+                           "busybox", "httpd", "-f", "-p", "80", "-h", "/etc")
+        full = self.inspect(name, "{{.Id}}")
+        self.fleet("kill", first)
+        second = self.moved(name, first)
+        self.fleet("start", first)
+        # A node that was lost often, as in other tests, has to be well for longer.
+        eventually("it is back", lambda: self.place(name) == first, 90)
+        eventually("the other has nothing left of it", lambda: self.on_engine(second, name) is None)
+        self.assertEqual(self.inspect(name, "{{.Id}} {{.State.Status}}"), f"{full} running")
+        page = self.fleet("exec", DEVICE, "wget", "-qO-", "http://localhost:18084/hostname").line
+        self.assertEqual(page, full[:12])
+
     def test_a_job_is_run_again_and_its_caller_hears_all_of_it_and_how_that_ended(self):
         name, words = self.name(), ["begun", *map(str, range(1, 9))]
         run = self.start("run", "--name", name, "--label", "lighter.loss=rerun", "busybox", "sh", "-c",
@@ -285,7 +300,7 @@ class Failover(Case):
         self.assertIn("no node 'nowhere'", self.fleet("cli", "nodes", "drain", "nowhere", expect=1).err)
 
     def test_labels_that_say_nothing_are_refused(self):
-        for label in ("lighter.loss=maybe", "lighter.attempts=0"):
+        for label in ("lighter.loss=maybe", "lighter.attempts=0", "lighter.return=home"):
             found = self.docker("run", "-d", "--label", label, "busybox", "true", expect=125)
             self.assertRegex(found.err, re.escape(label.split("=")[0]) + ".*use ")
 
