@@ -21,6 +21,10 @@ package struct Node: Sendable, Hashable, Codable {
     package var measures: Measures
     /// The gateway's policy for what this node may do for others: false where it only sends work away.
     package var acceptsWork: Bool
+    /// Since when an operator has it take no new work, in seconds since 1970; nil where it takes some. The gateway's to say.
+    package var drainedSince: Double?
+    /// How often it was lost lately; nil for one that was not. The gateway's to say.
+    package var losses: RecentLosses?
 
     package init(
         id: NodeID, tenant: TenantID = .main, state: NodeState = .ready, bootID: String = "",

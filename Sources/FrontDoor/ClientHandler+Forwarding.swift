@@ -17,7 +17,7 @@ extension ClientHandler {
         begin(exchange)
     }
 
-    private func begin(_ exchange: Exchange) {
+    func begin(_ exchange: Exchange) {
         exchange.clientClosed = inputClosed
         state = .forwarding(exchange)
         let backend = exchange.backend
@@ -34,6 +34,7 @@ extension ClientHandler {
         switch exchange.forward.early {
         case .upgraded(let head)?:
             exchange.answeredEarly = true
+            exchange.shown = .raw
             writeAndFlush(head)
             exchange.answering = .head
         case nil: break
@@ -63,6 +64,11 @@ extension ClientHandler {
     /// Passes on what the client sent; true when something changed that allows another step.
     func sendBody(_ exchange: Exchange) throws -> Bool {
         let backend = exchange.backend
+        if exchange.isBetween {
+            // Who follows output has nothing to say but that it does not listen any more.
+            if exchange.clientClosed, case .chunks? = exchange.shown { close() }
+            return false
+        }
         if exchange.isRaw {
             if inbound.readableBytes > 0, backend.isWritable {
                 backend.write(inbound.readSlice(length: inbound.readableBytes) ?? ByteBuffer())
@@ -96,7 +102,7 @@ extension ClientHandler {
         }
         exchange.sawAnswer = true
         var buffer = buffer
-        if exchange.isRaw { return write(buffer) }
+        if exchange.isRaw { return write(exchange.whole(buffer)) }
         if exchange.held.readableBytes == 0 { exchange.held = buffer } else { exchange.held.writeBuffer(&buffer) }
         do {
             while try readAnswer(exchange) {}
@@ -130,7 +136,7 @@ extension ClientHandler {
             if reader.isComplete { answered(exchange, keepAlive: keepAlive) }
             return false
         case .raw:
-            if exchange.held.readableBytes > 0 { write(exchange.held) }
+            if exchange.held.readableBytes > 0 { write(exchange.whole(exchange.held)) }
             exchange.held = ByteBuffer()
             return false
         case .done: return false
@@ -151,12 +157,15 @@ extension ClientHandler {
             write(head.raw)
         }
         switch framing {
-        case .upgraded, .untilClose: becomeRaw(exchange)
+        case .upgraded, .untilClose:
+            if head.status == 101 || head.status == 200 { exchange.shown = .raw }
+            becomeRaw(exchange)
         case .none: answered(exchange, keepAlive: head.keepAlive)
         case .length(let count):
             exchange.answering = .body(BodyReader(BodyFraming.length(count)), keepAlive: head.keepAlive)
         case .chunked:
             exchange.isRewritten = exchange.forward.rewrite != nil && head.status == 200
+            if head.status == 200 { exchange.shown = .chunks }
             exchange.answering = .body(BodyReader(BodyFraming.chunked), keepAlive: head.keepAlive)
         case .interim: break
         }
@@ -167,14 +176,18 @@ extension ClientHandler {
     private func answerHeadAfterEarly(
         _ head: ResponseHead, _ framing: ResponseFraming, _ exchange: Exchange
     ) -> Bool {
-        switch (exchange.forward.early, framing) {
-        case (.upgraded, .upgraded), (.upgraded, .untilClose):
+        switch (exchange.shown, framing) {
+        case (.raw, .upgraded), (.raw, .untilClose):
             becomeRaw(exchange)
+        case (.chunks, .chunked) where head.status == 200:
+            exchange.isRewritten = exchange.forward.rewrite != nil
+            exchange.answering = .body(BodyReader(BodyFraming.chunked), keepAlive: head.keepAlive)
         default:
             exchange.backend.abandon()
             close()
             return false
         }
+        if let succession = exchange.succession { NodeLoop.assumeIsolated { succession.stands() } }
         return true
     }
 
@@ -193,7 +206,11 @@ extension ClientHandler {
             write(try head.withHeader("Content-Length", "\(message.readableBytes)").raw)
             return write(message)
         }
-        guard exchange.isRewritten, let rewrite = exchange.forward.rewrite else { return write(part.raw) }
+        guard exchange.isRewritten, let rewrite = exchange.forward.rewrite else {
+            guard exchange.succession != nil else { return write(part.raw) }
+            if let payload = part.payload { write(ChunkedEncoding.chunk(exchange.whole(payload))) }
+            return
+        }
         if var payload = part.payload { exchange.line.writeBuffer(&payload) }
         guard exchange.line.readableBytes <= Exchange.documentLimit else {
             throw HTTPError(status: 502, message: "a document of over \(Exchange.documentLimit) bytes")
@@ -207,10 +224,18 @@ extension ClientHandler {
         if last, exchange.line.readableBytes > 0 { out.writeImmutableBuffer(rewrite(exchange.line)) }
         exchange.line.discardReadBytes()
         if out.readableBytes > 0 { write(ChunkedEncoding.chunk(out)) }
-        if last { write(ChunkedEncoding.end) }
+        if last, exchange.succession == nil { write(ChunkedEncoding.end) }
     }
 
     private func answered(_ exchange: Exchange, keepAlive: Bool) {
+        end(exchange, broke: false) { $0.answeredAtLast(exchange, keepAlive: keepAlive) }
+    }
+
+    private func answeredAtLast(_ exchange: Exchange, keepAlive: Bool) {
+        if exchange.succession != nil {
+            write(ChunkedEncoding.chunk(exchange.rest()))
+            write(ChunkedEncoding.end)
+        }
         exchange.forward.ended?()
         exchange.answering = .done(keepAlive: keepAlive)
         let backend = exchange.backend
@@ -238,10 +263,15 @@ extension ClientHandler {
             if spare?.backend === backend { dropSpare() }
             return
         }
+        guard !exchange.isBetween else { return }
         if exchange.isRaw {
-            exchange.forward.ended?()
-            // Each side closes by itself once both its directions have ended; what is under way to the engine still gets there.
-            closeOutput()
+            end(exchange, broke: false) { client in
+                if exchange.isCut { return client.finishRaw(exchange) }
+                exchange.forward.ended?()
+                client.write(exchange.rest())
+                // Each side closes by itself once both its directions have ended; what is under way to the engine still gets there.
+                client.closeOutput()
+            }
         } else {
             backendGone(backend, error: nil)
         }
@@ -251,6 +281,14 @@ extension ClientHandler {
     func backendGone(_ backend: BackendHandler, error: (any Error)?) {
         if spare?.backend === backend { return dropSpare() }
         guard case .forwarding(let exchange) = state, exchange.backend === backend else { return }
+        guard !exchange.isBetween else {
+            exchange.isCut = true
+            return
+        }
+        end(exchange, broke: true) { $0.endedWithBackend(exchange, error) }
+    }
+
+    private func endedWithBackend(_ exchange: Exchange, _ error: (any Error)?) {
         if exchange.isRaw { return finishRaw(exchange) }
         if exchange.usedSpare, !exchange.sawAnswer, ["GET", "HEAD"].contains(exchange.request.method),
             exchange.request.framing == .none
@@ -262,7 +300,7 @@ extension ClientHandler {
                     request: exchange.request, forward: exchange.forward, backend: BackendHandler(client: self),
                     usedSpare: false))
         }
-        backend.abandon()
+        exchange.backend.abandon()
         if exchange.hasBegun {
             abort()
         } else {

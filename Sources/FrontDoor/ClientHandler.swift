@@ -52,6 +52,8 @@ final class ClientHandler: ChannelInboundHandler {
     var spare: (key: String, backend: BackendHandler)?
     /// Ends what a job watches to learn that its client has gone.
     private var gone: AsyncStream<Never>.Continuation?
+    /// How the answer under way may go on, while that is not certain.
+    var between: Succession?
 
     init(planner: any Planning) {
         self.planner = planner
@@ -103,6 +105,7 @@ final class ClientHandler: ChannelInboundHandler {
         spare?.backend.abandon()
         spare = nil
         state = .ending
+        leaveBetween()
         gone?.finish()
         gone = nil
         context.fireChannelInactive()
@@ -338,6 +341,7 @@ final class ClientHandler: ChannelInboundHandler {
     func close() {
         if case .ending = state { return }
         state = .ending
+        leaveBetween()
         spare?.backend.abandon()
         spare = nil
         guard let context else { return }

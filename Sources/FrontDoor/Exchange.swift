@@ -12,6 +12,11 @@ final class Exchange {
         case done(keepAlive: Bool)
     }
 
+    /// How the client was told that the answer comes.
+    enum Shown {
+        case raw, chunks
+    }
+
     let request: RequestHead
     let forward: Forward
     let backend: BackendHandler
@@ -38,13 +43,44 @@ final class Exchange {
     var sawAnswer = false
     let usedSpare: Bool
 
+    /// How the answer is shown that may go on elsewhere; nil: it ends here.
+    var shown: Shown?
+    private var frames: WholeFrames?
+    /// Whether it has ended here, and it is not certain yet that it goes on.
+    var isBetween = false
+    /// It has ended, and does not go on.
+    var isOver = false
+    /// The engine's connection has ended meanwhile.
+    var isCut = false
+
     init(request: RequestHead, forward: Forward, backend: BackendHandler, usedSpare: Bool) {
         self.request = request
         self.forward = forward
         self.backend = backend
         self.usedSpare = usedSpare
         body = BodyReader(forward.body == nil ? request.framing : .none)
+        frames = forward.succession?.isMultiplexed ?? false ? WholeFrames() : nil
     }
+
+    /// What the client has begun to hear of another goes on with this one.
+    init(continuing former: Exchange, _ forward: Forward, _ backend: BackendHandler) {
+        request = former.request
+        self.forward = forward
+        self.backend = backend
+        usedSpare = false
+        body = BodyReader(BodyFraming.none)
+        frames = forward.succession?.isMultiplexed ?? false ? WholeFrames() : nil
+        shown = former.shown
+        answeredEarly = true
+    }
+
+    /// How it may go on, as far as the client has been told of an answer that may.
+    var succession: Succession? { shown == nil ? nil : forward.succession }
+
+    /// What of the engine's output is passed on now.
+    func whole(_ output: ByteBuffer) -> ByteBuffer { frames?.pass(output) ?? output }
+    /// What is left of it when nothing follows.
+    func rest() -> ByteBuffer { frames?.finish() ?? ByteBuffer() }
 
     var isRaw: Bool {
         if case .raw = answering { true } else { false }
@@ -54,6 +90,7 @@ final class Exchange {
     var awaitsUpgrade: Bool { request.upgrade != nil && !isRaw }
 
     var wantsMore: Bool {
+        if isBetween { return true }
         guard backend.isWritable else { return false }
         return isRaw || !body.isComplete || !awaitsUpgrade
     }

@@ -134,6 +134,7 @@ extension FrontDoor {
         forward.answered = { [weak self] status in
             NodeLoop.assumeIsolated { self?.answered(status, to: head.method, action, on: route) }
         }
+        forward.succession = succession(head, route, action, query)
         // The end of an output is often the container's: whoever asks next must hear of it, however late the event.
         if ["logs", "attach", "attach/ws"].contains(action) { forward.ended = touching(route) }
         return .forward(forward)
@@ -231,6 +232,7 @@ extension FrontDoor {
         if ended[route.containerID] == nil { leaveMounts(of: route) }
         fresh.remove(route.containerID)
         runs[route.containerID] = nil
+        if !moving.contains(route.containerID) { attached[route.containerID] = nil }
         moveRests[route.containerID] = nil
         do {
             try routes.remove(route.containerID)
@@ -426,7 +428,7 @@ extension FrontDoor {
         return .forward(forward)
     }
 
-    private func touching(_ route: Route) -> @Sendable () -> Void {
+    func touching(_ route: Route) -> @Sendable () -> Void {
         { [weak self] in NodeLoop.assumeIsolated { self?.touch(route) } }
     }
 

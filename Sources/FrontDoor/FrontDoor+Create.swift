@@ -32,8 +32,10 @@ extension FrontDoor {
         var loss = LossPolicy()
         /// The container that this one is in the place of, because its node is lost.
         var replaces: Route?
-        /// Its user moves it: its node is not lost.
+        /// It is moved: its node is not lost.
         var isMove = false
+        /// Why it is moved.
+        var cause = MoveCause.user
         /// Of one that is moved.
         var wasRunning = false
     }

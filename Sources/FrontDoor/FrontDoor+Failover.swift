@@ -87,6 +87,7 @@ extension FrontDoor {
     /// A container has been given another node, or was not.
     func endMoving(_ route: Route) {
         moving.remove(route.containerID)
+        if routes[route.containerID] == nil { attached[route.containerID] = nil }
         catchUp(with: route)
     }
 
@@ -232,9 +233,12 @@ extension FrontDoor {
         route.imageID = creation.image?.id ?? creation.awayImage.map { "\($0.id)" } ?? route.imageID
         route.networks = creation.sharing.networks.map(\.id)
         if creation.isMove {
-            route.note = "moved from \(lost.target) by its user"
+            route.note = "moved from \(lost.target) \(creation.cause.rawValue)"
+            if creation.cause == .user || route.original == lease.target { route.original = nil }
         } else {
             route.attempts += 1
+            if route.loss.returns == .keepOriginal { route.original = route.original ?? lost.target }
+            if route.original == lease.target { route.original = nil }
             route.note =
                 "begun again at \(lease.target), for the \(Self.ordinal(route.attempts)) time: node \(lost.target) was lost"
         }
@@ -274,6 +278,7 @@ extension FrontDoor {
     /// Starts what ran before.
     private func run(_ route: Route, _ creation: Creation) async {
         guard creation.isMove ? creation.wasRunning : !fresh.contains(route.containerID) else { return }
+        await letAttachedFollow(route.containerID)
         do {
             try await startThere(route)
             if lastStates[route.containerID] == "created" { lastStates[route.containerID] = "running" }
@@ -322,6 +327,7 @@ extension FrontDoor {
         logger.notice(
             "a container came back to this device", metadata: ["container": "\(lost.name)", "from": "\(lost.target)"])
         guard ran else { return }
+        await letAttachedFollow(id)
         let started = try await engineClient.request("POST", "/containers/\(engineID)/start")
         guard started.status == 204 else {
             throw Stayed(reason: "it came to this device but did not start: \(Self.message(of: started))")

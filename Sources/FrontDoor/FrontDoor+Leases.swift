@@ -12,7 +12,8 @@ internal import Wire
 extension FrontDoor {
     func lossPolicy(of spec: CreateRequest) throws(DockerFailure) -> LossPolicy {
         do throws(FleetError) {
-            var policy = try LossPolicy(labels: spec.labels, restartPolicy: spec.host.restartPolicy)
+            var policy = try LossPolicy(
+                labels: spec.labels, restartPolicy: spec.host.restartPolicy, returns: configuration.returns)
             // What is in a volume would not come with it; who does not mind says so.
             if spec.labels[LossPolicy.label] == nil, !spec.namedVolumes.isEmpty { policy.kind = .hold }
             return policy

@@ -6,6 +6,13 @@ internal import NIOCore
 internal import Placement
 internal import Session
 
+/// Why a container is moved; as its users read it behind where it was moved from.
+enum MoveCause: String, Sendable {
+    case user = "by its user"
+    case drain = "as that is drained"
+    case homecoming = "back to the node that it was lost with"
+}
+
 /// A container that runs elsewhere goes to another node because its user says so.
 extension FrontDoor {
     /// `POST /lighter/move` with `{"Container": REFERENCE, "Node": NAME}`; answered with `{"Id", "Name", "From", "To"}` once it
@@ -28,7 +35,7 @@ extension FrontDoor {
             }
             defer { endMoving(route) }
             do {
-                try await move(route, to: node)
+                try await move(route, to: node, cause: .user)
             } catch let error as Stayed {
                 throw DockerFailure(
                     status: 409, message: "lighter: \(route.name) stays at \(route.target): \(error.reason)")
@@ -57,9 +64,10 @@ extension FrontDoor {
         }
     }
 
-    private func move(_ route: Route, to node: NodeID) async throws {
+    func move(_ route: Route, to node: NodeID, cause: MoveCause) async throws {
         var creation = try await creation(route, try createRequest(of: route), chosen: node)
         creation.isMove = true
+        creation.cause = cause
         creation.wasRunning = ["running", "restarting"].contains(lastStates[route.containerID])
         try await check(creation, mayGoTo: node)
         let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID

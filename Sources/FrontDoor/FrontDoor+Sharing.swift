@@ -136,7 +136,7 @@ extension FrontDoor {
         _ filters: DockerFilters, _ isMember: (Route) -> Bool, pending: (PendingLease) -> Bool
     ) async -> NodeID? {
         var counts: [NodeID: Int] = [:]
-        for route in routes.all where isMember(route) && !isGivenUp(route.target) {
+        for route in routes.all where isMember(route) && !isGivenUp(route.target) && !isDrained(route.target) {
             counts[route.target, default: 0] += 1
         }
         for lease in leases.all where pending(lease) { counts[lease.target, default: 0] += 1 }

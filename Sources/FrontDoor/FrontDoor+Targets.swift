@@ -45,8 +45,10 @@ extension FrontDoor {
 
     /// The nodes to which work may go, least busy first; eight at most.
     var likeliest: [NodeID] {
-        control.snapshot.nodes.filter { $0.id != control.node && $0.state == .ready && $0.acceptsWork }
-            .sorted { $0.measures.cpu < $1.measures.cpu }.prefix(8).map(\.id)
+        control.snapshot.nodes.filter {
+            $0.id != control.node && $0.state == .ready && $0.acceptsWork && $0.drainedSince == nil
+        }
+        .sorted { $0.measures.cpu < $1.measures.cpu }.prefix(8).map(\.id)
     }
 
     private func follow(_ node: NodeID) async {

@@ -96,6 +96,12 @@ package final class FrontDoor: Planning {
     var passedOver: Set<String> = []
     /// Until when those that could not be are left alone, in seconds since 1970.
     var moveRests: [String: Double] = [:]
+    /// Clients that are attached to containers elsewhere, by their ids.
+    var attached: [String: [Attached]] = [:]
+    /// What the gateway was told last of nodes that are drained.
+    var drainReports: [NodeID: DrainReport] = [:]
+    /// Since when nodes are well to which containers go back, in seconds since 1970.
+    var wellSince: [NodeID: Double] = [:]
     /// Remote containers' work, for what can be learned when they exit.
     var runs: [String: (workKey: String, startedAt: Double)] = [:]
 
@@ -163,6 +169,8 @@ package final class FrontDoor: Planning {
                 group.addTask { await self.engineCameUp() }
                 group.addTask { await self.followTargets() }
                 group.addTask { await self.followLosses() }
+                group.addTask { await self.followDrains() }
+                group.addTask { await self.followReturns() }
                 group.addTask { await self.keepLinksWarm() }
                 group.addTask { await self.followHoldings() }
                 group.addTask { await self.sweep(forgotten) }

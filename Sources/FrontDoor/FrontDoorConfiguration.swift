@@ -16,6 +16,8 @@ package struct FrontDoorConfiguration: Sendable {
     package var quietImageLimit: ByteCount
     /// To how many of the likeliest nodes an image travels ahead of need, once a container of it has run here.
     package var preloadNodes = 0
+    /// What becomes of work of a lost node when that is back, where no label of the container's says so.
+    package var returns = LossPolicy.Return.keepReplacement
     /// How bind mounts leave the device; nil keeps containers with bind mounts here.
     package var mounts: MountSettings?
     /// A folder for what a build needs twice; nil keeps builds here.

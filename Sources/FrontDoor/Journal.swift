@@ -69,6 +69,10 @@ package final class Journal {
             if let kind = more["loss"]?.stringValue.flatMap(LossPolicy.Kind.init) { route.loss.kind = kind }
             if let attempts = more["lossAttempts"]?.intValue { route.loss.attempts = Int(attempts) }
             if let attempts = more["attempts"]?.intValue { route.attempts = Int(attempts) }
+            route.original = more["original"]?.stringValue.flatMap { try? NodeID($0) }
+            if let returns = more["returns"]?.stringValue.flatMap(LossPolicy.Return.init) {
+                route.loss.returns = returns
+            }
             route.note = more["note"]?.stringValue ?? ""
             found.append(route)
         }
@@ -105,6 +109,8 @@ package final class Journal {
             "labels": .object(JSONObject(labels)), "command": .string(route.command),
             "loss": .string(route.loss.kind.rawValue), "lossAttempts": .int(Int64(route.loss.attempts)),
             "attempts": .int(Int64(route.attempts)), "note": .string(route.note),
+            "original": route.original.map { .string($0.name) } ?? .null,
+            "returns": .string(route.loss.returns.rawValue),
         ]
         return more.text
     }

@@ -37,6 +37,8 @@ struct Forward: Sendable {
     var answered: (@Sendable (_ status: Int) -> Void)?
     /// Told that the engine has said its last, before the client hears so.
     var ended: (@Sendable () -> Void)?
+    /// How its answer goes on where the container does elsewhere; nil: it ends with the engine's.
+    var succession: Succession?
 
     init(dialer: any DockerDialer, reuseKey: String? = nil, head: ByteBuffer, body: ByteBuffer? = nil) {
         self.dialer = dialer

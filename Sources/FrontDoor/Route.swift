@@ -41,6 +41,8 @@ package struct Route: Sendable, Hashable {
 
     /// What becomes of it when its node is lost.
     package var loss = LossPolicy()
+    /// The node that it was lost with, to which it goes back when that is well again; nil for none.
+    package var original: NodeID?
     /// How often it has been begun: once, and once more for each node that was lost.
     package var attempts = 1
     /// What its users should know of how it came where it is, or why it waits; empty where there is nothing to say.

@@ -26,6 +26,8 @@ final class FleetRegistry: Sendable {
         let formerGrants: GrantedLease
         /// Workloads that are being taken from a node.
         var replacing: [NodeID: Set<WorkloadID>] = [:]
+        /// What devices have said of their workloads at nodes that are drained, by node and device.
+        var drains: [NodeID: [NodeID: [DrainedWorkload]]] = [:]
 
         func lease(of node: NodeID) -> GrantedLease { grants[node] ?? formerGrants }
     }

@@ -68,9 +68,14 @@ struct FleetView {
     private var heartbeat = TimeAmount.seconds(1)
     /// Grows with every change, also across restarts: it begins at the microseconds since 1970.
     private(set) var revision: UInt64
+    /// Whether a node has been lost since this was last set to false.
+    var hasNewLosses = false
+    /// What the clock showed, in seconds since 1970, when the monotonic one was at its zero.
+    private let zero: Double
 
     init(nodes: [Node], workloads: [Workload], since1970: Double, now: NIODeadline) {
         revision = UInt64(max(0, since1970) * 1_000_000)
+        zero = since1970 - Double(now.uptimeNanoseconds) / 1e9
         for var node in nodes {
             node.state = .unreachable
             node.reserved = .none
@@ -126,6 +131,9 @@ struct FleetView {
         let reported: NodeState = node.state == .engineDown ? .engineDown : .ready
         fresh.state = reported
         fresh.reserved = reserved(at: node.id)
+        // Not for the node to say.
+        fresh.drainedSince = old?.node.drainedSince
+        fresh.losses = old?.node.losses
         guard let old else {
             change(
                 Entry(node: fresh, reported: reported, lastHeard: now, isConnected: true), state: true)
@@ -161,6 +169,20 @@ struct FleetView {
         entries[id]?.lastHeard = now
     }
 
+    /// From when on a node takes no new work, in seconds since 1970; nil: it does.
+    mutating func drain(_ id: NodeID, since: Double?) {
+        guard var entry = entries[id], entry.node.drainedSince != since else { return }
+        entry.node.drainedSince = since
+        change(entry, state: true)
+    }
+
+    /// What an earlier gateway has counted.
+    mutating func restore(_ losses: RecentLosses, of id: NodeID) {
+        guard var entry = entries[id] else { return }
+        entry.node.losses = losses
+        change(entry, state: true)
+    }
+
     /// Whether a node is not lost: it is connected, and three heartbeats have not been missed.
     func hears(_ id: NodeID) -> Bool { entries[id].map { $0.isConnected && $0.node.state != .unreachable } ?? false }
 
@@ -173,6 +195,11 @@ struct FleetView {
             guard state != entry.node.state else { continue }
             var changed = entry
             changed.node.state = state
+            if state == .unreachable, entry.node.drainedSince == nil {
+                let losses = entry.node.losses ?? RecentLosses(counted: 0, at: 0)
+                changed.node.losses = losses.adding(at: zero + Double(now.uptimeNanoseconds) / 1e9)
+                hasNewLosses = true
+            }
             change(changed, state: true)
             hasChanged = true
         }

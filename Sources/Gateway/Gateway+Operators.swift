@@ -41,6 +41,7 @@ extension Gateway {
             var reply = Lighter_V1_ExplainReply()
             reply.workload = Lighter_V1_WorkloadMessage(try await find(request.reference, scope: scope))
             return .explainReply(reply)
+        case .drainRequest(let request): return try await drain(request, scope: scope)
         case .tokenRequest(let request): return .tokenReply(try await makeToken(request, scope: scope))
         default: throw GatewayError(.invalid, "this gateway does not answer that; is it older than its client?")
         }

@@ -137,6 +137,8 @@ extension Gateway {
             return false
         }
         node.reserved = .none
+        node.drainedSince = nil
+        node.losses = nil
         if let known = registry[node.id], known.tenant != node.tenant {
             session.peer.dismiss(GatewayError(.denied, "node \(node.id) belongs to another tenant"))
             return false
@@ -173,6 +175,9 @@ extension Gateway {
             await record(full: report, of: session)
             session.peer.finished()
             begin(session.intake { $0.recorded() }, of: session)
+        case .drainReport(let report):
+            take(report, of: session)
+            session.peer.finished()
         case .placeRequest(let request):
             answer(envelope, of: session.peer, in: &group) { try await self.place(request, for: session) }
         case .abandonRequest(let request):

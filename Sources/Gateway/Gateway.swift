@@ -55,9 +55,10 @@ package final class Gateway: Sendable {
         self.group = group
         self.logger = logger
         identity = try GatewayIdentity(authority)
-        let view = FleetView(
+        var view = FleetView(
             nodes: try await ledger.nodes(), workloads: try await ledger.workloads(includingEnded: false),
             since1970: Date().timeIntervalSince1970, now: .now())
+        try await Self.restore(&view, from: ledger)
         registry = FleetRegistry(view: view, formerGrants: try await Self.formerGrants(ledger, configuration.leases))
         joins = Mutex(TokenBucket(capacity: configuration.joinBurst, rate: 2, now: .now()))
         (arrivals, arrived) = AsyncStream.makeStream()
@@ -101,6 +102,7 @@ package final class Gateway: Sendable {
             group.addTask {
                 await self.every(min(.seconds(30), self.configuration.pendingLimit / 4)) { await self.reap() }
             }
+            group.addTask { await self.every(.seconds(5)) { await self.keepLosses() } }
             await withTaskCancellationHandler {
                 for await arrival in arrivals { group.addTask { await self.serve(arrival) } }
             } onCancel: {

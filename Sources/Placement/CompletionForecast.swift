@@ -3,7 +3,8 @@ import Fleet
 /// When the result would be there, in seconds from now, if the workload ran on one node.
 ///
 /// `bytes missing (image and bind mounts) / bandwidth + 3 x round trip + work / speed + what sharing the CPU adds`. A container is taken to use one core
-/// at a time, as most do; several cores only make its share certain.
+/// at a time, as most do; several cores only make its share certain. A node that was lost lately may be so again, and the work
+/// with it: each loss adds a quarter, as far as it counts still.
 struct CompletionForecast: Sendable, Hashable {
     /// Round trips that a run pays beyond the same run on the target itself.
     static let roundTrips = 3.0
@@ -17,6 +18,10 @@ struct CompletionForecast: Sendable, Hashable {
     static let presumedWork = 10.0
     /// Busy part at which the number of containers, rather than the load, says how many compete.
     static let saturation = 0.95
+    /// Part of the forecast that each recent loss adds.
+    static let riskOfLoss = 0.25
+    /// More than so many say nothing new.
+    static let mostLosses = 8.0
 
     let missing: ByteCount
     let mounts: ByteCount
@@ -31,8 +36,11 @@ struct CompletionForecast: Sendable, Hashable {
     let share: Double
     let computing: Double
     let waiting: Double
+    /// How often the node was lost lately.
+    let losses: Double
 
-    var total: Double { shipping + travel + computing + waiting }
+    var risk: Double { (shipping + travel + computing + waiting) * Self.riskOfLoss * min(losses, Self.mostLosses) }
+    var total: Double { shipping + travel + computing + waiting + risk }
 
     init(_ node: Node, _ question: Question) {
         let isOrigin = question.isOrigin(node)
@@ -48,6 +56,7 @@ struct CompletionForecast: Sendable, Hashable {
         share = Self.share(of: node, asked: question.request.resources.cpus)
         computing = work / speed
         waiting = computing / share - computing
+        losses = question.losses(of: node)
     }
 
     func terms(known: WorkEstimates.Work?) -> [Decision.Term] {
@@ -64,8 +73,11 @@ struct CompletionForecast: Sendable, Hashable {
             Decision.Term("share of a core", share, "fraction"),
             Decision.Term("computing", computing, "s"),
             Decision.Term("waiting", waiting, "s"),
-        ]
+        ] + lossTerms + (losses > 0 ? [Decision.Term("risk of loss", risk, "s")] : [])
     }
+
+    /// Only of a node that was lost.
+    var lossTerms: [Decision.Term] { losses > 0 ? [Decision.Term("lost lately", losses, "")] : [] }
 
     /// What is idle or reserved by nobody, but at least the part that the kernel's fair scheduling gives to one more.
     private static func share(of node: Node, asked: Double) -> Double {

@@ -14,6 +14,11 @@ struct AcceptsWorkFilter: Filter {
     func refusal(of node: Node) -> Refusal? { node.acceptsWork ? nil : .takesNoWork }
 }
 
+/// What is there may stay; nothing new comes.
+struct DrainFilter: Filter {
+    func refusal(of node: Node) -> Refusal? { node.drainedSince == nil ? nil : .drained(node.id) }
+}
+
 struct TenantFilter: Filter {
     let tenant: TenantID
     func refusal(of node: Node) -> Refusal? { node.tenant == tenant ? nil : .otherTenant(node.tenant) }

@@ -16,6 +16,7 @@ struct Filters: Sendable {
     private var state: StateFilter?
     private var refused: RefusedFilter?
     private var acceptsWork: AcceptsWorkFilter?
+    private var drain: DrainFilter?
     private var tenant: TenantFilter?
     private var platform: PlatformFilter?
     private var tag: TagFilter?
@@ -30,6 +31,7 @@ struct Filters: Sendable {
         if !request.ties.isEmpty { filters.tie = TieFilter(ties: request.ties, origin: request.origin) }
         filters.state = StateFilter()
         filters.acceptsWork = AcceptsWorkFilter()
+        filters.drain = DrainFilter()
         filters.tenant = TenantFilter(tenant: request.tenant)
         if !question.platform.text.isEmpty { filters.platform = PlatformFilter(wanted: question.platform) }
         if !request.policy.tags.isEmpty { filters.tag = TagFilter(tags: request.policy.tags) }
@@ -54,8 +56,8 @@ struct Filters: Sendable {
     /// Whether nothing stands against the node; stops at the first filter that objects.
     func admit(_ node: Node) -> Bool {
         ask(tie, node) == nil && ask(target, node) == nil && ask(engine, node) == nil && ask(state, node) == nil
-            && ask(refused, node) == nil && ask(acceptsWork, node) == nil && ask(tenant, node) == nil
-            && ask(platform, node) == nil && ask(tag, node) == nil && ask(cpu, node) == nil
+            && ask(refused, node) == nil && ask(acceptsWork, node) == nil && ask(drain, node) == nil
+            && ask(tenant, node) == nil && ask(platform, node) == nil && ask(tag, node) == nil && ask(cpu, node) == nil
             && ask(memory, node) == nil && ask(disk, node) == nil
     }
 
@@ -63,8 +65,8 @@ struct Filters: Sendable {
     func refusals(of node: Node) -> [Refusal] {
         [
             ask(tie, node), ask(target, node), ask(engine, node), ask(state, node), ask(refused, node),
-            ask(acceptsWork, node), ask(tenant, node), ask(platform, node), ask(tag, node), ask(cpu, node),
-            ask(memory, node), ask(disk, node),
+            ask(acceptsWork, node), ask(drain, node), ask(tenant, node), ask(platform, node), ask(tag, node),
+            ask(cpu, node), ask(memory, node), ask(disk, node),
         ].compactMap(\.self)
     }
 

@@ -1,11 +1,13 @@
 import Fleet
 
-/// How much speaks against one more workload on a node, 0 to 1: what `remote` and `threshold` choose by.
+/// How much speaks against one more workload on a node, 0 to 1, and more where it was lost lately: what `remote` and `threshold` choose by.
 ///
-/// `0.5 x CPU + 0.3 x memory + 0.1 x delay + 0.1 x shipping`; delay counts in full at 200 ms, shipping at one minute.
+/// `0.5 x CPU + 0.3 x memory + 0.1 x delay + 0.1 x shipping`; delay counts in full at 200 ms, shipping at one minute. Each time
+/// that the node was lost lately adds 0.1, as far as it counts still.
 struct LoadScore: Sendable, Hashable {
     static let slowestRTT = 0.2
     static let longestShipping = 60.0
+    static let lossWeight = 0.1
 
     /// The greater of what is measured and what is reserved: leases count before their load is seen.
     let cpu: Double
@@ -15,6 +17,7 @@ struct LoadScore: Sendable, Hashable {
     var total: Double {
         0.5 * cpu + 0.3 * memory + 0.1 * min(1, forecast.roundTrip / Self.slowestRTT)
             + 0.1 * min(1, forecast.shipping / Self.longestShipping)
+            + Self.lossWeight * min(forecast.losses, CompletionForecast.mostLosses)
     }
 
     init(_ node: Node, _ question: Question) {
@@ -32,7 +35,7 @@ struct LoadScore: Sendable, Hashable {
             Decision.Term("image missing", Double(forecast.missing.bytes), "bytes"),
             Decision.Term("bandwidth", forecast.bandwidth, "bytes/s"),
             Decision.Term("shipping", forecast.shipping, "s"),
-        ]
+        ] + forecast.lossTerms
     }
 
     private static func used(_ measured: Double, _ reserved: Double, of capacity: Double) -> Double {

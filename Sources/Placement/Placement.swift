@@ -13,7 +13,7 @@ package struct Placement: Sendable {
     /// - Parameters:
     ///   - snapshot: All nodes. The origin's own entry should carry what its caller knows best: a device puts its own measures
     ///     and engine state there before it asks. An origin that is not in it is taken as ready and unmeasured.
-    ///   - now: Seconds since 1970; goes into the decision only.
+    ///   - now: Seconds since 1970; goes into the decision, and says how long ago nodes were lost.
     ///   - fleetReachable: False where the gateway is away, so that nothing can be leased: the workload stays.
     ///   - refused: Nodes that turned this workload down a moment ago, with their reason; never chosen.
     ///   - estimates: What has been learned of work and images.
@@ -26,7 +26,7 @@ package struct Placement: Sendable {
         refused: [NodeID: String] = [:], estimates: WorkEstimates = WorkEstimates(),
         memory: inout ThresholdMemory, policySource: String = ""
     ) -> Decision {
-        let question = Question(request, snapshot: snapshot, refused: refused, estimates: estimates)
+        let question = Question(request, snapshot: snapshot, refused: refused, estimates: estimates, now: now)
         let placement = Placement(
             question: question, snapshot: snapshot, fleetReachable: fleetReachable,
             originRefusals: Filters.origin(question).refusals(of: question.origin))

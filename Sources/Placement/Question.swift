@@ -13,11 +13,15 @@ final class Question: Sendable {
     let work: WorkEstimates.Work?
     /// What another node must run: as asked for; where nothing was, the origin's if the image comes from there.
     let platform: Platform
+    /// Seconds since 1970.
+    let now: Double
 
     init(
-        _ request: WorkloadRequest, snapshot: FleetSnapshot, refused: [NodeID: String], estimates: WorkEstimates
+        _ request: WorkloadRequest, snapshot: FleetSnapshot, refused: [NodeID: String], estimates: WorkEstimates,
+        now: Double
     ) {
         self.request = request
+        self.now = now
         origin = snapshot[request.origin] ?? Node(id: request.origin, tenant: request.tenant)
         self.refused = refused
         holders = estimates.holders(of: request.imageID)
@@ -25,6 +29,9 @@ final class Question: Sendable {
         let wanted = request.platform.isEmpty && !request.imageID.isEmpty ? origin.platform : request.platform
         platform = Platform(wanted)
     }
+
+    /// How often a node was lost lately; the origin is there, as it is asking.
+    func losses(of node: Node) -> Double { isOrigin(node) ? 0 : node.losses?.count(at: now) ?? 0 }
 
     func isOrigin(_ node: Node) -> Bool { node.id == request.origin }
 

@@ -4,6 +4,7 @@ import Fleet
 enum Refusal: Sendable, Hashable {
     case state(NodeState)
     case takesNoWork
+    case drained(NodeID)
     case otherTenant(TenantID)
     case notTheTarget(NodeID)
     case refusedJustNow(String)
@@ -24,6 +25,7 @@ enum Refusal: Sendable, Hashable {
         case .state(.unreachable): "it cannot be reached: look at its power, network and agent"
         case .state(.ready): "it is not ready"
         case .takesNoWork: "it takes no work of others: it was set to only send work away"
+        case .drained(let node): "it is drained and takes no new work: `lighter nodes resume \(node)` ends that"
         case .otherTenant(let tenant): "it belongs to tenant \(tenant)"
         case .notTheTarget(let target): "lighter.target asks for \(target)"
         case .refusedJustNow(let reason): "it refused just now: \(reason)"

@@ -215,6 +215,14 @@ package final class GatewaySession: ControlPlane {
         }
     }
 
+    package func report(_ rows: [DrainedWorkload], atDrained node: NodeID) {
+        guard let connection = state.withLock({ $0.connection }), connection.isWelcome else { return }
+        var message = Lighter_V1_DrainReport()
+        message.node = node.name
+        message.rows = rows.map(Lighter_V1_DrainRow.init)
+        connection.control.send(.drainReport(message))
+    }
+
     package func ticket(for workload: WorkloadID) async throws(SessionError) -> [UInt8] {
         var request = Lighter_V1_TicketRequest()
         request.workload = workload.hex

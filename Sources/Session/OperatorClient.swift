@@ -86,6 +86,28 @@ package struct OperatorClient: Sendable {
         return (reply.token, reply.expiresAt)
     }
 
+    package enum Draining: String, Sendable {
+        /// Lets it take no new work, and has devices move theirs off.
+        case drain
+        case resume
+        /// Changes nothing.
+        case look
+    }
+
+    /// The node as it is then, and the workloads of others that are at it.
+    /// - Throws: `.notFound` where the fleet has no such node.
+    package func drain(
+        _ node: String, _ action: Draining
+    ) async throws(SessionError) -> (node: Node, left: [DrainedWorkload]) {
+        var request = Lighter_V1_DrainRequest()
+        request.node = node
+        request.action = action.rawValue
+        guard case .drainReply(let reply) = try await ask(.drainRequest(request)) else {
+            throw GatewaySession.unexpected
+        }
+        return try read { (try reply.node.domain(), try reply.rows.map { try $0.domain() }) }
+    }
+
     private func ask(_ body: ControlStream.Body) async throws(SessionError) -> ControlStream.Body {
         try await control.request(body, timeout: Self.patience)
     }

@@ -18,12 +18,14 @@ extension Lighter_V1_NodeMessage {
         reservedMemory = node.reserved.memory.bytes
         measures = Lighter_V1_MeasuresMessage(node.measures)
         acceptsWork = node.acceptsWork
+        drainedSince = node.drainedSince ?? 0
+        if let known = node.losses { (losses, lossesAt) = (known.counted, known.countedAt) }
     }
 
     /// A state that this version does not know reads as `unreachable`: nothing is placed there.
     /// - Throws: `WireError.invalid` naming the field.
     package func domain() throws(WireError) -> Node {
-        Node(
+        var node = Node(
             id: try WireField.node(id, "node.id"),
             tenant: try WireField.tenant(tenant, "node.tenant"),
             state: NodeState(rawValue: state) ?? .unreachable,
@@ -37,6 +39,13 @@ extension Lighter_V1_NodeMessage {
                 memory: try WireField.bytes(reservedMemory, "node.reserved_memory")),
             measures: try measures.domain(),
             acceptsWork: acceptsWork)
+        if drainedSince > 0 { node.drainedSince = try WireField.amount(drainedSince, "node.drained_since") }
+        if losses > 0 {
+            node.losses = RecentLosses(
+                counted: try WireField.amount(losses, "node.losses"),
+                at: try WireField.amount(lossesAt, "node.losses_at"))
+        }
+        return node
     }
 }
 

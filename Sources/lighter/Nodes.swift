@@ -1,9 +1,17 @@
 import ArgumentParser
 import Fleet
+import Foundation
 import Session
 
 struct Nodes: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Lists the fleet's nodes as the gateway sees them.")
+    static let configuration = CommandConfiguration(
+        abstract: "Lists the fleet's nodes as the gateway sees them, and says which take work.",
+        subcommands: [NodesList.self, NodesDrain.self, NodesResume.self], defaultSubcommand: NodesList.self)
+}
+
+struct NodesList: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Lists the fleet's nodes as the gateway sees them.")
 
     @OptionGroup var client: OperatorOptions
     @OptionGroup var output: FormatOption
@@ -11,7 +19,8 @@ struct Nodes: AsyncParsableCommand {
     func run() async throws {
         let nodes = try await client.withClient { try await $0.nodes() }.sorted { $0.id < $1.id }
         try output.format.show(nodes.map(NodeRow.init)) {
-            var table = Table("NAME", "STATE", "CPUS", "CPU", "MEMORY", "RUNNING", "RTT", "ENGINE", "ADDRESS", "TAGS")
+            var table = Table(
+                "NAME", "STATE", "CPUS", "CPU", "MEMORY", "RUNNING", "RTT", "LOST", "ENGINE", "ADDRESS", "TAGS")
             for node in nodes { table.add(node) }
             return table.text
         }
@@ -28,6 +37,10 @@ struct NodeRow: Encodable {
     let reservedMemoryBytes: Int64
     let runningContainers: Int
     let acceptsWork: Bool
+    /// Whether an operator has it take no new work.
+    let isDrained: Bool
+    /// How often it was lost lately, each time counting half as much with every hour.
+    let lostLately: Double
 
     init(_ node: Node) {
         name = node.id.name
@@ -47,16 +60,25 @@ struct NodeRow: Encodable {
         bandwidthBytesPerSecond = node.measures.bandwidth
         runningContainers = node.measures.runningContainers
         acceptsWork = node.acceptsWork
+        isDrained = node.drainedSince != nil
+        lostLately = node.lostLately
     }
+}
+
+extension Node {
+    fileprivate var lostLately: Double { losses?.count(at: Date().timeIntervalSince1970) ?? 0 }
 }
 
 extension Table {
     fileprivate mutating func add(_ node: Node) {
         let rtt = node.measures.gatewayRTT
         add(
-            node.id.name, node.state.rawValue, node.capacity.cpus.short, node.measures.cpu.percent,
+            node.id.name, node.state.rawValue + (node.drainedSince == nil ? "" : ", drained"), node.capacity.cpus.short,
+            node.measures.cpu.percent,
             "\(node.measures.memory.percent) of \(node.capacity.memory)", "\(node.measures.runningContainers)",
-            rtt > 0 ? "\((rtt * 1000).short) ms" : "-", node.engineVersion.isEmpty ? "-" : node.engineVersion,
+            rtt > 0 ? "\((rtt * 1000).short) ms" : "-",
+            node.lostLately < RecentLosses.least ? "-" : node.lostLately.short,
+            node.engineVersion.isEmpty ? "-" : node.engineVersion,
             node.addresses.first ?? "by relay", node.tags.joined(separator: ","))
     }
 }

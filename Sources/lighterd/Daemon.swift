@@ -76,6 +76,7 @@ struct Daemon {
                 ? nil : .init(folder: "\(options.state)/mounts", maximumBytes: options.mountsMaximum),
             spool: "\(options.state)/spool")
         front.preloadNodes = options.preload
+        front.returns = options.returns
         let door = try FrontDoor(
             configuration: front, control: session, routes: try RouteBook(journal: journal),
             logger: Logger(label: "front-door"), describeNode: { description.node },

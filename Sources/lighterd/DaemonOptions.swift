@@ -45,6 +45,8 @@ struct DaemonOptions: Sendable {
     var logLevel = Logger.Level.info
     /// The largest bind mount that may leave the device; none may when it is zero.
     var preload = 0
+    /// What becomes of work of a lost node when that is back.
+    var returns = LossPolicy.Return.keepReplacement
     var mountsMaximum = ByteCount.gibibytes(1)
 
     enum Reading {
@@ -75,6 +77,8 @@ struct DaemonOptions: Sendable {
           --give-layers BOOL   give layers that others brought here to further nodes of theirs (default true)
           --mounts-max-bytes SIZE  the largest bind mount that leaves the device: 500m, 2g; 0 for none (default 1g)
           --preload N          send images that run here ahead of need to the N likeliest nodes (default 0, at most 8)
+          --return POLICY      keep-replacement, or keep-original to move services back to the node that they were lost with
+                               (default keep-replacement)
           --image-cache-max-bytes SIZE  what others' images may take here: 20g, 20% of the engine's disk, or off
                                (default 20%); the least recently used go first
           --image-cache-keep TIME  how long an unused one stays at least: 90s, 15m, 2h (default 15m)
@@ -89,7 +93,7 @@ struct DaemonOptions: Sendable {
         "state", "config", "engine", "socket", "leases", "group", "cgroup", "gateway", "policy", "cpu_threshold",
         "memory_threshold", "listen", "advertise", "tags", "accept_work", "accept_builds", "give_layers",
         "mounts_max_bytes",
-        "preload", "image_cache_max_bytes", "image_cache_keep", "scan_interval",
+        "preload", "return", "image_cache_max_bytes", "image_cache_keep", "scan_interval",
         "log_level",
     ]
 
@@ -195,6 +199,11 @@ struct DaemonOptions: Sendable {
                 throw OptionError("\(place): '\(value)' is no number of nodes from 0 to 8")
             }
             preload = count
+        case "return":
+            guard let policy = LossPolicy.Return(rawValue: value) else {
+                throw OptionError("\(place): '\(value)' is not one of keep-replacement and keep-original")
+            }
+            returns = policy
         case "image_cache_max_bytes":
             guard let bound = ImageCacheBound(value, sized: Self.size) else {
                 throw OptionError("\(place): '\(value)' is no bound; write it as in 500m, 20g or 20%, or off")

@@ -3,12 +3,30 @@
 import json
 import os
 import re
+import threading
 import time
 
 from fixture import FLEET, Case, OwnFleet, command_output, eventually, remote_only
 
 DEVICE, FIRST, SECOND = "fo1", "fo2", "fo3"
 COUNT = "i=0; while true; do i=$((i+1)); echo $i; sleep 0.2; done"
+
+
+class Heard:
+    """What a client has printed so far, line by line."""
+
+    def __init__(self, stream):
+        self.lines = []
+        self.reader = threading.Thread(target=self.read, args=(stream,), daemon=True)
+        self.reader.start()
+
+    def read(self, stream):
+        for line in stream:
+            self.lines.append(line.decode().strip())
+
+    def end(self):
+        """Waits for the end of what it prints."""
+        self.reader.join(60)
 
 
 @remote_only
@@ -85,15 +103,64 @@ class Failover(Case):
         self.docker("rm", "-f", name)
         self.assertIsNone(self.on_engine(second, name))
 
-    def test_a_job_is_run_again_and_its_caller_hears_how_that_ended(self):
+    def test_a_service_goes_back_to_the_node_that_it_was_lost_with_where_its_label_says_so(self):
         name = self.name()
+        first = self.begun(name, "--init", "--restart", "always", "--label", "lighter.return=keep-original", "-p", "18084:80",
+                           "busybox", "httpd", "-f", "-p", "80", "-h", "/etc")
+        full = self.inspect(name, "{{.Id}}")
+        self.fleet("kill", first)
+        second = self.moved(name, first)
+        self.fleet("start", first)
+        # A node that was lost often, as in other tests, has to be well for longer.
+        eventually("it is back", lambda: self.place(name) == first, 90)
+        eventually("the other has nothing left of it", lambda: self.on_engine(second, name) is None)
+        self.assertEqual(self.inspect(name, "{{.Id}} {{.State.Status}}"), f"{full} running")
+        page = self.fleet("exec", DEVICE, "wget", "-qO-", "http://localhost:18084/hostname").line
+        self.assertEqual(page, full[:12])
+
+    def test_a_job_is_run_again_and_its_caller_hears_all_of_it_and_how_that_ended(self):
+        name, words = self.name(), ["begun", *map(str, range(1, 9))]
         run = self.start("run", "--name", name, "--label", "lighter.loss=rerun", "busybox", "sh", "-c",
-                         "sleep 4; exit 7")
+                         "echo begun; for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.5; done; echo bad >&2; exit 7")
+        heard = Heard(run.stdout)
         first = eventually("it runs", lambda: self.place(name))
+        eventually("it says something", lambda: "2" in heard.lines)
+        inside = self.start("exec", name, "sleep", "60")
         self.fleet("kill", first)
         self.moved(name, first)
         self.assertEqual(run.wait(60), 7)
         self.assertEqual(self.inspect(name, "{{.State.ExitCode}}"), "7")
+        heard.end()
+        again = len(heard.lines) - len(words)
+        self.assertEqual(heard.lines, words[:again] + words, "some of it was repeated, or lost")
+        self.assertEqual(run.stderr.read(), b"bad\n")
+        self.assertNotEqual(inside.wait(30), 0)
+
+    def test_who_listens_hears_a_container_go_on_where_its_user_moves_it(self):
+        name = self.name()
+        first = self.begun(name, "--init", "busybox", "sh", "-c", "echo begun; " + COUNT)
+        calls = {"logs": ("logs", "-f", name), "attach": ("attach", "--no-stdin", name),
+                 "stats": ("stats", "--format", "{{.MemUsage}}", name),
+                 "events": ("events", "--filter", f"container={name}", "--filter", "event=start", "--format", "{{.Action}}")}
+        heard = {call: Heard(self.start(*args).stdout) for call, args in calls.items()}
+        for call in ("logs", "attach", "stats"):
+            eventually(f"{call} says something", lambda: heard[call].lines)
+        for target in (SECOND if first == FIRST else FIRST, DEVICE):
+            counts = {call: len(each.lines) for call, each in heard.items()}
+            done = self.move(name, "--to", target)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for call in ("logs", "attach"):
+                eventually(f"{call} goes on", lambda: heard[call].lines[counts[call]:].count("3") > 0)
+            eventually("stats go on", lambda: any(
+                re.search("[1-9][0-9.]*[KM]iB /", line) for line in heard["stats"].lines[counts["stats"] + 2:]))
+            eventually("events go on", lambda: heard["events"].lines[counts["events"]:] == ["start"])
+        self.docker("rm", "-f", name)
+        for call in ("logs", "attach"):
+            heard[call].end()
+            parts = " ".join(heard[call].lines).split("begun")
+            self.assertEqual(len(parts), 4 if call == "logs" else 3, heard[call].lines)
+            for part in parts[1:]:
+                self.assertEqual(part.split(), [str(n + 1) for n in range(len(part.split()))], f"{call} lost something")
 
     def test_what_holds_waits_for_its_node(self):
         name = self.name()
@@ -207,8 +274,33 @@ class Failover(Case):
         self.assertEqual(self.place(name), first)
         self.assertIn("no container", self.move("nobody", "--to", first).stderr)
 
+    def test_services_leave_a_node_that_is_drained_and_what_stays_is_named(self):
+        self.addCleanup(self.fleet, "cli", "nodes", "resume", FIRST)
+        self.addCleanup(self.fleet, "cli", "nodes", "resume", SECOND)
+        web, kept, volume = self.name(), self.name(), self.volume()
+        first = self.begun(web, "--init", "--restart", "always", "-p", "18083:80", "busybox", "httpd", "-f", "-p", "80", "-h", "/etc")
+        self.docker("run", "-d", "--init", "--name", kept, "--restart", "always", "-v", f"{volume}:/d", "--label",
+                    f"lighter.target={first}", "busybox", "sleep", "600")
+        gone = self.fleet("cli", "nodes", "drain", first, expect=1)
+        second = self.place(web)
+        self.assertNotEqual(second, first)
+        self.assertIn(f"{web} (of {DEVICE}): moved to {second}", gone.out)
+        self.assertIn(f"{kept} (of {DEVICE}): stays: volume {volume} is there", gone.out)
+        self.assertEqual(self.place(kept), first)
+        self.assertEqual(self.fleet("exec", DEVICE, "wget", "-qO-", "http://localhost:18083/hostname").line,
+                         self.inspect(web, "{{.Config.Hostname}}"))
+        nodes = self.fleet("cli", "nodes").out.splitlines()
+        self.assertEqual([line.split()[0] for line in nodes if "ready, drained" in line], [first])
+        refused = self.docker("run", "-d", "--label", f"lighter.target={first}", "busybox", "true", expect=125)
+        self.assertIn(f"lighter nodes resume {first}", refused.err)
+        self.docker("rm", "-f", kept)
+        self.assertIn(f"{first} is drained", self.fleet("cli", "nodes", "drain", first).out)
+        self.fleet("cli", "nodes", "resume", first)
+        self.docker("run", "--rm", "--label", f"lighter.target={first}", "busybox", "true")
+        self.assertIn("no node 'nowhere'", self.fleet("cli", "nodes", "drain", "nowhere", expect=1).err)
+
     def test_labels_that_say_nothing_are_refused(self):
-        for label in ("lighter.loss=maybe", "lighter.attempts=0"):
+        for label in ("lighter.loss=maybe", "lighter.attempts=0", "lighter.return=home"):
             found = self.docker("run", "-d", "--label", label, "busybox", "true", expect=125)
             self.assertRegex(found.err, re.escape(label.split("=")[0]) + ".*use ")
 

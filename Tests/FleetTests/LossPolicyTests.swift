@@ -18,6 +18,14 @@ struct LossPolicyTests {
         #expect(policy.attempts == LossPolicy.usualAttempts)
     }
 
+    @Test("A label says what becomes of it when its node is back, and else what is given")
+    func returns() throws {
+        #expect(try LossPolicy(labels: [:], restartPolicy: "always").returns == .keepReplacement)
+        #expect(try LossPolicy(labels: [:], restartPolicy: "", returns: .keepOriginal).returns == .keepOriginal)
+        let labels = [LossPolicy.returnLabel: "keep-replacement"]
+        #expect(try LossPolicy(labels: labels, restartPolicy: "", returns: .keepOriginal).returns == .keepReplacement)
+    }
+
     @Test("Attempts are counted", arguments: [("1", 1), ("20", 20)])
     func attempts(text: String, expected: Int) throws {
         let labels = [LossPolicy.attemptsLabel: text]
@@ -26,7 +34,10 @@ struct LossPolicyTests {
 
     @Test(
         "What cannot be meant is refused with the label and what it takes",
-        arguments: [(LossPolicy.label, "maybe"), (LossPolicy.attemptsLabel, "0"), (LossPolicy.attemptsLabel, "many")])
+        arguments: [
+            (LossPolicy.label, "maybe"), (LossPolicy.attemptsLabel, "0"), (LossPolicy.attemptsLabel, "many"),
+            (LossPolicy.returnLabel, "home"),
+        ])
     func refused(label: String, value: String) {
         #expect {
             try LossPolicy(labels: [label: value], restartPolicy: "")

@@ -22,6 +22,7 @@ final class FakePlane: ControlPlane {
         var links: [NodeID: LinkConnection] = [:]
         var hidesLinks = false
         var ticket: [UInt8]?
+        var drainReports: [[DrainedWorkload]] = []
     }
 
     let node: NodeID
@@ -81,4 +82,7 @@ final class FakePlane: ControlPlane {
     }
 
     func report(_ workload: Workload) {}
+
+    var drainReports: [[DrainedWorkload]] { state.withLock { $0.drainReports } }
+    func report(_ rows: [DrainedWorkload], atDrained node: NodeID) { state.withLock { $0.drainReports.append(rows) } }
 }

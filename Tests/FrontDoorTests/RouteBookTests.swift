@@ -118,7 +118,9 @@ struct RouteBookTests {
     func restart() throws {
         let folder = try ScratchFolder()
         let path = folder.file("journal.db")
-        let one = try route(first, "web")
+        var one = try route(first, "web")
+        one.loss = LossPolicy(kind: .restart, attempts: 5, returns: .keepOriginal)
+        one.original = try NodeID("cloud9")
         do {
             let book = try RouteBook(journal: Journal(path: path))
             try book.put(one)

@@ -67,6 +67,28 @@ struct FleetViewTests {
         #expect(view[node.id]?.state == .unreachable)
     }
 
+    @Test("Each time that a node is lost counts, unless it is drained, and nothing that it says of itself changes that")
+    func losses() throws {
+        var view = view()
+        let node = try node("edge")
+        for round in 0..<3 {
+            let now = Self.start + .hours(Int64(round))
+            _ = view.heard(node, now: now)
+            _ = view.check(now: now + .seconds(10), heartbeat: Self.beat)
+            _ = view.check(now: now + .seconds(11), heartbeat: Self.beat)
+        }
+        _ = view.heard(node, now: Self.start + .hours(2) + .seconds(20))
+        let losses = try #require(view[node.id]?.losses)
+        #expect(abs(losses.counted - 1.75) < 0.001)
+        #expect(losses.countedAt == 1 + 7200 + 10)
+        view.drain(node.id, since: 5)
+        _ = view.heard(node, now: Self.start + .hours(3))
+        _ = view.check(now: Self.start + .hours(3) + .seconds(10), heartbeat: Self.beat)
+        #expect(view[node.id]?.state == .unreachable)
+        #expect(view[node.id]?.losses == losses)
+        #expect(view[node.id]?.drainedSince == 5)
+    }
+
     @Test("A node whose link is gone is granted one heartbeat to come back")
     func lostLink() throws {
         var view = view()

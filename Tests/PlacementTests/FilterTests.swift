@@ -17,6 +17,9 @@ struct FilterTests {
         Case(testDescription: "unreachable", reason: "cannot be reached") { $0.cloud1.state = .unreachable },
         Case(testDescription: "engine down", reason: "its engine does not answer") { $0.cloud1.state = .engineDown },
         Case(testDescription: "takes no work", reason: "takes no work") { $0.cloud1.acceptsWork = false },
+        Case(testDescription: "drained", reason: "`lighter nodes resume cloud1` ends that") {
+            $0.cloud1.drainedSince = 1
+        },
         Case(testDescription: "tenant", reason: "belongs to tenant acme") { $0.cloud1.tenant = try TenantID("acme") },
         Case(testDescription: "platform asked for", reason: "its platform is linux/arm64, not linux/amd64") {
             $0.cloud1.platform = "linux/arm64"

@@ -40,6 +40,37 @@ struct PolicyDecisionTests {
         #expect(fixture.decide().target == fixture.cloud2.id)
     }
 
+    @Test(
+        "A node that was lost lately is weighed down, less as time passes, and that is shown with its number",
+        arguments: [Policy.Kind.remote, .completion])
+    func losses(kind: Policy.Kind) throws {
+        var fixture = try Fixture(kind)
+        fixture.edge.measures.cpu = 1
+        fixture.learn(20)
+        // Without its losses it would be chosen.
+        fixture.cloud2.measures.cpu = 0.2
+        fixture.cloud2.measures.gatewayRTT = 0.06
+        fixture.cloud2.measures.coreSpeed = 0.8
+        #expect(fixture.decide().target == fixture.cloud1.id)
+        fixture.cloud1.losses = RecentLosses(counted: 4, at: 1000)
+        let decision = fixture.decide()
+        #expect(decision.target == fixture.cloud2.id)
+        #expect(decision.term("lost lately", of: "cloud1") == 4)
+        #expect(decision.term("lost lately", of: "cloud2") == nil)
+        #expect(decision.explanation().contains("lost lately"))
+        fixture.cloud1.losses = RecentLosses(counted: 4, at: 1000 - 10 * RecentLosses.halfLife)
+        #expect(fixture.decide().target == fixture.cloud1.id)
+    }
+
+    @Test("What the origin has lost of its links says nothing of its own engine")
+    func lossesOfTheOrigin() throws {
+        var fixture = try Fixture(.completion)
+        fixture.learn(1)
+        let before = fixture.decide()
+        fixture.edge.losses = RecentLosses(counted: 9, at: 1000)
+        #expect(fixture.decide() == before)
+    }
+
     @Test("Tags choose among the others")
     func tags() throws {
         var fixture = try Fixture(.remote)

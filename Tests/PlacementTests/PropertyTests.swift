@@ -103,7 +103,8 @@ struct PropertyTests {
         let fixture = try drawn(seed)
         var draw = SeededGenerator(seed: seed &+ 77)
         let before = fixture.cloud1
-        let question = Question(fixture.request, snapshot: fixture.snapshot, refused: [:], estimates: fixture.estimates)
+        let question = Question(
+            fixture.request, snapshot: fixture.snapshot, refused: [:], estimates: fixture.estimates, now: 0)
         func worse(_ change: (inout Node) -> Void) {
             var node = before
             change(&node)

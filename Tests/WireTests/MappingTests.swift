@@ -25,7 +25,13 @@ struct MappingTests {
         let workload = try draw.workload()
         #expect(try sent(Lighter_V1_WorkloadMessage(workload)).domain() == workload)
         let request = try draw.request()
-        let refused = [try draw.node(): draw.text(), try draw.node(): draw.text()]
+        // Two draws may be of one name.
+        let refused = Dictionary(
+            [(try draw.node(), draw.text()), (try draw.node(), draw.text())], uniquingKeysWith: { first, _ in first })
+        let row = DrainedWorkload(
+            id: request.id, name: draw.text(), origin: try draw.node(),
+            standing: draw.pick(DrainedWorkload.Standing.allCases), reason: draw.text())
+        #expect(try sent(Lighter_V1_DrainRow(row)).domain() == row)
         let placed = try sent(Lighter_V1_PlaceRequest(request, refused: refused)).domain()
         #expect(placed.request == request)
         #expect(placed.refused == refused)

@@ -47,10 +47,13 @@ struct RandomNouns {
     }
 
     mutating func fleetNode() throws -> Node {
-        Node(
+        var node = Node(
             id: try node(), tenant: try tenant(), state: pick(NodeState.allCases), bootID: text(), addresses: texts(),
             tags: texts(), platform: text(), engineVersion: text(), engineAPIVersion: text(), capacity: resources(),
             reserved: resources(), measures: measures(), acceptsWork: flag())
+        node.drainedSince = flag() ? amount(1e9) + 1 : nil
+        node.losses = flag() ? RecentLosses(counted: amount(9) + 0.1, at: amount(1e9)) : nil
+        return node
     }
 
     mutating func policy() throws -> Policy {

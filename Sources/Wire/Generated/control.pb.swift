@@ -372,6 +372,14 @@ package nonisolated struct Lighter_V1_Envelope: Sendable {
     set {body = .retire(newValue)}
   }
 
+  package var drainReport: Lighter_V1_DrainReport {
+    get {
+      if case .drainReport(let v)? = body {return v}
+      return Lighter_V1_DrainReport()
+    }
+    set {body = .drainReport(newValue)}
+  }
+
   package var renewRequest: Lighter_V1_RenewRequest {
     get {
       if case .renewRequest(let v)? = body {return v}
@@ -468,6 +476,22 @@ package nonisolated struct Lighter_V1_Envelope: Sendable {
     set {body = .explainReply(newValue)}
   }
 
+  package var drainRequest: Lighter_V1_DrainRequest {
+    get {
+      if case .drainRequest(let v)? = body {return v}
+      return Lighter_V1_DrainRequest()
+    }
+    set {body = .drainRequest(newValue)}
+  }
+
+  package var drainReply: Lighter_V1_DrainReply {
+    get {
+      if case .drainReply(let v)? = body {return v}
+      return Lighter_V1_DrainReply()
+    }
+    set {body = .drainReply(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -487,6 +511,7 @@ package nonisolated struct Lighter_V1_Envelope: Sendable {
     case ticketReply(Lighter_V1_TicketReply)
     case ticketPush(Lighter_V1_TicketPush)
     case retire(Lighter_V1_Retire)
+    case drainReport(Lighter_V1_DrainReport)
     case renewRequest(Lighter_V1_RenewRequest)
     case renewReply(Lighter_V1_RenewReply)
     case joinRequest(Lighter_V1_JoinRequest)
@@ -499,6 +524,8 @@ package nonisolated struct Lighter_V1_Envelope: Sendable {
     case listWorkloadsReply(Lighter_V1_ListWorkloadsReply)
     case explainRequest(Lighter_V1_ExplainRequest)
     case explainReply(Lighter_V1_ExplainReply)
+    case drainRequest(Lighter_V1_DrainRequest)
+    case drainReply(Lighter_V1_DrainReply)
 
   }
 
@@ -616,6 +643,23 @@ package nonisolated struct Lighter_V1_NodeMessage: @unchecked Sendable {
   package var acceptsWork: Bool {
     get {_storage._acceptsWork}
     set {_uniqueStorage()._acceptsWork = newValue}
+  }
+
+  /// The gateway alone says these. Since when it takes no new work, in seconds since 1970; zero where it takes some.
+  package var drainedSince: Double {
+    get {_storage._drainedSince}
+    set {_uniqueStorage()._drainedSince = newValue}
+  }
+
+  /// How often it was lost, each time counting less with its age, as it stood at `losses_at`, in seconds since 1970.
+  package var losses: Double {
+    get {_storage._losses}
+    set {_uniqueStorage()._losses = newValue}
+  }
+
+  package var lossesAt: Double {
+    get {_storage._lossesAt}
+    set {_uniqueStorage()._lossesAt = newValue}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1523,6 +1567,81 @@ package nonisolated struct Lighter_V1_ListWorkloadsReply: Sendable {
   package init() {}
 }
 
+/// An operator's: "drain", "resume", or "look" at what is left at a node that is drained.
+package nonisolated struct Lighter_V1_DrainRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var node: String = String()
+
+  package var action: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Lighter_V1_DrainReply: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var node: Lighter_V1_NodeMessage {
+    get {_node ?? Lighter_V1_NodeMessage()}
+    set {_node = newValue}
+  }
+  /// Returns true if `node` has been explicitly set.
+  package var hasNode: Bool {self._node != nil}
+  /// Clears the value of `node`. Subsequent reads from it will return its default value.
+  package mutating func clearNode() {self._node = nil}
+
+  /// Other nodes' workloads that are at it.
+  package var rows: [Lighter_V1_DrainRow] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _node: Lighter_V1_NodeMessage? = nil
+}
+
+/// What a device says of its workloads at a node that is drained, all of them; one-way.
+package nonisolated struct Lighter_V1_DrainReport: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var node: String = String()
+
+  package var rows: [Lighter_V1_DrainRow] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Lighter_V1_DrainRow: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var workload: String = String()
+
+  package var name: String = String()
+
+  package var origin: String = String()
+
+  /// "unseen", "moving", "waits", "stays", "away".
+  package var standing: String = String()
+
+  package var reason: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 /// `reference`: a workload id, a container id or a prefix of one, or a name.
 package nonisolated struct Lighter_V1_ExplainRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -1963,7 +2082,7 @@ nonisolated extension Lighter_V1_RelayResult: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Envelope"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{2}\u{8}hello\0\u{1}welcome\0\u{1}report\0\u{3}report_ack\0\u{1}heartbeat\0\u{3}heartbeat_ack\0\u{3}fleet_push\0\u{4}\u{4}place_request\0\u{3}place_reply\0\u{3}abandon_request\0\u{1}done\0\u{3}ticket_request\0\u{3}ticket_reply\0\u{3}ticket_push\0\u{1}retire\0\u{4}\u{3}renew_request\0\u{3}renew_reply\0\u{3}join_request\0\u{3}join_reply\0\u{4}\u{7}token_request\0\u{3}token_reply\0\u{3}list_nodes_request\0\u{3}list_nodes_reply\0\u{3}list_workloads_request\0\u{3}list_workloads_reply\0\u{3}explain_request\0\u{3}explain_reply\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{2}\u{8}hello\0\u{1}welcome\0\u{1}report\0\u{3}report_ack\0\u{1}heartbeat\0\u{3}heartbeat_ack\0\u{3}fleet_push\0\u{4}\u{4}place_request\0\u{3}place_reply\0\u{3}abandon_request\0\u{1}done\0\u{3}ticket_request\0\u{3}ticket_reply\0\u{3}ticket_push\0\u{1}retire\0\u{3}drain_report\0\u{4}\u{2}renew_request\0\u{3}renew_reply\0\u{3}join_request\0\u{3}join_reply\0\u{4}\u{7}token_request\0\u{3}token_reply\0\u{3}list_nodes_request\0\u{3}list_nodes_reply\0\u{3}list_workloads_request\0\u{3}list_workloads_reply\0\u{3}explain_request\0\u{3}explain_reply\0\u{3}drain_request\0\u{3}drain_reply\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2180,6 +2299,19 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
           self.body = .retire(v)
         }
       }()
+      case 28: try {
+        var v: Lighter_V1_DrainReport?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .drainReport(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .drainReport(v)
+        }
+      }()
       case 30: try {
         var v: Lighter_V1_RenewRequest?
         var hadOneofValue = false
@@ -2336,6 +2468,32 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
           self.body = .explainReply(v)
         }
       }()
+      case 48: try {
+        var v: Lighter_V1_DrainRequest?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .drainRequest(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .drainRequest(v)
+        }
+      }()
+      case 49: try {
+        var v: Lighter_V1_DrainReply?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .drainReply(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .drainReply(v)
+        }
+      }()
       default: break
       }
     }
@@ -2414,6 +2572,10 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
       guard case .retire(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
     }()
+    case .drainReport?: try {
+      guard case .drainReport(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 28)
+    }()
     case .renewRequest?: try {
       guard case .renewRequest(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
@@ -2461,6 +2623,14 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
     case .explainReply?: try {
       guard case .explainReply(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 47)
+    }()
+    case .drainRequest?: try {
+      guard case .drainRequest(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 48)
+    }()
+    case .drainReply?: try {
+      guard case .drainReply(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 49)
     }()
     case nil: break
     }
@@ -2536,7 +2706,7 @@ nonisolated extension Lighter_V1_Done: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NodeMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}state\0\u{3}boot_id\0\u{1}addresses\0\u{1}tags\0\u{1}platform\0\u{3}engine_version\0\u{3}engine_api_version\0\u{3}capacity_cpus\0\u{3}capacity_memory\0\u{3}reserved_cpus\0\u{3}reserved_memory\0\u{1}measures\0\u{3}accepts_work\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}state\0\u{3}boot_id\0\u{1}addresses\0\u{1}tags\0\u{1}platform\0\u{3}engine_version\0\u{3}engine_api_version\0\u{3}capacity_cpus\0\u{3}capacity_memory\0\u{3}reserved_cpus\0\u{3}reserved_memory\0\u{1}measures\0\u{3}accepts_work\0\u{3}drained_since\0\u{1}losses\0\u{3}losses_at\0")
 
   fileprivate class _StorageClass {
     var _id: String = String()
@@ -2554,6 +2724,9 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
     var _reservedMemory: Int64 = 0
     var _measures: Lighter_V1_MeasuresMessage? = nil
     var _acceptsWork: Bool = false
+    var _drainedSince: Double = 0
+    var _losses: Double = 0
+    var _lossesAt: Double = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2579,6 +2752,9 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
       _reservedMemory = source._reservedMemory
       _measures = source._measures
       _acceptsWork = source._acceptsWork
+      _drainedSince = source._drainedSince
+      _losses = source._losses
+      _lossesAt = source._lossesAt
     }
   }
 
@@ -2612,6 +2788,9 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
         case 13: try { try decoder.decodeSingularInt64Field(value: &_storage._reservedMemory) }()
         case 14: try { try decoder.decodeSingularMessageField(value: &_storage._measures) }()
         case 15: try { try decoder.decodeSingularBoolField(value: &_storage._acceptsWork) }()
+        case 16: try { try decoder.decodeSingularDoubleField(value: &_storage._drainedSince) }()
+        case 17: try { try decoder.decodeSingularDoubleField(value: &_storage._losses) }()
+        case 18: try { try decoder.decodeSingularDoubleField(value: &_storage._lossesAt) }()
         default: break
         }
       }
@@ -2669,6 +2848,15 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
       if _storage._acceptsWork != false {
         try visitor.visitSingularBoolField(value: _storage._acceptsWork, fieldNumber: 15)
       }
+      if _storage._drainedSince.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._drainedSince, fieldNumber: 16)
+      }
+      if _storage._losses.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._losses, fieldNumber: 17)
+      }
+      if _storage._lossesAt.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._lossesAt, fieldNumber: 18)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2693,6 +2881,9 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
         if _storage._reservedMemory != rhs_storage._reservedMemory {return false}
         if _storage._measures != rhs_storage._measures {return false}
         if _storage._acceptsWork != rhs_storage._acceptsWork {return false}
+        if _storage._drainedSince != rhs_storage._drainedSince {return false}
+        if _storage._losses != rhs_storage._losses {return false}
+        if _storage._lossesAt != rhs_storage._lossesAt {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -4411,6 +4602,165 @@ nonisolated extension Lighter_V1_ListWorkloadsReply: SwiftProtobuf.Message, Swif
 
   package static func ==(lhs: Lighter_V1_ListWorkloadsReply, rhs: Lighter_V1_ListWorkloadsReply) -> Bool {
     if lhs.workloads != rhs.workloads {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lighter_V1_DrainRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DrainRequest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}action\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.action) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
+    }
+    if !self.action.isEmpty {
+      try visitor.visitSingularStringField(value: self.action, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lighter_V1_DrainRequest, rhs: Lighter_V1_DrainRequest) -> Bool {
+    if lhs.node != rhs.node {return false}
+    if lhs.action != rhs.action {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lighter_V1_DrainReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DrainReply"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}rows\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._node) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.rows) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._node {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.rows.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.rows, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lighter_V1_DrainReply, rhs: Lighter_V1_DrainReply) -> Bool {
+    if lhs._node != rhs._node {return false}
+    if lhs.rows != rhs.rows {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lighter_V1_DrainReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DrainReport"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}rows\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.rows) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
+    }
+    if !self.rows.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.rows, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lighter_V1_DrainReport, rhs: Lighter_V1_DrainReport) -> Bool {
+    if lhs.node != rhs.node {return false}
+    if lhs.rows != rhs.rows {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lighter_V1_DrainRow: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DrainRow"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}workload\0\u{1}name\0\u{1}origin\0\u{1}standing\0\u{1}reason\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.workload) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.origin) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.standing) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.workload.isEmpty {
+      try visitor.visitSingularStringField(value: self.workload, fieldNumber: 1)
+    }
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 2)
+    }
+    if !self.origin.isEmpty {
+      try visitor.visitSingularStringField(value: self.origin, fieldNumber: 3)
+    }
+    if !self.standing.isEmpty {
+      try visitor.visitSingularStringField(value: self.standing, fieldNumber: 4)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lighter_V1_DrainRow, rhs: Lighter_V1_DrainRow) -> Bool {
+    if lhs.workload != rhs.workload {return false}
+    if lhs.name != rhs.name {return false}
+    if lhs.origin != rhs.origin {return false}
+    if lhs.standing != rhs.standing {return false}
+    if lhs.reason != rhs.reason {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,59 @@
+import Fleet
+import Synchronization
+
+/// Nodes that take no new work, and how often nodes were lost: what the gateway alone says of a node.
+extension FleetRegistry {
+    /// - Parameter since: in seconds since 1970; nil: it takes work again.
+    func drain(_ node: NodeID, since: Double?) {
+        state.withLock { state in
+            state.view.drain(node, since: since)
+            if since == nil { state.drains[node] = nil }
+        }
+        announce()
+    }
+
+    /// Since when nodes are drained, for a setting: a line each.
+    var drainedText: String {
+        let drained = snapshot(of: nil).nodes.compactMap { node in node.drainedSince.map { "\(node.id) \($0)" } }
+        return drained.joined(separator: "\n")
+    }
+
+    /// How often nodes were lost, for a setting: a line each; nil where it is as before.
+    func newLosses(now: Double) -> String? {
+        let hasNew = state.withLock { state in
+            defer { state.view.hasNewLosses = false }
+            return state.view.hasNewLosses
+        }
+        guard hasNew else { return nil }
+        return snapshot(of: nil).nodes.compactMap { node in
+            guard let losses = node.losses, losses.count(at: now) > RecentLosses.least else { return nil }
+            return "\(node.id) \(losses.counted) \(losses.countedAt)"
+        }.joined(separator: "\n")
+    }
+
+    func keepLossesAgain() { state.withLock { $0.view.hasNewLosses = true } }
+
+    /// Takes in what a device says of its workloads at a node that is drained.
+    func note(_ rows: [DrainedWorkload], at node: NodeID, of origin: NodeID) {
+        state.withLock { state in
+            guard state.view[node]?.drainedSince != nil else { return }
+            state.drains[node, default: [:]][origin] = rows
+        }
+    }
+
+    /// What is known of a workload at a node that is drained.
+    func standing(of workload: Workload) -> DrainedWorkload {
+        state.withLock { state in
+            var row = DrainedWorkload(
+                id: workload.id, name: workload.name, origin: workload.origin, standing: .unseen)
+            if let known = state.drains[workload.target]?[workload.origin]?.first(where: { $0.id == workload.id }) {
+                (row.standing, row.reason) = (known.standing, known.reason)
+            }
+            if state.sessions[workload.origin] == nil {
+                row.standing = .away
+                row.reason = "device \(workload.origin) is away; it is moved when that is back"
+            }
+            return row
+        }
+    }
+}

@@ -1,0 +1,67 @@
+import Engine
+import Fleet
+import Testing
+
+@testable import FrontDoor
+
+@Suite("Containers at a node that is drained", .timeLimit(.minutes(1)))
+struct DrainTests {
+    private static let ids = (0..<4).map { String($0).repeated(64) }
+
+    @Test("Services leave; what has a volume, is held or is a job stays with a reason, and so does who talks to it")
+    func reasons() async throws {
+        try await Rig.with(engine: false) { rig in try await rig.checkReasons(Self.ids) }
+    }
+
+    @Test("The gateway is told why something stays; of what does not run, nothing")
+    func told() async throws {
+        try await Rig.with(engine: false) { rig in
+            try await rig.drainedWithTwo(Self.ids)
+            while rig.plane.drainReports.isEmpty { await Task.yield() }
+            #expect(rig.plane.drainReports[0].map(\.name) == ["db"])
+            #expect(rig.plane.drainReports[0].map(\.standing) == [.stays])
+        }
+    }
+}
+
+extension Rig {
+    @NodeLoop
+    fileprivate func route(_ id: String, _ name: String, _ kind: LossPolicy.Kind) throws -> Route {
+        try addRoute(id, name)
+        guard var route = routes[id] else { throw NotThere() }
+        route.loss.kind = kind
+        return route
+    }
+
+    private struct NotThere: Error {}
+
+    @NodeLoop
+    fileprivate func checkReasons(_ ids: [String]) throws {
+        var (web, api) = (try route(ids[0], "web", .restart), try route(ids[1], "api", .restart))
+        var (db, job) = (try route(ids[2], "db", .restart), try route(ids[3], "job", .rerun))
+        #expect(door.reasonsToStay([web, api]).isEmpty)
+        (db.volumes, db.networks) = (["data"], ["n1"])
+        (api.networks, web.networks) = (["n1", "n2"], ["n2"])
+        job.networks = ["n9"]
+        let reasons = door.reasonsToStay([web, api, db, job])
+        #expect(reasons[ids[2]] == "volume data is there")
+        #expect(reasons[ids[3]]?.hasPrefix("it is a job") ?? false)
+        #expect(reasons[ids[1]] == "it shares a network with db, which stays")
+        #expect(reasons[ids[0]] == "it shares a network with api, which stays")
+        db.volumes = ["anonymous"]
+        db.anonymousVolumes = ["anonymous"]
+        #expect(door.reasonsToStay([web, api, db]).isEmpty)
+        db.loss.kind = .hold
+        #expect(door.reasonsToStay([db])[ids[2]]?.contains("lighter.loss=hold") ?? false)
+    }
+
+    @NodeLoop
+    fileprivate func drainedWithTwo(_ ids: [String]) throws {
+        try routes.put(try route(ids[0], "db", .hold))
+        try routes.put(try route(ids[1], "old", .hold))
+        door.lastStates[ids[1]] = "exited"
+        var cloud = Node(id: try NodeID("cloud1"))
+        cloud.drainedSince = 1
+        plane.snapshot = FleetSnapshot(nodes: [cloud])
+    }
+}

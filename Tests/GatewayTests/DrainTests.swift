@@ -1,0 +1,91 @@
+import Fleet
+import Session
+import Testing
+
+@testable import Gateway
+
+@Suite("Nodes that are drained")
+struct DrainTests {
+    private static func request(_ edge: GatewaySession) -> WorkloadRequest {
+        WorkloadRequest(
+            id: .random(), tenant: edge.tenant, origin: edge.node, name: "web", image: "busybox",
+            policy: Policy(kind: .remote))
+    }
+
+    @Test("Nothing new is placed there, also by the next gateway, until it is resumed; all devices are told")
+    func placing() async throws {
+        try await Scene.with { scene in
+            let cloud = try NodeID("cloud")
+            try await scene.withGateway { gateway in
+                let (edge, node) = (try scene.node("edge", of: gateway), try scene.node("cloud", of: gateway))
+                try await scene.running(edge, node) {
+                    let answer = try await scene.withOperator(gateway) { try await $0.drain("cloud", .drain) }
+                    #expect(answer.node.drainedSince != nil)
+                    try await eventually("the device knows") { edge.snapshot[cloud]?.drainedSince != nil }
+                    let decision = try await edge.place(Self.request(edge), refused: [:]).decision
+                    #expect(decision.target == edge.node)
+                    #expect(decision.warnings.joined().contains("it is drained"))
+                }
+            }
+            try await scene.withGateway { gateway in
+                let (edge, node) = (try scene.node("edge", of: gateway), try scene.node("cloud", of: gateway))
+                try await scene.running(edge, node) {
+                    try await eventually("the device knows") { edge.snapshot[cloud]?.state == .ready }
+                    #expect(edge.snapshot[cloud]?.drainedSince != nil)
+                    #expect(try await edge.place(Self.request(edge), refused: [:]).decision.target == edge.node)
+                    let answer = try await scene.withOperator(gateway) { try await $0.drain("cloud", .resume) }
+                    #expect(answer.node.drainedSince == nil)
+                    #expect(try await edge.place(Self.request(edge), refused: [:]).decision.target == cloud)
+                }
+            }
+        }
+    }
+
+    @Test("What is left there is shown with what its device says of it, and that its device is away")
+    func left() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let (edge, node) = (try scene.node("edge", of: gateway), try scene.node("cloud", of: gateway))
+                try await scene.running(node) {
+                    let request = Self.request(edge)
+                    let row = DrainedWorkload(
+                        id: request.id, name: "web", origin: edge.node, standing: .stays,
+                        reason: "volume data is there")
+                    try await scene.running(edge) {
+                        try await eventually("the device knows the node") { edge.snapshot[node.node]?.state == .ready }
+                        #expect(try await edge.place(request, refused: [:]).decision.target == node.node)
+                        // Of a node that is not drained nothing is kept.
+                        edge.report([row], atDrained: node.node)
+                        let first = try await scene.withOperator(gateway) { try await $0.drain("cloud", .drain) }
+                        #expect(first.left.map(\.standing) == [.unseen])
+                        edge.report([row], atDrained: node.node)
+                        try await eventually("the gateway has heard it") {
+                            try await scene.withOperator(gateway) { try await $0.drain("cloud", .look) }.left == [row]
+                        }
+                    }
+                    try await eventually("the device is away") {
+                        let left = try await scene.withOperator(gateway) { try await $0.drain("cloud", .look) }.left
+                        return left.map(\.standing) == [.away] && left[0].reason.contains("device edge is away")
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("Only an operator whose tenant's node it is may drain one")
+    func tenants() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let node = try scene.node("cloud", of: gateway)
+                try await scene.running(node) {
+                    for (tenant, name) in [(try TenantID("acme"), "cloud"), (.main, "nowhere"), (.main, "no name")] {
+                        await #expect {
+                            try await scene.withOperator(gateway, tenant: tenant) { try await $0.drain(name, .drain) }
+                        } throws: { ($0 as? SessionError)?.code == .notFound }
+                    }
+                    #expect(node.snapshot[node.node]?.drainedSince == nil)
+                }
+            }
+        }
+    }
+}
