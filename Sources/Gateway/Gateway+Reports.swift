@@ -47,7 +47,7 @@ extension Gateway {
             reports.map { report in
                 let session = entries[report.entry].session
                 return ReportedUpdates(
-                    report.workloads.lazy.filter { Self.isPermitted($0, from: session, leases[$0.id]) }
+                    report.workloads.lazy.filter { self.isPermitted($0, from: session, leases[$0.id]) }
                         .map(WorkloadUpdate.init), from: session.node)
             }
         }
@@ -108,7 +108,7 @@ extension Gateway {
         do {
             try await settle(session.node)
             var updates = registry.withLeases { leases in
-                reported.filter { Self.isPermitted($0, from: session, leases[$0.id]) }
+                reported.filter { self.isPermitted($0, from: session, leases[$0.id]) }
             }
             updates += try await lost(at: session.node, reported: Set(reported.map(\.id)))
             let applied = try await ledger.apply(updates.map(WorkloadUpdate.init), from: session.node)
@@ -173,8 +173,7 @@ extension Gateway {
     }
 
     /// A node may speak of what it holds; an epoch that was never given out would outlive every later placement.
-    private static func isPermitted(_ workload: Workload, from session: AgentSession, _ lease: FleetView.Lease?) -> Bool
-    {
+    private func isPermitted(_ workload: Workload, from session: AgentSession, _ lease: FleetView.Lease?) -> Bool {
         guard let lease else { return true }
         guard lease.tenant == session.tenant else { return false }
         guard workload.version.epoch > lease.epoch, lease.target != session.node else {
