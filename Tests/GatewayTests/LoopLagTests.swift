@@ -6,7 +6,7 @@ import Testing
 @testable import Gateway
 
 struct LoopLagTests {
-    @Test("A loop that is held up is seen to be while it is, and after it until it is found free", .timeLimit(.minutes(1)))
+    @Test("A loop that is held up is seen to be, until it is found free", .timeLimit(.minutes(1)))
     func heldUp() async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let loops = Array(group.makeIterator())
