@@ -279,6 +279,20 @@ struct WholeFramesTests {
         #expect(found == text)
     }
 
+    @Test("However long a stream is, no more than the frame that is not whole is kept of it")
+    func bounded() {
+        var frames = WholeFrames()
+        var passed = 0
+        var rest = ByteBuffer()
+        for _ in 0..<2000 {
+            rest.writeImmutableBuffer(RawStreamFrame.frame(.stdout, ByteBuffer(repeating: 1, count: 4099)))
+            while let piece = rest.readSlice(length: 4001) { passed += frames.pass(piece).readableBytes }
+            rest.discardReadBytes()
+        }
+        #expect(passed > 8_000_000)
+        #expect(frames.held.storageCapacity <= 64 << 10)
+    }
+
     @Test("Bytes that are no frames pass as they are")
     func plain() {
         var frames = WholeFrames()
