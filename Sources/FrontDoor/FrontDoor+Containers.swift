@@ -110,6 +110,7 @@ extension FrontDoor {
         case ("POST", "rename"): return .handle(Job { _, _ in await self.rename(head, route, query) })
         case ("POST", "wait"):
             return .handle(Job { _, client in await self.wait(head, route, query, client) })
+        case ("POST", "resize") where !moving.contains(route.containerID): windows[route.containerID] = query
         case ("POST", "start"), ("POST", "restart"):
             fresh.remove(route.containerID)
             guard route.wantsPreparing else { break }
@@ -232,6 +233,7 @@ extension FrontDoor {
         if ended[route.containerID] == nil { leaveMounts(of: route) }
         fresh.remove(route.containerID)
         runs[route.containerID] = nil
+        if !moving.contains(route.containerID) { windows[route.containerID] = nil }
         if !moving.contains(route.containerID) { attached[route.containerID] = nil }
         moveRests[route.containerID] = nil
         do {

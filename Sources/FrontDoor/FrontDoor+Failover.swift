@@ -87,7 +87,7 @@ extension FrontDoor {
     /// A container has been given another node, or was not.
     func endMoving(_ route: Route) {
         moving.remove(route.containerID)
-        if routes[route.containerID] == nil { attached[route.containerID] = nil }
+        if routes[route.containerID] == nil { (attached[route.containerID], windows[route.containerID]) = (nil, nil) }
         catchUp(with: route)
     }
 
@@ -298,6 +298,7 @@ extension FrontDoor {
             throw DockerFailure(status: answer.status, message: Self.message(of: answer))
         }
         touch(route)
+        await resizeWindow(of: route.containerID, client)
     }
 
     /// No other node takes it: this device does, with its own engine.
@@ -332,6 +333,7 @@ extension FrontDoor {
         guard started.status == 204 else {
             throw Stayed(reason: "it came to this device but did not start: \(Self.message(of: started))")
         }
+        if let client = self.engineClient { await resizeWindow(of: id, client) }
     }
 
     /// Keeps what a container's users should know of it.

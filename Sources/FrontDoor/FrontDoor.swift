@@ -96,6 +96,8 @@ package final class FrontDoor: Planning {
     var passedOver: Set<String> = []
     /// Until when those that could not be are left alone, in seconds since 1970.
     var moveRests: [String: Double] = [:]
+    /// The sizes of terminals, as their clients told them last.
+    var windows: [String: Query] = [:]
     /// Clients that are attached to containers elsewhere, by their ids.
     var attached: [String: [Attached]] = [:]
     /// What the gateway was told last of nodes that are drained.

@@ -162,6 +162,14 @@ extension FrontDoor {
         }
     }
 
+    /// Gives the terminal of a container that was begun elsewhere the size of the one before.
+    /// - Parameter client: of the engine that has it now.
+    func resizeWindow(of id: String, _ client: DockerClient) async {
+        guard let window = windows[id] else { return }
+        // Its client tells the next change itself.
+        _ = try? await client.request("POST", window.target("/containers/\(id)/resize"))
+    }
+
     fileprivate func forwarding(_ head: RequestHead, to route: Route?, _ path: String, purpose: String) -> Forward? {
         if let route {
             var forward = forwarding(head, route, path, purpose: purpose)

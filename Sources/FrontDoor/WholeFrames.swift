@@ -8,7 +8,7 @@ struct WholeFrames {
     /// The most bytes that are held back; of a longer frame, what has come becomes one of its own.
     static let limit = 64 << 10
 
-    private var held = ByteBuffer()
+    private(set) var held = ByteBuffer()
     private var isPlain = false
 
     /// The frames that are whole now.
@@ -18,7 +18,8 @@ struct WholeFrames {
         if held.readableBytes == 0 { held = bytes } else { held.writeBuffer(&bytes) }
         var out = takeWhole()
         if held.readableBytes > Self.limit { out.writeImmutableBuffer(takeBegun()) }
-        if held.readableBytes == 0 { held = ByteBuffer() }
+        // Otherwise what has been passed on would be kept, and copied with every piece that comes.
+        if held.readableBytes == 0 { held = ByteBuffer() } else { held.discardReadBytes() }
         return out
     }
 

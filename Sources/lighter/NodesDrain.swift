@@ -38,15 +38,10 @@ struct NodesDrain: AsyncParsableCommand {
                 guard node.drainedSince != nil else {
                     throw CommandFailure("\(name) takes work again: somebody has resumed it")
                 }
-                let gone = watch.gone(left)
-                let known = gone.isEmpty ? [] : try await client.workloads(all: true)
-                for row in gone {
-                    let place = known.first { $0.id == row.id }.flatMap {
-                        $0.state.holdsCapacity ? $0.target.name : nil
-                    }
-                    print("\(row.label): \(place.map { "moved to \($0)" } ?? "ended")")
+                for line in watch.news(left, now: .now) { print(line) }
+                if watch.hasLeaving {
+                    for line in watch.arrivals(try await client.workloads(all: true), now: .now) { print(line) }
                 }
-                for line in watch.news(left) { print(line) }
                 if watch.isOver(left, now: .now) { return left }
                 try await Task.sleep(for: .milliseconds(500))
             }
@@ -78,7 +73,7 @@ struct NodesResume: AsyncParsableCommand {
 
 /// What has been said of a node that is drained, and whether there is more to come.
 struct DrainWatch {
-    /// For how long a connected device may say nothing of a container.
+    /// For how long a connected device may say nothing of a container, and one that was moved may not run yet.
     static let patience = Duration.seconds(30)
     /// For how long one that could not be moved is waited for: its device tries it again after ten seconds.
     static let retries = Duration.seconds(35)
@@ -86,6 +81,7 @@ struct DrainWatch {
     let began: ContinuousClock.Instant
     let limit: Duration
     private var last: [WorkloadID: DrainedWorkload] = [:]
+    private var leaving: [WorkloadID: (row: DrainedWorkload, since: ContinuousClock.Instant)] = [:]
     private var isFirst = true
     private var waitsSince: [WorkloadID: ContinuousClock.Instant] = [:]
 
@@ -95,19 +91,40 @@ struct DrainWatch {
         self.limit = limit
     }
 
-    /// Those of before that are not at the node any more.
-    func gone(_ left: [DrainedWorkload]) -> [DrainedWorkload] {
-        last.values.filter { row in !left.contains { $0.id == row.id } }.sorted { $0.label < $1.label }
-    }
+    /// Whether any is not at the node any more and does not run elsewhere yet.
+    var hasLeaving: Bool { !leaving.isEmpty }
 
     /// A line for each of which there is something new to say.
-    mutating func news(_ left: [DrainedWorkload]) -> [String] {
+    mutating func news(_ left: [DrainedWorkload], now: ContinuousClock.Instant) -> [String] {
         defer { isFirst = false }
-        let lines = left.filter { $0.standing != .unseen && (last[$0.id] != $0 || isFirst) }.map {
-            "\($0.label): \($0.account)"
-        }
-        last = Self.byID(left)
+        let lines = left.filter { $0.standing != .unseen && (last[$0.id] != $0 || isFirst) }
+            .map { "\($0.label): \($0.account)" }
+        let current = Self.byID(left)
+        for row in last.values where current[row.id] == nil { leaving[row.id] = (row, now) }
+        for id in current.keys { leaving[id] = nil }
+        last = current
         return lines
+    }
+
+    /// A line for each that has come where it went, or has ended.
+    /// - Parameter known: all workloads, those that have ended too.
+    mutating func arrivals(_ known: [Workload], now: ContinuousClock.Instant) -> [String] {
+        let there = Dictionary(known.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        var lines: [String] = []
+        for (id, (row, since)) in leaving {
+            guard let workload = there[id], workload.state.holdsCapacity else {
+                lines.append("\(row.label): ended")
+                leaving[id] = nil
+                continue
+            }
+            // One that did not run does not start.
+            guard [.running, .paused].contains(workload.state) || since.duration(to: now) > Self.patience else {
+                continue
+            }
+            lines.append("\(row.label): moved to \(workload.target)")
+            leaving[id] = nil
+        }
+        return lines.sorted()
     }
 
     private static func byID(_ rows: [DrainedWorkload]) -> [WorkloadID: DrainedWorkload] {
@@ -117,6 +134,7 @@ struct DrainWatch {
     /// Whether nothing more is to be expected of what is left.
     mutating func isOver(_ left: [DrainedWorkload], now: ContinuousClock.Instant) -> Bool {
         if began.duration(to: now) > limit { return true }
+        guard leaving.isEmpty else { return false }
         return left.allSatisfy { row in
             switch row.standing {
             case .stays, .away: return true

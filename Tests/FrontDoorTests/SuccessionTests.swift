@@ -187,6 +187,24 @@ struct SuccessionTests {
         }
     }
 
+    @Test("A terminal has the size of before when its container starts elsewhere")
+    func window() async throws {
+        try await with { scene in
+            let client = try await scene.asks("POST", "resize?h=40&w=120")
+            let (old, _) = try await call(scene.first, "/resize")
+            try await old.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            _ = try await client.receiveHead()
+            try await scene.make()
+            async let starting: Void = scene.rig.startCloud()
+            let (start, _) = try await call(scene.second, "/start")
+            try await start.send("HTTP/1.1 204 No Content\r\n\r\n")
+            let (resize, head) = try await call(scene.second, "/resize")
+            try await resize.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            try await starting
+            #expect(head.hasPrefix("POST /containers/\(Rig.cloud)/resize?h=40&w=120 "))
+        }
+    }
+
     @Test("A stream of what waits for its node ends with the connection to it")
     func hold() async throws {
         try await with(.hold) { scene in
@@ -261,6 +279,20 @@ struct WholeFramesTests {
         #expect(found == text)
     }
 
+    @Test("However long a stream is, no more than the frame that is not whole is kept of it")
+    func bounded() {
+        var frames = WholeFrames()
+        var passed = 0
+        var rest = ByteBuffer()
+        for _ in 0..<2000 {
+            rest.writeImmutableBuffer(RawStreamFrame.frame(.stdout, ByteBuffer(repeating: 1, count: 4099)))
+            while let piece = rest.readSlice(length: 4001) { passed += frames.pass(piece).readableBytes }
+            rest.discardReadBytes()
+        }
+        #expect(passed > 8_000_000)
+        #expect(frames.held.storageCapacity <= 64 << 10)
+    }
+
     @Test("Bytes that are no frames pass as they are")
     func plain() {
         var frames = WholeFrames()
@@ -280,6 +312,12 @@ extension Rig {
     @NodeLoop
     fileprivate func isFollowed() -> Bool {
         (door.attached[Self.cloud] ?? []).compactMap(\.succession).allSatisfy(\.isCurrent)
+    }
+
+    @NodeLoop
+    fileprivate func startCloud() async throws {
+        guard let route = routes[Self.cloud] else { return }
+        try await door.startThere(route)
     }
 
     @NodeLoop

@@ -16,7 +16,12 @@ struct DrainWatchTests {
         DrainWatch(of: left, began: Self.start, limit: .seconds(600))
     }
 
-    private func news(_ watch: inout DrainWatch, _ left: [DrainedWorkload]) -> [String] { watch.news(left) }
+    private func news(_ watch: inout DrainWatch, _ left: [DrainedWorkload]) -> [String] {
+        watch.news(left, now: Self.start)
+    }
+    private func arrivals(_ watch: inout DrainWatch, _ known: [Workload], after seconds: Int) -> [String] {
+        watch.arrivals(known, now: Self.start + .seconds(seconds))
+    }
     private func isOver(_ watch: inout DrainWatch, _ left: [DrainedWorkload], now: ContinuousClock.Instant) -> Bool {
         watch.isOver(left, now: now)
     }
@@ -27,10 +32,29 @@ struct DrainWatchTests {
         #expect(news(&watch, [try row(.unseen)]) == [])
         #expect(news(&watch, [try row(.moving)]) == ["web (of edge1): is moved"])
         #expect(news(&watch, [try row(.moving)]) == [])
-        #expect(watch.gone([try row(.moving)]) == [])
-        #expect(watch.gone([]).map(\.id) == [Self.web])
+        #expect(!watch.hasLeaving)
         #expect(news(&watch, []) == [])
-        #expect(watch.gone([]) == [])
+        #expect(watch.hasLeaving)
+        #expect(!isOver(&watch, [], now: Self.start))
+    }
+
+    @Test("What has left is moved once it runs elsewhere, or after a while where it did not run, and else has ended")
+    func arrivals() throws {
+        var workload = Workload(
+            id: Self.web, tenant: .main, origin: try NodeID("edge1"), target: try NodeID("cloud2"), state: .pending,
+            version: Version(epoch: 2, sequence: 0), name: "web", image: "busybox")
+        var watch = watch([try row(.moving)])
+        #expect(news(&watch, []) == [])
+        #expect(arrivals(&watch, [workload], after: 29) == [])
+        var patient = watch
+        workload.state = .running
+        #expect(arrivals(&watch, [workload], after: 29) == ["web (of edge1): moved to cloud2"])
+        #expect(!watch.hasLeaving && isOver(&watch, [], now: Self.start))
+        workload.state = .created
+        #expect(arrivals(&patient, [workload], after: 31) == ["web (of edge1): moved to cloud2"])
+        var ended = self.watch([try row(.moving)])
+        #expect(news(&ended, []) == [])
+        #expect(arrivals(&ended, [], after: 0) == ["web (of edge1): ended"])
     }
 
     @Test("What is known from the start is told, too")
