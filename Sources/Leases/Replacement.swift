@@ -21,7 +21,8 @@ package enum Replacement: Sendable, Hashable {
     ) -> Replacement {
         guard let known else { return .kept("nothing is known of it") }
         guard known.version.epoch >= epoch else {
-            return .kept("the ledger has epoch \(known.version.epoch) of it, and its origin epoch \(epoch): \(LostEpochs.remedy)")
+            let epochs = "the ledger has epoch \(known.version.epoch) of it, and its origin epoch \(epoch)"
+            return .kept("\(epochs): \(LostEpochs.remedy)")
         }
         guard known.version.epoch == epoch else {
             return .kept("it was leased to \(known.target) since, in epoch \(known.version.epoch)")

@@ -5,7 +5,9 @@ import Trust
 
 /// Which gateway a command asks, and as whom.
 struct OperatorOptions: ParsableArguments {
-    @Option(name: .long, help: "HOST:PORT of the gateway, or of several with commas (LIGHTER_GATEWAY; default: that of `lighter up`).")
+    @Option(
+        name: .long,
+        help: "HOST:PORT of the gateway, or of several with commas (LIGHTER_GATEWAY; default: that of `lighter up`).")
     var gateway: String?
 
     @Option(name: .long, help: "Folder of operator credentials (LIGHTER_CREDENTIALS; default: those of `lighter up`).")

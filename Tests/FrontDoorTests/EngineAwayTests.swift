@@ -128,7 +128,8 @@ struct EngineAwayTests {
     /// The beginning of an endless chunked answer.
     private static func chunk(_ line: String) -> FakeEngine.Answer {
         .raw(
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\(String(line.utf8.count + 1, radix: 16))\r\n\(line)\n\r\n")
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\(String(line.utf8.count + 1, radix: 16))\r\n\(line)\n\r\n"
+        )
     }
 
     @Test("version and info are answered without it, and by it as soon as it is back, with all containers counted")

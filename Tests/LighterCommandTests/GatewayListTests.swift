@@ -6,7 +6,9 @@ import Testing
 
 @Suite("Several gateways")
 struct GatewayListTests {
-    @Test("Addresses stand with commas between them", arguments: ["g1:7700", "g1:7700,g2:7700", " g1:7700, [::1]:7700 "])
+    @Test(
+        "Addresses stand with commas between them",
+        arguments: ["g1:7700", "g1:7700,g2:7700", " g1:7700, [::1]:7700 "])
     func reading(text: String) { #expect(GatewayList(text) != nil) }
 
     @Test("Anything else is none", arguments: ["", ",", "g1", "g1:7700,", "g1:7700,,g2:7700", "g1:7700;g2:7700"])
