@@ -34,7 +34,8 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 /// library would else export all of its names, and keep what nobody calls.
 let linking: [LinkerSetting] = [
     .unsafeFlags(
-        ["-use-ld=lld", "-Xlinker", "--no-rosegment", "-Xlinker", "--no-export-dynamic"], .when(configuration: .release))
+        ["-use-ld=lld", "-Xlinker", "--no-rosegment", "-Xlinker", "--no-export-dynamic"], .when(configuration: .release)
+    )
 ]
 
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {

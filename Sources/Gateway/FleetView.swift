@@ -141,7 +141,11 @@ struct FleetView {
         }
         var entry = old
         entry.reported = reported
-        if old.isConnected { entry.jitter.observe(now - old.lastHeard, expected: heartbeat) } else { entry.jitter = Jitter() }
+        if old.isConnected {
+            entry.jitter.observe(now - old.lastHeard, expected: heartbeat)
+        } else {
+            entry.jitter = Jitter()
+        }
         entry.lastHeard = now
         entry.isConnected = true
         guard fresh != old.node else {
