@@ -25,6 +25,8 @@ struct FleetView {
         var reported: NodeState
         var lastHeard: NIODeadline
         var isConnected: Bool
+        /// Its measures as others are told them.
+        var told = Measures()
         /// How late its heartbeats have been lately.
         var jitter = Jitter()
 
@@ -153,9 +155,15 @@ struct FleetView {
             return false
         }
         entry.node = fresh
+        let isLoad = !fresh.measures.areNear(old.told) || fresh.reserved != old.node.reserved
         fresh.measures = old.node.measures
         fresh.reserved = old.node.reserved
         let isState = fresh != old.node
+        guard isState || isLoad else {
+            // Nobody would decide otherwise for it.
+            entries[node.id] = entry
+            return false
+        }
         change(entry, state: isState)
         return isState
     }
@@ -230,6 +238,7 @@ struct FleetView {
         var entry = entry
         entry.revision = revision
         entry.encoded = nil
+        entry.told = entry.node.measures
         if state {
             entry.stated = revision
             logs[entry.node.tenant, default: StateLog()].note(entry.node.id, at: revision)

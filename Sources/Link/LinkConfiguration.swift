@@ -13,7 +13,7 @@ package struct LinkConfiguration: Sendable {
     package var maximumStreams = 4096
     /// Streams that the peer opened and this end has not accepted yet; more are refused, with a reset.
     package var acceptBacklog = 256
-    /// The time between pings.
+    /// The time between pings of a quiet link; one that hears of its peer anyway is pinged a third as often.
     package var keepAlive = Duration.seconds(5)
     /// Silence after a ping that ends the link.
     package var keepAliveTimeout = Duration.seconds(8)

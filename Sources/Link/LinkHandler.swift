@@ -48,6 +48,7 @@ final class LinkHandler: ChannelInboundHandler {
     var heard = false
     let eventLoop: any EventLoop
     var lastReceived: NIODeadline
+    var lastPinged: NIODeadline
     var lastBatch = 256
     var keepAlive: Scheduled<Void>?
     var expiry: Scheduled<Void>?
@@ -64,6 +65,7 @@ final class LinkHandler: ChannelInboundHandler {
         self.acceptor = acceptor
         self.eventLoop = eventLoop
         lastReceived = eventLoop.now
+        lastPinged = eventLoop.now
         session = Session(role: role, limits: Session.Limits(configuration))
         firstFrame = eventLoop.makePromise()
         closedPromise = eventLoop.makePromise()

@@ -114,6 +114,16 @@ struct FleetViewTests {
         node.measures.cpu = 0.5
         let measured = view.heard(node, now: Self.start)
         #expect(view.revision > before)
+        let told = view.revision
+        for step in 1...9 {
+            node.measures.cpu = 0.5 + 0.002 * Double(step)
+            _ = view.heard(node, now: Self.start)
+        }
+        #expect(view.revision == told, "what makes no difference is not told")
+        #expect(view[node.id]?.measures.cpu == node.measures.cpu)
+        node.measures.cpu = 0.521
+        _ = view.heard(node, now: Self.start)
+        #expect(view.revision > told, "but its sum is")
         node.state = .engineDown
         let down = view.heard(node, now: Self.start)
         #expect([first, same, measured, down] == [true, false, false, true])

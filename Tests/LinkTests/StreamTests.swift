@@ -138,6 +138,26 @@ struct StreamTests {
         #expect { try pair.client.closed.wait() } throws: { ($0 as? LinkError)?.code == .timedOut }
     }
 
+    @Test("A peer that is heard anyway is pinged a third as often, and still found silent in time")
+    func seldomPings() throws {
+        let pair = try MemoryPair()
+        let stream = try pair.open()
+        try pair.pump()
+        let accepted = try #require(pair.accepted.first)
+        let before = pair.sentByClient.readableBytes
+        for _ in 0..<15 {
+            pair.loop.advanceTime(by: .seconds(4))
+            accepted.write("x")
+            stream.write("y")
+            try pair.pump()
+        }
+        // What is not data is a frame of 12 bytes for each ping, and for each that is answered.
+        let frames = (pair.sentByClient.readableBytes - before - 15 * 13) / 12
+        #expect((6...10).contains(frames), "\(frames)")
+        for _ in 0..<5 where pair.client.isActive { pair.loop.advanceTime(by: .seconds(4)) }
+        #expect(!pair.client.isActive)
+    }
+
     @Test("A reset ends both directions, and unsent writes fail")
     func reset() throws {
         let pair = try MemoryPair()
