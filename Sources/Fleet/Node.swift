@@ -25,6 +25,8 @@ package struct Node: Sendable, Hashable, Codable {
     package var drainedSince: Double?
     /// How often it was lost lately; nil for one that was not. The gateway's to say.
     package var losses: RecentLosses?
+    /// What others find where it was, while it is lost; nil where nobody was asked. The gateway's to say.
+    package var opinion: SecondOpinion?
 
     package init(
         id: NodeID, tenant: TenantID = .main, state: NodeState = .ready, bootID: String = "",

@@ -307,7 +307,9 @@ extension FrontDoor {
     }
 
     func unreachable(_ route: Route, _ error: any Error) -> Job.Outcome {
-        failure(503, "lighter: node \(route.target), where this container runs, cannot be reached: \(error)")
+        let opinion = control.snapshot[route.target]?.opinion.map { "; \($0.text)" } ?? ""
+        return failure(
+            503, "lighter: node \(route.target), where this container runs, cannot be reached: \(error)\(opinion)")
     }
 
     /// The engine here says whether there are checkpoints at all, before it looks for the container.

@@ -119,6 +119,21 @@ final class FleetRegistry: Sendable {
         if state.withLock({ $0.view.check(now: .now(), heartbeat: heartbeat) }) { announce() }
     }
 
+    /// Lost nodes about which connected ones are to be asked now.
+    func questions() -> [(node: Node, asked: [AgentSession])] {
+        state.withLock { state in
+            let questions = state.view.questions(now: .now())
+            return questions.map { ($0.node, $0.asked.compactMap { state.sessions[$0] }) }
+        }
+    }
+
+    /// Returns whether that is news.
+    func note(_ opinion: SecondOpinion, of node: NodeID) -> Bool {
+        let isNews = state.withLock { $0.view.note(opinion, of: node) }
+        if isNews { announce() }
+        return isNews
+    }
+
     func isConnected(_ node: NodeID) -> Bool { state.withLock { $0.sessions[node] != nil } }
 
     /// A machine joined: it is known from here on.

@@ -25,6 +25,8 @@ struct FleetView {
         var reported: NodeState
         var lastHeard: NIODeadline
         var isConnected: Bool
+        /// Who was asked about it, while it is lost.
+        var asked: Asking?
         /// Its measures as others are told them.
         var told = Measures()
         /// How late its heartbeats have been lately.
@@ -36,6 +38,13 @@ struct FleetView {
             self.lastHeard = lastHeard
             self.isConnected = isConnected
         }
+    }
+
+    /// Nodes that were asked about a lost one, and whether one of them has answered.
+    struct Asking {
+        var nodes: Set<NodeID>
+        var at: NIODeadline
+        var hasAnswer = false
     }
 
     /// By how much heartbeats come later than they should, in nanoseconds: soon learnt, slowly forgotten. One that comes early,
@@ -136,6 +145,7 @@ struct FleetView {
         // Not for the node to say.
         fresh.drainedSince = old?.node.drainedSince
         fresh.losses = old?.node.losses
+        fresh.opinion = nil
         guard let old else {
             change(
                 Entry(node: fresh, reported: reported, lastHeard: now, isConnected: true), state: true)
@@ -150,6 +160,7 @@ struct FleetView {
         }
         entry.lastHeard = now
         entry.isConnected = true
+        entry.asked = nil
         guard fresh != old.node else {
             entries[node.id] = entry
             return false
@@ -216,6 +227,21 @@ struct FleetView {
             hasChanged = true
         }
         return hasChanged
+    }
+
+    mutating func ask(_ nodes: [NodeID], about id: NodeID, now: NIODeadline) {
+        entries[id]?.asked = Asking(nodes: Set(nodes), at: now)
+    }
+
+    /// Returns whether it is another opinion than before.
+    mutating func answer(_ opinion: SecondOpinion, about id: NodeID) -> Bool {
+        guard var entry = entries[id] else { return false }
+        entry.asked?.hasAnswer = true
+        entries[id] = entry
+        guard entry.node.opinion != opinion else { return false }
+        entry.node.opinion = opinion
+        change(entry, state: true)
+        return true
     }
 
     /// Half a heartbeat is granted for the network, and up to two where heartbeats have been coming unevenly: two missed are

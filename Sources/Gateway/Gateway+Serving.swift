@@ -139,6 +139,7 @@ extension Gateway {
         node.reserved = .none
         node.drainedSince = nil
         node.losses = nil
+        node.opinion = nil
         if let known = registry[node.id], known.tenant != node.tenant {
             session.peer.dismiss(GatewayError(.denied, "node \(node.id) belongs to another tenant"))
             return false
@@ -175,6 +176,9 @@ extension Gateway {
             await record(full: report, of: session)
             session.peer.finished()
             begin(session.intake { $0.recorded() }, of: session)
+        case .probeReport(let report):
+            take(report, of: session)
+            session.peer.finished()
         case .drainReport(let report):
             take(report, of: session)
             session.peer.finished()

@@ -97,7 +97,10 @@ package final class Gateway: Sendable {
             group.addTask { await self.forgetFormerTerm() }
             group.addTask { await self.every(self.configuration.measureInterval) { self.registry.announce() } }
             group.addTask {
-                await self.every(self.configuration.heartbeat / 4) { self.registry.checkHealth(heartbeat: heartbeat) }
+                await self.every(self.configuration.heartbeat / 4) {
+                    self.registry.checkHealth(heartbeat: heartbeat)
+                    if self.configuration.asksSecondOpinions { self.askAboutLostNodes() }
+                }
             }
             group.addTask {
                 await self.every(min(.seconds(30), self.configuration.pendingLimit / 4)) { await self.reap() }

@@ -22,6 +22,8 @@ package struct GatewayConfiguration: Sendable {
     package var pushInterval = Duration.milliseconds(100)
     /// The time between pushes of measures.
     package var measureInterval = Duration.seconds(1)
+    /// Whether nodes near a lost one are asked to reach it.
+    package var asksSecondOpinions = true
     /// Takes in what a workload's node reports of an epoch that the ledger does not have, as after it was restored from a backup.
     /// Else nobody's word is enough: an epoch that was never given out would outlive every later placement.
     package var recoversEpochs = false

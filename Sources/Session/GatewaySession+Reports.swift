@@ -139,10 +139,21 @@ extension GatewaySession {
         case .ticketPush(let push):
             if isCurrent(control) { configuration.ticketArrived(Array(push.ticket)) }
         case .retire(let retire): take(retire, from: control)
+        case .probePush(let push): probe(push, for: control)
         case .failure(let failure):
             logger.warning("the gateway says: \(failure.message)", metadata: ["code": "\(failure.code)"])
             welcomed.fail(SessionError(failure))
         default: break
+        }
+    }
+
+    /// Says what is to be found at a lost node's addresses.
+    private func probe(_ push: Lighter_V1_ProbePush, for control: ControlStream) {
+        loop.makeFutureWithTask { [loop] in await Probe.look(at: push.addresses, on: loop) }.whenSuccess { finding in
+            var report = Lighter_V1_ProbeReport()
+            report.node = push.node
+            report.finding = finding.rawValue
+            control.send(.probeReport(report))
         }
     }
 

@@ -20,6 +20,7 @@ extension Lighter_V1_NodeMessage {
         acceptsWork = node.acceptsWork
         drainedSince = node.drainedSince ?? 0
         if let known = node.losses { (losses, lossesAt) = (known.counted, known.countedAt) }
+        if let known = node.opinion { (opinion, opinionBy) = (known.finding.rawValue, known.by.name) }
     }
 
     /// A state that this version does not know reads as `unreachable`: nothing is placed there.
@@ -44,6 +45,9 @@ extension Lighter_V1_NodeMessage {
             node.losses = RecentLosses(
                 counted: try WireField.amount(losses, "node.losses"),
                 at: try WireField.amount(lossesAt, "node.losses_at"))
+        }
+        if let finding = SecondOpinion.Finding(rawValue: opinion) {
+            node.opinion = SecondOpinion(by: try WireField.node(opinionBy, "node.opinion_by"), finding)
         }
         return node
     }

@@ -45,6 +45,11 @@ struct Serve: AsyncParsableCommand {
     var certificateLifetime = "24h"
 
     @Flag(
+        inversion: .prefixedNo,
+        help: "Ask nodes near a lost one whether they reach it; `lighter nodes` shows what they find.")
+    var secondOpinion = true
+
+    @Flag(
         help: """
             Takes in what nodes know to be newer than the ledger: once, after it was restored from a backup. Without it, work \
             of which the ledger has lost the last placement goes on where it is, and is not moved.
@@ -113,6 +118,7 @@ struct Serve: AsyncParsableCommand {
         configuration.heartbeat = .seconds(try beat())
         configuration.leastLease = .seconds(try leastLease())
         configuration.recoversEpochs = recover
+        configuration.asksSecondOpinions = secondOpinion
         if let lifetime = MakeToken.seconds(certificateLifetime) { configuration.certificateLife = .seconds(lifetime) }
         let (advertise, listen) = (advertise, listen)
         let serve: @Sendable (any Ledger) async throws -> Void = { [configuration, logger] ledger in

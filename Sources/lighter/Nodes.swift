@@ -41,6 +41,8 @@ struct NodeRow: Encodable {
     let isDrained: Bool
     /// How often it was lost lately, each time counting half as much with every hour.
     let lostLately: Double
+    /// While it is lost: what another node found where it was.
+    let secondOpinion: SecondOpinion?
 
     init(_ node: Node) {
         name = node.id.name
@@ -62,10 +64,15 @@ struct NodeRow: Encodable {
         acceptsWork = node.acceptsWork
         isDrained = node.drainedSince != nil
         lostLately = node.lostLately
+        secondOpinion = node.opinion
     }
 }
 
 extension Node {
+    fileprivate var standing: String {
+        [state.rawValue, drainedSince.map { _ in "drained" }, opinion?.text].compactMap(\.self).joined(separator: ", ")
+    }
+
     fileprivate var lostLately: Double { losses?.count(at: Date().timeIntervalSince1970) ?? 0 }
 }
 
@@ -73,7 +80,7 @@ extension Table {
     fileprivate mutating func add(_ node: Node) {
         let rtt = node.measures.gatewayRTT
         add(
-            node.id.name, node.state.rawValue + (node.drainedSince == nil ? "" : ", drained"), node.capacity.cpus.short,
+            node.id.name, node.standing, node.capacity.cpus.short,
             node.measures.cpu.percent,
             "\(node.measures.memory.percent) of \(node.capacity.memory)", "\(node.measures.runningContainers)",
             rtt > 0 ? "\((rtt * 1000).short) ms" : "-",

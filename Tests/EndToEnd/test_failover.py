@@ -118,6 +118,15 @@ class Failover(Case):
         page = self.fleet("exec", DEVICE, "wget", "-qO-", "http://localhost:18084/hostname").line
         self.assertEqual(page, full[:12])
 
+    def test_a_neighbour_tells_what_a_node_is_lost_by(self):
+        said = lambda words: words in self.fleet("cli", "nodes").out
+        self.fleet("daemon", FIRST, "kill")
+        eventually("its machine is there", lambda: said("reaches its machine, where no lighterd listens"), 20)
+        self.fleet("daemon", FIRST, "start")
+        eventually("it is heard again", lambda: not said("where no lighterd listens"), 20)
+        self.fleet("cut", FIRST)
+        eventually("nobody reaches it", lambda: said("does not reach it either"), 30)
+
     def test_a_job_is_run_again_and_its_caller_hears_all_of_it_and_how_that_ended(self):
         name, words = self.name(), ["begun", *map(str, range(1, 9))]
         run = self.start("run", "--name", name, "--label", "lighter.loss=rerun", "busybox", "sh", "-c",

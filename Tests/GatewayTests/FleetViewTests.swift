@@ -129,6 +129,43 @@ struct FleetViewTests {
         #expect([first, same, measured, down] == [true, false, false, true])
     }
 
+    @Test("Of a lost node those are asked that are near it, once a minute; the best they find is told until it is heard")
+    func secondOpinions() throws {
+        var view = view()
+        var lost = try node("lost")
+        (lost.addresses, lost.tags) = (["10.0.0.1:7701"], ["site=north"])
+        _ = view.heard(lost, now: Self.start)
+        for name in ["a", "b", "c", "far"] {
+            var other = try node(name)
+            other.tags = ["a", "far"].contains(name) ? ["site=south"] : ["gpu", "site=north"]
+            _ = view.heard(other, now: Self.start + .seconds(100))
+        }
+        let now = Self.start + .seconds(100)
+        #expect(view.questions(now: now).isEmpty, "it is not known to be lost")
+        _ = view.check(now: now, heartbeat: Self.beat)
+        let questions = view.questions(now: now)
+        #expect(questions.map(\.node.id) == [lost.id])
+        #expect(questions.first?.asked.map(\.name) == ["b", "c"])
+        #expect(view.questions(now: now + .seconds(50)).isEmpty)
+
+        let (b, c) = (try NodeID("b"), try NodeID("c"))
+        let stranger = view.note(SecondOpinion(by: try NodeID("a"), .answers), of: lost.id)
+        #expect(!stranger && view[lost.id]?.opinion == nil)
+        let told = [
+            view.note(SecondOpinion(by: b, .silent), of: lost.id),
+            view.note(SecondOpinion(by: c, .refuses), of: lost.id),
+        ]
+        #expect(told == [true, true])
+        #expect(view[lost.id]?.opinion == SecondOpinion(by: c, .refuses))
+        #expect(view.questions(now: now + .seconds(61)).count == 1)
+        let later = view.note(SecondOpinion(by: b, .silent), of: lost.id)
+        #expect(later && view[lost.id]?.opinion == SecondOpinion(by: b, .silent), "what was found a minute ago is over")
+        let isBack = view.heard(lost, now: now + .seconds(62))
+        #expect(isBack && view[lost.id]?.opinion == nil)
+        let late = view.note(SecondOpinion(by: c, .answers), of: lost.id)
+        #expect(!late)
+    }
+
     @Test("Leases are counted where they are, once, until they end")
     func reservations() throws {
         var view = view()

@@ -3,6 +3,7 @@ import FoundationEssentials
 import Gateway
 import Link
 import NIOCore
+import NIOPosix
 import Session
 import Testing
 import Trust
@@ -40,6 +41,29 @@ struct PushTests {
                     try await eventually("it is suspect") { edge.snapshot[mute]?.state == .suspect }
                     try await eventually("it is unreachable") { edge.snapshot[mute]?.state == .unreachable }
                     raw.control.link.close(nil)
+                }
+            }
+        }
+    }
+
+    @Test("A node is asked about a lost one, and what it finds is told to all", arguments: [true, false])
+    func secondOpinion(listens: Bool) async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway({ $0.heartbeat = .milliseconds(200) }) { gateway in
+                let edge = try scene.node("edge", of: gateway)
+                let mute = try NodeID("mute")
+                try await scene.running(edge) {
+                    let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                        .bind(host: "127.0.0.1", port: 0).get()
+                    let port = try #require(server.localAddress?.port)
+                    if !listens { try await server.close() }
+                    let raw = try await RawNode.connect(scene, "mute", to: gateway)
+                    try await raw.hello(addresses: ["127.0.0.1:\(port)"])
+                    try await eventually("edge's opinion is known") { edge.snapshot[mute]?.opinion != nil }
+                    #expect(edge.snapshot[mute]?.opinion == SecondOpinion(by: edge.node, listens ? .answers : .refuses))
+                    #expect(edge.snapshot[mute]?.state == .unreachable)
+                    raw.control.link.close(nil)
+                    if listens { try await server.close() }
                 }
             }
         }

@@ -45,9 +45,10 @@ final class RawNode: Sendable {
     /// What has come so far.
     var bodies: [Body] { inbox.bodies.withLock { $0 } }
 
-    func hello(capacity: Resources = .none) async throws {
+    func hello(capacity: Resources = .none, addresses: [String] = []) async throws {
         var hello = Lighter_V1_Hello()
         hello.node = Self.node(capacity)
+        hello.node.addresses = addresses
         control.send(.hello(hello))
         try await eventually("the gateway says welcome") {
             bodies.contains { if case .welcome = $0 { true } else { false } }

@@ -53,6 +53,7 @@ struct RandomNouns {
             reserved: resources(), measures: measures(), acceptsWork: flag())
         node.drainedSince = flag() ? amount(1e9) + 1 : nil
         node.losses = flag() ? RecentLosses(counted: amount(9) + 0.1, at: amount(1e9)) : nil
+        node.opinion = flag() ? SecondOpinion(by: try self.node(), pick(SecondOpinion.Finding.allCases)) : nil
         return node
     }
 

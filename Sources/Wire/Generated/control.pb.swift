@@ -380,6 +380,22 @@ package nonisolated struct Lighter_V1_Envelope: Sendable {
     set {body = .drainReport(newValue)}
   }
 
+  package var probePush: Lighter_V1_ProbePush {
+    get {
+      if case .probePush(let v)? = body {return v}
+      return Lighter_V1_ProbePush()
+    }
+    set {body = .probePush(newValue)}
+  }
+
+  package var probeReport: Lighter_V1_ProbeReport {
+    get {
+      if case .probeReport(let v)? = body {return v}
+      return Lighter_V1_ProbeReport()
+    }
+    set {body = .probeReport(newValue)}
+  }
+
   package var renewRequest: Lighter_V1_RenewRequest {
     get {
       if case .renewRequest(let v)? = body {return v}
@@ -512,6 +528,8 @@ package nonisolated struct Lighter_V1_Envelope: Sendable {
     case ticketPush(Lighter_V1_TicketPush)
     case retire(Lighter_V1_Retire)
     case drainReport(Lighter_V1_DrainReport)
+    case probePush(Lighter_V1_ProbePush)
+    case probeReport(Lighter_V1_ProbeReport)
     case renewRequest(Lighter_V1_RenewRequest)
     case renewReply(Lighter_V1_RenewReply)
     case joinRequest(Lighter_V1_JoinRequest)
@@ -660,6 +678,17 @@ package nonisolated struct Lighter_V1_NodeMessage: @unchecked Sendable {
   package var lossesAt: Double {
     get {_storage._lossesAt}
     set {_uniqueStorage()._lossesAt = newValue}
+  }
+
+  /// What another node found where this one was: "answers", "refuses" or "silent"; empty where none was asked.
+  package var opinion: String {
+    get {_storage._opinion}
+    set {_uniqueStorage()._opinion = newValue}
+  }
+
+  package var opinionBy: String {
+    get {_storage._opinionBy}
+    set {_uniqueStorage()._opinionBy = newValue}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1606,6 +1635,36 @@ package nonisolated struct Lighter_V1_DrainReply: Sendable {
   fileprivate var _node: Lighter_V1_NodeMessage? = nil
 }
 
+/// The gateway does not hear a node, and asks another to reach it at these addresses; one-way, as is the answer.
+package nonisolated struct Lighter_V1_ProbePush: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var node: String = String()
+
+  package var addresses: [String] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// `finding`: "answers", "refuses" or "silent".
+package nonisolated struct Lighter_V1_ProbeReport: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var node: String = String()
+
+  package var finding: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 /// What a device says of its workloads at a node that is drained, all of them; one-way.
 package nonisolated struct Lighter_V1_DrainReport: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -2082,7 +2141,7 @@ nonisolated extension Lighter_V1_RelayResult: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Envelope"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{2}\u{8}hello\0\u{1}welcome\0\u{1}report\0\u{3}report_ack\0\u{1}heartbeat\0\u{3}heartbeat_ack\0\u{3}fleet_push\0\u{4}\u{4}place_request\0\u{3}place_reply\0\u{3}abandon_request\0\u{1}done\0\u{3}ticket_request\0\u{3}ticket_reply\0\u{3}ticket_push\0\u{1}retire\0\u{3}drain_report\0\u{4}\u{2}renew_request\0\u{3}renew_reply\0\u{3}join_request\0\u{3}join_reply\0\u{4}\u{7}token_request\0\u{3}token_reply\0\u{3}list_nodes_request\0\u{3}list_nodes_reply\0\u{3}list_workloads_request\0\u{3}list_workloads_reply\0\u{3}explain_request\0\u{3}explain_reply\0\u{3}drain_request\0\u{3}drain_reply\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{2}\u{8}hello\0\u{1}welcome\0\u{1}report\0\u{3}report_ack\0\u{1}heartbeat\0\u{3}heartbeat_ack\0\u{3}fleet_push\0\u{4}\u{4}place_request\0\u{3}place_reply\0\u{3}abandon_request\0\u{1}done\0\u{3}ticket_request\0\u{3}ticket_reply\0\u{3}ticket_push\0\u{1}retire\0\u{3}drain_report\0\u{3}probe_push\0\u{3}renew_request\0\u{3}renew_reply\0\u{3}join_request\0\u{3}join_reply\0\u{3}probe_report\0\u{4}\u{6}token_request\0\u{3}token_reply\0\u{3}list_nodes_request\0\u{3}list_nodes_reply\0\u{3}list_workloads_request\0\u{3}list_workloads_reply\0\u{3}explain_request\0\u{3}explain_reply\0\u{3}drain_request\0\u{3}drain_reply\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2312,6 +2371,19 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
           self.body = .drainReport(v)
         }
       }()
+      case 29: try {
+        var v: Lighter_V1_ProbePush?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .probePush(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .probePush(v)
+        }
+      }()
       case 30: try {
         var v: Lighter_V1_RenewRequest?
         var hadOneofValue = false
@@ -2362,6 +2434,19 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
           self.body = .joinReply(v)
+        }
+      }()
+      case 34: try {
+        var v: Lighter_V1_ProbeReport?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .probeReport(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .probeReport(v)
         }
       }()
       case 40: try {
@@ -2576,6 +2661,10 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
       guard case .drainReport(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 28)
     }()
+    case .probePush?: try {
+      guard case .probePush(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
+    }()
     case .renewRequest?: try {
       guard case .renewRequest(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
@@ -2591,6 +2680,10 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
     case .joinReply?: try {
       guard case .joinReply(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 33)
+    }()
+    case .probeReport?: try {
+      guard case .probeReport(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 34)
     }()
     case .tokenRequest?: try {
       guard case .tokenRequest(let v)? = self.body else { preconditionFailure() }
@@ -2706,7 +2799,7 @@ nonisolated extension Lighter_V1_Done: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NodeMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}state\0\u{3}boot_id\0\u{1}addresses\0\u{1}tags\0\u{1}platform\0\u{3}engine_version\0\u{3}engine_api_version\0\u{3}capacity_cpus\0\u{3}capacity_memory\0\u{3}reserved_cpus\0\u{3}reserved_memory\0\u{1}measures\0\u{3}accepts_work\0\u{3}drained_since\0\u{1}losses\0\u{3}losses_at\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}state\0\u{3}boot_id\0\u{1}addresses\0\u{1}tags\0\u{1}platform\0\u{3}engine_version\0\u{3}engine_api_version\0\u{3}capacity_cpus\0\u{3}capacity_memory\0\u{3}reserved_cpus\0\u{3}reserved_memory\0\u{1}measures\0\u{3}accepts_work\0\u{3}drained_since\0\u{1}losses\0\u{3}losses_at\0\u{1}opinion\0\u{3}opinion_by\0")
 
   fileprivate class _StorageClass {
     var _id: String = String()
@@ -2727,6 +2820,8 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
     var _drainedSince: Double = 0
     var _losses: Double = 0
     var _lossesAt: Double = 0
+    var _opinion: String = String()
+    var _opinionBy: String = String()
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2755,6 +2850,8 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
       _drainedSince = source._drainedSince
       _losses = source._losses
       _lossesAt = source._lossesAt
+      _opinion = source._opinion
+      _opinionBy = source._opinionBy
     }
   }
 
@@ -2791,6 +2888,8 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
         case 16: try { try decoder.decodeSingularDoubleField(value: &_storage._drainedSince) }()
         case 17: try { try decoder.decodeSingularDoubleField(value: &_storage._losses) }()
         case 18: try { try decoder.decodeSingularDoubleField(value: &_storage._lossesAt) }()
+        case 19: try { try decoder.decodeSingularStringField(value: &_storage._opinion) }()
+        case 20: try { try decoder.decodeSingularStringField(value: &_storage._opinionBy) }()
         default: break
         }
       }
@@ -2857,6 +2956,12 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
       if _storage._lossesAt.bitPattern != 0 {
         try visitor.visitSingularDoubleField(value: _storage._lossesAt, fieldNumber: 18)
       }
+      if !_storage._opinion.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._opinion, fieldNumber: 19)
+      }
+      if !_storage._opinionBy.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._opinionBy, fieldNumber: 20)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -2884,6 +2989,8 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
         if _storage._drainedSince != rhs_storage._drainedSince {return false}
         if _storage._losses != rhs_storage._losses {return false}
         if _storage._lossesAt != rhs_storage._lossesAt {return false}
+        if _storage._opinion != rhs_storage._opinion {return false}
+        if _storage._opinionBy != rhs_storage._opinionBy {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -4676,6 +4783,76 @@ nonisolated extension Lighter_V1_DrainReply: SwiftProtobuf.Message, SwiftProtobu
   package static func ==(lhs: Lighter_V1_DrainReply, rhs: Lighter_V1_DrainReply) -> Bool {
     if lhs._node != rhs._node {return false}
     if lhs.rows != rhs.rows {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lighter_V1_ProbePush: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ProbePush"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}addresses\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
+      case 2: try { try decoder.decodeRepeatedStringField(value: &self.addresses) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
+    }
+    if !self.addresses.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.addresses, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lighter_V1_ProbePush, rhs: Lighter_V1_ProbePush) -> Bool {
+    if lhs.node != rhs.node {return false}
+    if lhs.addresses != rhs.addresses {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lighter_V1_ProbeReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ProbeReport"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}finding\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.finding) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
+    }
+    if !self.finding.isEmpty {
+      try visitor.visitSingularStringField(value: self.finding, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lighter_V1_ProbeReport, rhs: Lighter_V1_ProbeReport) -> Bool {
+    if lhs.node != rhs.node {return false}
+    if lhs.finding != rhs.finding {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
