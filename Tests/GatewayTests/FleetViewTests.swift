@@ -129,7 +129,7 @@ struct FleetViewTests {
         #expect([first, same, measured, down] == [true, false, false, true])
     }
 
-    @Test("Of a lost node those are asked that are near it, once a minute; the best they find is told until it is heard")
+    @Test("Of a lost node those near it are asked, once a minute; the best they find is told until it is heard again")
     func secondOpinions() throws {
         var view = view()
         var lost = try node("lost")
