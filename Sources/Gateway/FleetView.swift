@@ -25,6 +25,8 @@ struct FleetView {
         var reported: NodeState
         var lastHeard: NIODeadline
         var isConnected: Bool
+        /// Whether this gateway has heard it at all.
+        var wasHeard = false
         /// Who was asked about it, while it is lost.
         var asked: Asking?
         /// Its measures as others are told them.
@@ -37,6 +39,7 @@ struct FleetView {
             self.reported = reported
             self.lastHeard = lastHeard
             self.isConnected = isConnected
+            wasHeard = isConnected
         }
     }
 
@@ -161,6 +164,7 @@ struct FleetView {
         entry.lastHeard = now
         entry.isConnected = true
         entry.asked = nil
+        entry.wasHeard = true
         guard fresh != old.node else {
             entries[node.id] = entry
             return false

@@ -116,17 +116,16 @@ extension Ledger {
     package func apply(_ reports: [ReportedUpdates]) async -> [Result<[Workload], LedgerError>] {
         await withTaskGroup(of: (Int, Result<[Workload], LedgerError>).self) { group in
             for (index, report) in reports.enumerated() {
-                group.addTask {
-                    do throws(LedgerError) {
-                        return (index, .success(try await self.apply(report.updates, from: report.node)))
-                    } catch {
-                        return (index, .failure(error))
-                    }
-                }
+                group.addTask { (index, await self.outcome(of: report)) }
             }
             var results: [Result<[Workload], LedgerError>] = Array(repeating: .success([]), count: reports.count)
             for await (index, result) in group { results[index] = result }
             return results
         }
+    }
+
+    // Apart: Swift 6.3 with optimisation gives back another index where the closure above catches the error itself.
+    private func outcome(of report: ReportedUpdates) async -> Result<[Workload], LedgerError> {
+        do { return .success(try await apply(report.updates, from: report.node)) } catch { return .failure(error) }
     }
 }
