@@ -104,9 +104,7 @@ extension LinkHandler {
     private func keepAliveIsDue() {
         guard phase == .open else { return }
         let now = eventLoop.now
-        if let asked = session.oldestPing, lastReceived < asked,
-            now - asked >= TimeAmount(configuration.keepAliveTimeout)
-        {
+        if let asked = askedSince, now - asked >= TimeAmount(configuration.keepAliveTimeout) {
             let silence = Duration.nanoseconds((now - lastReceived).nanoseconds)
             reason = LinkError(.timedOut, "the peer has been silent for \(silence); is the network up?")
             context?.close(promise: nil)
@@ -115,11 +113,12 @@ extension LinkHandler {
         // Whoever was heard just now is there. How long the way takes is measured all the same, but more seldom.
         let pause = TimeAmount(configuration.keepAlive)
         let quiet = now - lastReceived
-        if session.oldestPing == nil, quiet < pause, now - lastPinged < pause * 3 {
+        if quiet < pause, now - lastPinged < pause * 3 {
             scheduleKeepAlive(in: pause - quiet)
             return
         }
         lastPinged = now
+        askedSince = askedSince ?? now
         session.ping(now: now)
         scheduleFlush()
         scheduleKeepAlive()

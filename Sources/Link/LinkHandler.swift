@@ -49,6 +49,8 @@ final class LinkHandler: ChannelInboundHandler {
     let eventLoop: any EventLoop
     var lastReceived: NIODeadline
     var lastPinged: NIODeadline
+    /// Since when a ping has been under way while nothing was heard; nil where something was heard since.
+    var askedSince: NIODeadline?
     var lastBatch = 256
     var keepAlive: Scheduled<Void>?
     var expiry: Scheduled<Void>?
@@ -101,6 +103,7 @@ final class LinkHandler: ChannelInboundHandler {
         guard phase == .open else { return }
         let now = eventLoop.now
         lastReceived = now
+        askedSince = nil
         measures.add(received: bytes.readableBytes, now: now)
         decoder.feed(bytes)
         reading = true
@@ -126,6 +129,7 @@ final class LinkHandler: ChannelInboundHandler {
         guard phase == .idle else { return }
         phase = .open
         // The answer proves that the peer speaks yamux and has accepted this end, and is the first round-trip time.
+        askedSince = eventLoop.now
         session.ping(now: eventLoop.now)
         scheduleFlush()
         scheduleKeepAlive()

@@ -60,9 +60,6 @@ extension Session {
         nextPing &+= 1
     }
 
-    /// When the oldest ping without an answer was sent.
-    var oldestPing: NIODeadline? { pings.values.min() }
-
     /// Says go-away; new streams of either end are refused from now on.
     mutating func goAway(_ code: GoAwayCode) {
         goingAway = true

@@ -138,6 +138,22 @@ struct StreamTests {
         #expect { try pair.client.closed.wait() } throws: { ($0 as? LinkError)?.code == .timedOut }
     }
 
+    @Test("A ping that was never answered does not keep a link whose peer falls silent later")
+    func lostPing() throws {
+        let pair = try MemoryPair()
+        pair.loop.run()
+        // The first ping is lost; the frames behind it come whole.
+        let lost = try #require(try pair.clientChannel.readOutbound(as: ByteBuffer.self))
+        #expect(lost.readableBytes == 12)
+        for _ in 0..<6 {
+            pair.loop.advanceTime(by: .seconds(5))
+            try pair.pump()
+        }
+        #expect(pair.client.isActive)
+        for _ in 0..<4 { pair.loop.advanceTime(by: .seconds(5)) }
+        #expect(!pair.client.isActive)
+    }
+
     @Test("A peer that is heard anyway is pinged a third as often, and still found silent in time")
     func seldomPings() throws {
         let pair = try MemoryPair()
