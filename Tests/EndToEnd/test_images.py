@@ -131,7 +131,7 @@ class Layers(Case):
 class Cache(Case):
     """What images may take of a node that others brought there."""
 
-    MADE = 2 * MB  # bytes of each image that is made here, above busybox
+    MADE = 8 * MB  # bytes of each image that is made here, above busybox
 
     def setUp(self):
         super().setUp()
