@@ -186,7 +186,6 @@ extension FrontDoor {
             }
             if chosen == control.node { return await createHere(creation, placed.decision, epoch: placed.epoch) }
             let lease = PendingLease(placed: placed, target: chosen, creation: creation, madeAt: now())
-            let link = control.existingLink(to: chosen)
             var early: Result<DockerResponse, any Error>?
             if round == 0, chosen == target {
                 deliver(lease)
@@ -200,10 +199,10 @@ extension FrontDoor {
             case .noRoom(let reason):
                 forgetCreating(lease)
                 refused[chosen] = reason
-            case .unreachable(let reason):
-                let hasEnded = link.map { !$0.isActive } ?? false
-                if hasEnded, redialled.insert(chosen).inserted, await clearUp(lease) { break }
+            case .brokeOff(let reason):
+                if redialled.insert(chosen).inserted, await clearUp(lease) { break }
                 refused[chosen] = reason
+            case .unreachable(let reason): refused[chosen] = reason
             }
             last = lease
         }
@@ -298,6 +297,8 @@ extension FrontDoor {
         case done(Job.Outcome)
         case noRoom(String)
         case unreachable(String)
+        /// The link, or the stream, ended before an answer came: as where the other end has made a newer link meanwhile.
+        case brokeOff(String)
     }
 
     /// A create that follows a pull: the lease is there already.
@@ -306,7 +307,7 @@ extension FrontDoor {
         case .done(let outcome):
             forgetCreating(lease)
             return outcome
-        case .noRoom(let reason), .unreachable(let reason):
+        case .noRoom(let reason), .unreachable(let reason), .brokeOff(let reason):
             await control.abandon(lease.workload, epoch: lease.epoch, reason: reason)
             return await place(creation)
         }
@@ -346,7 +347,7 @@ extension FrontDoor {
             return try await conclude(answer, creation, lease)
         } catch {
             sweep(lease)
-            return .unreachable("\(error)")
+            return (error as? EngineError)?.code == .closed ? .brokeOff("\(error)") : .unreachable("\(error)")
         }
     }
 
