@@ -1,12 +1,23 @@
 /// What another node found where a lost one was, when the gateway asked it: whether the node is gone, or only its way here.
 package struct SecondOpinion: Sendable, Hashable, Codable {
-    package enum Finding: String, Sendable, Hashable, Codable, CaseIterable {
+    package enum Finding: String, Sendable, Hashable, Comparable, Codable, CaseIterable {
         /// Its port takes connections.
         case answers
         /// Its machine says that nothing listens there.
         case refuses
         /// No word from there.
         case silent
+
+        private var rank: Int {
+            switch self {
+            case .silent: 0
+            case .refuses: 1
+            case .answers: 2
+            }
+        }
+
+        /// The more was found, the greater.
+        package static func < (one: Finding, other: Finding) -> Bool { one.rank < other.rank }
     }
 
     package var by: NodeID
@@ -27,10 +38,5 @@ package struct SecondOpinion: Sendable, Hashable, Codable {
     }
 
     /// Of two, the one that has found more.
-    package func orBetter(_ other: SecondOpinion) -> SecondOpinion {
-        // From the most that can be found to the least.
-        let order = Finding.allCases
-        let (own, its) = (order.firstIndex(of: finding), order.firstIndex(of: other.finding))
-        return its ?? order.endIndex < own ?? order.endIndex ? other : self
-    }
+    package func orBetter(_ other: SecondOpinion) -> SecondOpinion { other.finding > finding ? other : self }
 }

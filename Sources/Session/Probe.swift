@@ -13,20 +13,14 @@ enum Probe {
                 group.addTask {
                     guard let found = try? await Endpoint(text).resolve() else { return .silent }
                     var best = SecondOpinion.Finding.silent
-                    for address in found.prefix(4) {
-                        switch await look(at: address, on: loop) {
-                        case .answers: return .answers
-                        case .refuses: best = .refuses
-                        case .silent: break
-                        }
+                    for address in found.prefix(4) where best < .answers {
+                        best = max(best, await look(at: address, on: loop))
                     }
                     return best
                 }
             }
             var best = SecondOpinion.Finding.silent
-            for await finding in group {
-                if finding == .answers || best == .silent { best = finding }
-            }
+            for await finding in group { best = max(best, finding) }
             return best
         }
     }
