@@ -47,6 +47,12 @@ enum LedgerSchema {
         );
         """
 
+    // As they were when that step was made: a step stays what it was, whatever columns are added later.
+    private static let columnsThen = """
+        id, tenant, origin, target, state, epoch, sequence, containerID, name, image, cpus, memory, exitCode, error, \
+        createdAt, startedAt, finishedAt, workKey, changedAt
+        """
+
     // Workloads that came together move together: in this order they share pages, and a commit writes few. The writer finds
     // a row that it knows by `number`, which costs less than by a key of 32 digits.
     private static let numberedWorkloads = """
@@ -72,8 +78,7 @@ enum LedgerSchema {
             workKey TEXT NOT NULL,
             changedAt REAL NOT NULL
         );
-        INSERT INTO numbered (\(WorkloadRow.columns), changedAt)
-            SELECT \(WorkloadRow.columns), changedAt FROM workload ORDER BY createdAt, id;
+        INSERT INTO numbered (\(columnsThen)) SELECT \(columnsThen) FROM workload ORDER BY createdAt, id;
         DROP TABLE workload;
         ALTER TABLE numbered RENAME TO workload;
         CREATE INDEX workloadByContainer ON workload (containerID) WHERE containerID <> '';
