@@ -496,7 +496,7 @@ extension FrontDoor {
         return .done(.answer(Answer(answer.replacing(body: json.buffer).bytes)))
     }
 
-    private static func isMissingImage(_ answer: DockerResponse) -> Bool {
+    static func isMissingImage(_ answer: DockerResponse) -> Bool {
         message(of: answer).lowercased().contains("no such image")
     }
 

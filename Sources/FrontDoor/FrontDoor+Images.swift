@@ -59,6 +59,10 @@ extension FrontDoor {
     /// The target lacks the image. A small one is shipped within the create; otherwise the client is told, as an engine
     /// would, so that it pulls and sees the progress: the pull then follows the shipment.
     func provide(_ creation: Creation, _ lease: PendingLease, missing: DockerResponse) async -> Attempt {
+        if let pull = pulls.first(where: { $0.workload == lease.workload }) {
+            await pull.news.wait(patience: leadPatience)
+            if let found = await tryAgain(creation, lease) { return found }
+        }
         var creation = creation
         var near: AwayImage?
         if creation.image == nil, let away = creation.awayImage {
@@ -77,8 +81,9 @@ extension FrontDoor {
         let shipment = ship(image, to: lease.target, away: near)
         var lease = lease
         lease.shipment = shipment
+        // A client pulls once. Of two that pulled the same for two nodes at once, each may have been shown the other's.
         let wantsProgress =
-            creation.replaces == nil
+            creation.replaces == nil && !lease.wasPulled
             && creation.head.headers.first("User-Agent")?.hasPrefix("Docker-Client/") ?? false
         if wantsProgress, image.size > configuration.quietImageLimit {
             leases.put(lease)
@@ -95,6 +100,17 @@ extension FrontDoor {
         }
         do {
             return try await conclude(sendCreate(creation, lease), creation, lease)
+        } catch {
+            return .unreachable("\(error)")
+        }
+    }
+
+    /// The create once more, after a pull at its node; nil where the image is still missing.
+    private func tryAgain(_ creation: Creation, _ lease: PendingLease) async -> Attempt? {
+        do {
+            let answer = try await sendCreate(creation, lease)
+            if answer.status == 404, Self.isMissingImage(answer) { return nil }
+            return try await conclude(answer, creation, lease)
         } catch {
             return .unreachable("\(error)")
         }
@@ -164,10 +180,10 @@ extension FrontDoor {
         let path = versioned(query.target("/images/create"), head, at: lease.target)
         if let answer = try? await target.stream("POST", path, headers: headers), answer.status == 200 {
             if !hasBegun { client.begin(greeting.chunked()) }
-            let pull = AwayPull(node: lease.target)
-            if let reference = lease.reference, pulls[reference] == nil { pulls[reference] = pull }
+            let pull = AwayPull(lease)
+            pulls.append(pull)
             defer {
-                if let reference = lease.reference, pulls[reference] === pull { pulls[reference] = nil }
+                pulls.removeAll { $0 === pull }
                 pull.news.end()
             }
             do {
@@ -202,8 +218,10 @@ extension FrontDoor {
     /// Waits for a pull of the same name at a node from which the lease's can have the layers then.
     /// - Returns: whether the client's answer has begun, because there is one.
     private func waitForPull(_ lease: PendingLease, _ client: ClientWriter) async -> Bool {
-        guard let reference = lease.reference, let pull = pulls[reference], pull.node != lease.target,
-            isNeighbour(pull.node, of: lease.target)
+        guard let reference = lease.reference,
+            let pull = pulls.first(where: {
+                $0.reference == reference && $0.node != lease.target && isNeighbour($0.node, of: lease.target)
+            })
         else { return false }
         client.begin(greeting.chunked())
         try? await client.write(Self.progress("Waiting for \(pull.node), which pulls it just now"))

@@ -35,8 +35,8 @@ package final class FrontDoor: Planning {
     let leases = PendingLeases()
     let shipments = Shipments()
     let homecomings = Homecomings()
-    /// Pulls at other nodes that clients wait for, by what was asked for.
-    var pulls: [ImageReference: AwayPull] = [:]
+    /// Pulls at other nodes that clients wait for.
+    var pulls: [AwayPull] = []
     /// For how long a node may say nothing that gets layers from a neighbour, and one that gets an image which a second node
     /// waits for.
     var fetchPatience = Duration.seconds(15)

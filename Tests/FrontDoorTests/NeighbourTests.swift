@@ -240,6 +240,30 @@ struct NeighbourTests {
         }
     }
 
+    @Test("A client that has pulled is not asked to pull again, though it was shown the other node's pull")
+    func pulledOnce() async throws {
+        try await Scene.with { scene in
+            scene.holdLoads()
+            let headers = "User-Agent: Docker-Client/28\r\n"
+            for name in ["cloud1-a", "cloud2-a"] {
+                #expect(try await scene.run(name, headers: headers).head.hasPrefix("HTTP/1.1 404 "))
+            }
+            async let pull = scene.rig.post("/images/create?fromImage=first&tag=latest")
+            async let otherPull = scene.rig.post("/images/create?fromImage=first&tag=latest")
+            while await !scene.allPulled() { try await Task.sleep(for: .milliseconds(5)) }
+            // Neither has ended, but for these clients both have.
+            async let one = scene.run("cloud1-a", headers: headers)
+            async let other = scene.run("cloud2-a", headers: headers)
+            while await scene.leases() > 0 || scene.state.withLock({ $0.held.isEmpty }) {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            scene.releaseLoads()
+            #expect(try await one.body.contains("1111"))
+            #expect(try await other.body.contains("1111"))
+            for shown in try await [pull, otherPull] { #expect(!shown.body.contains("errorDetail"), "\(shown)") }
+        }
+    }
+
     @Test("The second does not wait for one from which nothing is heard")
     func stalled() async throws {
         try await Scene.with { scene in
@@ -287,6 +311,12 @@ extension NeighbourScene {
 
     @NodeLoop
     func shipments() -> Int { rig.door.shipments.count }
+
+    @NodeLoop
+    func leases() -> Int { rig.door.leases.all.count }
+
+    @NodeLoop
+    func allPulled() -> Bool { rig.door.leases.all.allSatisfy(\.wasPulled) }
 
     /// The device has heard that the first node has the image.
     @NodeLoop
