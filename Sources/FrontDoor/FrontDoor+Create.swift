@@ -157,11 +157,28 @@ extension FrontDoor {
         return snapshot
     }
 
+    /// For how long at most a node is waited for whose heartbeat is late: it is back, or lost, within a few of them.
+    private static let suspicion = Duration.seconds(5)
+
+    /// Nothing is refused, or kept here against its policy, because of a node that is merely late.
+    private func decide(_ creation: Creation) async -> Decision {
+        let end = ContinuousClock.now + Self.suspicion
+        while true {
+            let snapshot = freshSnapshot
+            let decision = Placement.decide(
+                creation.request, snapshot: snapshot, now: now(), fleetReachable: control.isConnected,
+                refused: [:], estimates: estimates, memory: &thresholds, policySource: creation.policySource)
+            let isStay = decision.target == control.node && creation.request.policy.kind == .remote
+            guard decision.target == nil || isStay, control.isConnected, ContinuousClock.now < end,
+                snapshot.nodes.contains(where: { $0.state == .suspect })
+            else { return decision }
+            do { try await Task.sleep(for: .milliseconds(50)) } catch { return decision }
+        }
+    }
+
     func place(_ creation: Creation) async -> Job.Outcome {
         var refused: [NodeID: String] = [:]
-        let decision = Placement.decide(
-            creation.request, snapshot: freshSnapshot, now: now(), fleetReachable: control.isConnected,
-            refused: refused, estimates: estimates, memory: &thresholds, policySource: creation.policySource)
+        let decision = await decide(creation)
         guard let target = decision.target else { return refusal(decision) }
         if target == control.node { return await createHere(creation, decision) }
         var creation = creation
@@ -417,9 +434,12 @@ extension FrontDoor {
     /// A node takes exclusive work only once the gateway has told it of the lease; one that has just come to the fleet may have
     /// been told too early. With each ticket the gateway tells it again.
     private func tellAgain(_ workload: WorkloadID) async -> DockerResponse? {
+        // One that held nothing exclusive lately renews its lease first, which takes a few round trips.
+        var pause = Duration.milliseconds(200)
         while true {
-            do { try await Task.sleep(for: .milliseconds(700)) } catch { return nil }
+            do { try await Task.sleep(for: pause) } catch { return nil }
             _ = try? await control.ticket(for: workload)
+            pause = .milliseconds(700)
         }
     }
 

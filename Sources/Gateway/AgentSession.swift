@@ -22,6 +22,8 @@ final class AgentSession: Sendable {
         /// Whether the mirror was another than the node's own when it was compared last.
         var isOff = false
         var beatsUntilAsking = 0
+        /// What the last heartbeat said that said so.
+        var told: (checksum: UInt64, count: UInt64) = (0, 0)
 
         mutating func compare(_ checksum: UInt64, _ count: UInt64) {
             isOff = self.checksum.value != checksum || UInt64(mirror.count) != count
@@ -127,8 +129,12 @@ final class AgentSession: Sendable {
     /// A heartbeat is over all reports before it. Where some of those are not noted yet it is compared once they are, and a later
     /// heartbeat is told. Asked at most every fifth heartbeat, so that a ledger that fails does not make every node report
     /// without end.
-    func wantsFullReport(checksum: UInt64, count: UInt64) -> Bool {
+    ///
+    /// - Parameter inventory: the node's checksum and count of workloads; nil where they are as in the heartbeat before.
+    func wantsFullReport(_ inventory: (checksum: UInt64, count: UInt64)?) -> Bool {
         state.withLock { state in
+            if let inventory { state.told = inventory }
+            let (checksum, count) = state.told
             if state.noted == state.received {
                 state.due = nil
                 state.compare(checksum, count)

@@ -76,6 +76,13 @@ final class FleetRegistry: Sendable {
         state.withLock { $0.sessions[node] }.flatMap { $0.tenant == tenant ? $0 : nil }
     }
 
+    /// Whether a node of the tenant is late.
+    func suspects(_ tenant: TenantID) -> Bool {
+        state.withLock { state in
+            state.view.entries.values.contains { $0.node.state == .suspect && $0.node.tenant == tenant }
+        }
+    }
+
     func isKnown(_ node: NodeID, in tenant: TenantID) -> Bool {
         state.withLock { $0.view[node]?.tenant == tenant }
     }
@@ -99,20 +106,29 @@ final class FleetRegistry: Sendable {
         }
     }
 
-    /// Takes in a heartbeat, and that leases of the node stand for `term` after it; false where another session has taken this
-    /// one's place.
-    func beat(_ session: AgentSession, _ node: Node, term: Duration) -> Bool {
+    /// Takes in a heartbeat, and that leases of the node stand for a while after it.
+    ///
+    /// - Parameters:
+    ///   - node: nil where it is as it was.
+    ///   - leases: nil where the node asks for none.
+    /// - Returns: for how long leases stand; nil for none, also where another session has taken this one's place.
+    func beat(_ session: AgentSession, _ node: Node?, grants leases: LeaseTerms?) -> Duration? {
         let now = NIODeadline.now()
-        let (isCurrent, isUrgent) = state.withLock { state -> (Bool, Bool) in
-            guard state.sessions[session.node] === session else { return (false, false) }
+        let (term, isUrgent) = state.withLock { state -> (Duration?, Bool) in
+            guard state.sessions[session.node] === session, let node = node ?? state.view.said(session.node) else {
+                return (nil, false)
+            }
             state.thresholds.observe(node)
-            var lease = state.lease(of: session.node)
-            lease.grant(UInt64(TimeAmount(term).nanoseconds), at: now.uptimeNanoseconds)
-            state.grants[session.node] = lease
-            return (true, state.view.heard(node, now: now))
+            let term = leases?.term(roundTrip: .seconds(min(node.measures.gatewayRTT, 60)))
+            if let term {
+                var lease = state.lease(of: session.node)
+                lease.grant(UInt64(TimeAmount(term).nanoseconds), at: now.uptimeNanoseconds)
+                state.grants[session.node] = lease
+            }
+            return (term, state.view.heard(node, now: now))
         }
         if isUrgent { announce() }
-        return isCurrent
+        return term
     }
 
     func checkHealth(heartbeat: TimeAmount) {

@@ -56,6 +56,8 @@ struct FleetView {
         private(set) var lateness = 0.0
 
         mutating func observe(_ gap: TimeAmount, expected: TimeAmount) {
+            // After a silence of three it was not late but lost.
+            guard gap * 2 < expected * 7 else { return }
             let late = Double(max(0, gap.nanoseconds - expected.nanoseconds))
             lateness += (late - lateness) / (late > lateness ? 2 : 16)
         }
@@ -183,6 +185,14 @@ struct FleetView {
         return isState
     }
 
+    /// A node as it has said itself to be.
+    func said(_ id: NodeID) -> Node? {
+        guard let entry = entries[id] else { return nil }
+        var node = entry.node
+        node.state = entry.reported
+        return node
+    }
+
     /// A machine joined: it is known from here on.
     mutating func joined(_ node: Node, now: NIODeadline) {
         guard entries[node.id] == nil else { return }
@@ -248,8 +258,9 @@ struct FleetView {
         return true
     }
 
-    /// Half a heartbeat is granted for the network, and up to two where heartbeats have been coming unevenly: two missed are
-    /// suspect, three unreachable.
+    /// Suspect is one whose heartbeat is late: by a fifth of the time between them, but not less than 300 ms. Unreachable is one of
+    /// which three were missed; half of one is granted for the network. Both wait longer where heartbeats come unevenly, by up
+    /// to two of them.
     private static func state(of entry: Entry, now: NIODeadline, heartbeat: TimeAmount) -> NodeState {
         let silence = now - entry.lastHeard
         guard entry.isConnected else {
@@ -258,9 +269,13 @@ struct FleetView {
         }
         let patience = min(.nanoseconds(Int64(entry.jitter.lateness * 4)), heartbeat * 2)
         if (silence - patience) * 2 > heartbeat * 7 { return .unreachable }
-        if (silence - patience) * 2 > heartbeat * 5 { return .suspect }
+        if silence - patience > heartbeat + max(.nanoseconds(heartbeat.nanoseconds / 5), Self.leastLateness) {
+            return .suspect
+        }
         return entry.reported
     }
+
+    private static let leastLateness = TimeAmount.milliseconds(300)
 
     /// - Parameter state: whether more changed than its load: measures, and what leases reserve.
     private mutating func change(_ entry: Entry, state: Bool) {

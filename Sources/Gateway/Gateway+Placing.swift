@@ -59,7 +59,7 @@ extension Gateway {
         _ request: WorkloadRequest, refused: [NodeID: String], for session: AgentSession
     ) async throws -> Reply {
         await recall(request.workKey)
-        let reservation = registry.reserve(request, refused: refused, now: Date().timeIntervalSince1970)
+        let reservation = await reserve(request, refused: refused)
         var reply = Lighter_V1_PlaceReply()
         reply.decision = Lighter_V1_DecisionMessage(reservation.decision)
         guard let lease = reservation.lease else { return .placeReply(reply) }
@@ -81,6 +81,21 @@ extension Gateway {
         logger.debug(
             "placed", metadata: ["workload": "\(placed.id)", "target": "\(placed.target)", "epoch": "\(reply.epoch)"])
         return .placeReply(reply)
+    }
+
+    /// Less than a node waits for its answer.
+    private static let suspicion = Duration.milliseconds(1200)
+
+    /// Nothing is refused because of a node that is merely late: it is back, or lost, in a moment.
+    private func reserve(_ request: WorkloadRequest, refused: [NodeID: String]) async -> FleetRegistry.Reservation {
+        let end = ContinuousClock.now + Self.suspicion
+        while true {
+            let reservation = registry.reserve(request, refused: refused, now: Date().timeIntervalSince1970)
+            guard reservation.lease == nil, ContinuousClock.now < end, registry.suspects(request.tenant) else {
+                return reservation
+            }
+            do { try await Task.sleep(for: .milliseconds(50)) } catch { return reservation }
+        }
     }
 
     /// The origin's create may be on its way to the target already, and waits there for the ticket.

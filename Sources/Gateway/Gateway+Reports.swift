@@ -17,21 +17,28 @@ extension Gateway {
         welcome.heartbeatSeconds = configuration.heartbeat / .seconds(1)
         welcome.fleetEpoch = registry.epoch
         welcome.now = Date().timeIntervalSince1970
+        welcome.leanHeartbeats = true
         return welcome
     }
 
     func take(_ heartbeat: Lighter_V1_Heartbeat, of session: AgentSession) {
-        var message = heartbeat.node
-        message.id = session.node.name
-        message.tenant = session.tenant.name
         var ack = Lighter_V1_HeartbeatAck()
         ack.sentAt = heartbeat.sentAt
-        // Counted here before it is sent: what is not sent grants less than was counted.
-        if let node = try? message.domain() {
-            let term = configuration.leases.term(roundTrip: .seconds(min(node.measures.gatewayRTT, 60)))
-            if registry.beat(session, node, term: term) { ack.leaseSeconds = term / .seconds(1) }
+        var node: Node?
+        if heartbeat.hasNode {
+            var message = heartbeat.node
+            message.id = session.node.name
+            message.tenant = session.tenant.name
+            node = try? message.domain()
         }
-        ack.wantFullReport = session.wantsFullReport(checksum: heartbeat.checksum, count: heartbeat.workloads)
+        if node != nil || !heartbeat.hasNode {
+            // Counted before it is sent: what is not sent grants less than was counted.
+            let term = registry.beat(session, node, grants: heartbeat.quiet ? nil : configuration.leases)
+            if let term { ack.leaseSeconds = term / .seconds(1) }
+        }
+        let inventory = heartbeat.same ? nil : (heartbeat.checksum, heartbeat.workloads)
+        ack.wantFullReport = session.wantsFullReport(inventory)
+        guard !heartbeat.quiet || ack.wantFullReport else { return }
         session.peer.send(.heartbeatAck(ack))
     }
 

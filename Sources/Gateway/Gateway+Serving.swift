@@ -155,6 +155,7 @@ extension Gateway {
             older.peer.dismiss(
                 GatewayError(.denied, "node \(node.id) connected from elsewhere; is its certificate on two machines?"))
         }
+        session.peer.link.expectWord(every: configuration.heartbeat * 3)
         session.peer.send(.welcome(welcome()))
         registry.push(to: session)
         let held = session.intake { $0.greeted() }

@@ -97,7 +97,7 @@ package final class Gateway: Sendable {
             group.addTask { await self.forgetFormerTerm() }
             group.addTask { await self.every(self.configuration.measureInterval) { self.registry.announce() } }
             group.addTask {
-                await self.every(self.configuration.heartbeat / 4) {
+                await self.every(self.configuration.heartbeat / 8) {
                     self.registry.checkHealth(heartbeat: heartbeat)
                     if self.configuration.asksSecondOpinions { self.askAboutLostNodes() }
                 }

@@ -12,7 +12,7 @@ package struct GatewayConfiguration: Sendable {
     package var version = Self.release
     /// The fleet's default policy, below each device's own.
     package var policy = PolicyOverrides()
-    /// Between two heartbeats of a node: two missed are suspect, three unreachable.
+    /// Between two heartbeats of a node: a late one makes it suspect, three missed ones unreachable.
     package var heartbeat = Duration.seconds(1)
     /// The least time for which a node may believe in its leases after a heartbeat: as long as the gateway may be away
     /// without work that is exclusive having to stop.

@@ -1,3 +1,4 @@
+internal import Glibc
 package import Logging
 package import NIOCore
 import NIOPosix
@@ -18,6 +19,7 @@ package enum Link {
             .connectTimeout(timeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.socketOption(.so_keepalive), value: 1)
+            .channelOption(.tcpUserTimeout, value: configuration.userTimeout)
             .channelInitializer(tune)
             .connect(to: address)
             .flatMapErrorThrowing { throw LinkHandshake.explain($0) }
@@ -93,6 +95,7 @@ package enum Link {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.socketOption(.so_keepalive), value: 1)
+            .childChannelOption(.tcpUserTimeout, value: configuration.userTimeout)
             .childChannelInitializer { channel in
                 tune(channel).flatMap { door.enter(channel) }
             }
@@ -103,5 +106,19 @@ package enum Link {
     private static let tune: @Sendable (any Channel) -> EventLoopFuture<Void> = { channel in
         channel.setOption(
             .writeBufferWaterMark, value: ChannelOptions.Types.WriteBufferWaterMark(low: 128 << 10, high: 512 << 10))
+    }
+}
+
+extension ChannelOption where Self == ChannelOptions.Types.SocketOption {
+    /// For how many milliseconds the kernel sends what the peer's kernel does not acknowledge; then the connection ends.
+    fileprivate static var tcpUserTimeout: Self {
+        .init(level: .tcp, name: NIOBSDSocket.Option(rawValue: TCP_USER_TIMEOUT))
+    }
+}
+
+extension LinkConfiguration {
+    /// In milliseconds: as long as it takes to know a silent peer by pings.
+    fileprivate var userTimeout: SocketOptionValue {
+        SocketOptionValue((keepAlive + keepAliveTimeout) / .milliseconds(1))
     }
 }

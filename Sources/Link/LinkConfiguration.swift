@@ -13,8 +13,12 @@ package struct LinkConfiguration: Sendable {
     package var maximumStreams = 4096
     /// Streams that the peer opened and this end has not accepted yet; more are refused, with a reset.
     package var acceptBacklog = 256
-    /// The time between pings of a quiet link; one that hears of its peer anyway is pinged a third as often.
+    /// The time between pings of a quiet link that has streams.
     package var keepAlive = Duration.seconds(5)
+    /// The same without streams. Whoever opens one asks at once whether the peer is there still.
+    package var idleKeepAlive = Duration.seconds(60)
+    /// The time between pings that only measure the round trip, of a link that hears of its peer anyway.
+    package var measuring = Duration.seconds(15)
     /// Silence after a ping that ends the link.
     package var keepAliveTimeout = Duration.seconds(8)
     /// How long a stream that was closed whole may take for its last bytes without any progress.

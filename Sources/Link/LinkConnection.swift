@@ -35,6 +35,12 @@ package final class LinkConnection: Sendable {
     /// Whether streams can be opened, as far as this end knows.
     package var isActive: Bool { measures.isActive }
 
+    /// Says that the peer speaks by itself, at least as often as this: pings come only when it has not, and measure the round trip
+    /// no more, as the answers to what is sent do.
+    package func expectWord(every interval: Duration) {
+        eventLoop.execute { self.handler.value.expectWord(every: interval) }
+    }
+
     /// Opens a stream as a child channel on the link's event loop.
     ///
     /// Costs no round trip: what is written within the same tick travels with the opening. Half-closure is allowed;

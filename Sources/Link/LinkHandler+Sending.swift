@@ -111,16 +111,32 @@ extension LinkHandler {
             return
         }
         // Whoever was heard just now is there. How long the way takes is measured all the same, but more seldom.
-        let pause = TimeAmount(configuration.keepAlive)
+        let pause = channels.isEmpty ? max(configuration.idleKeepAlive, configuration.keepAlive) : configuration.keepAlive
         let quiet = now - lastReceived
-        if quiet < pause, now - lastPinged < pause * 3 {
-            scheduleKeepAlive(in: pause - quiet)
-            return
+        let isMeasured = channels.isEmpty || now - lastPinged < TimeAmount(configuration.measuring)
+        guard askedSince == nil, quiet < TimeAmount(pause), isMeasured else {
+            ping(now)
+            return scheduleKeepAlive()
         }
+        scheduleKeepAlive(in: min(TimeAmount(configuration.keepAlive), TimeAmount(pause) - quiet))
+    }
+
+    func expectWord(every interval: Duration) {
+        configuration.keepAlive = max(configuration.keepAlive, interval)
+        configuration.measuring = .seconds(3600)
+    }
+
+    /// Asks whether the peer is there still, where nothing was heard for long; before there is something to lose by its silence.
+    func askIfQuiet() {
+        let now = eventLoop.now
+        guard askedSince == nil, now - lastReceived >= TimeAmount(configuration.keepAlive) else { return }
+        ping(now)
+    }
+
+    private func ping(_ now: NIODeadline) {
         lastPinged = now
         askedSince = askedSince ?? now
         session.ping(now: now)
         scheduleFlush()
-        scheduleKeepAlive()
     }
 }

@@ -24,6 +24,7 @@ extension LinkHandler {
             try result.get()
             guard phase == .open else { throw reason ?? LinkError.closedHere }
             guard channel.phase == .initializing else { throw ChannelError.ioOnClosedChannel }
+            askIfQuiet()
             let id = try session.open()
             channel.id = id
             channels[id] = channel

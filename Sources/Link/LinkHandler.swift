@@ -25,7 +25,7 @@ final class LinkHandler: ChannelInboundHandler {
         var channel: StreamChannel?
     }
 
-    let configuration: LinkConfiguration
+    var configuration: LinkConfiguration
     let logger: Logger
     let acceptor: StreamAcceptor
     let measures: LinkMeasures

@@ -62,7 +62,8 @@ extension GatewaySession {
     /// The first messages on a fresh control stream: who this is, and all it has.
     func introduce(_ control: ControlStream, session: String) {
         var hello = Lighter_V1_Hello()
-        hello.node = Lighter_V1_NodeMessage(describe(control.link))
+        let node = describe(control.link)
+        hello.node = Lighter_V1_NodeMessage(node)
         hello.session = session
         hello.version = configuration.version
         hello.unpacks = true
@@ -75,23 +76,33 @@ extension GatewaySession {
             state.connection = Connection(control: control)
             state.lastHeartbeatAck = .now()
             state.confirming = nil
+            state.telling.begin(with: node)
             state.outbox.startOver()
             return state.outbox.everything(now: .now())
         }
         send(reports, on: Connection(control: control))
     }
 
+    /// Has the gateway answer a heartbeat now, on the loop.
+    package func beatNow() {
+        if let control = state.withLock({ $0.connection?.control }) { beat(on: control) }
+    }
+
     func beat(on control: ControlStream) {
         let node = describe(control.link)
         let now = NIODeadline.now()
-        let (connection, reports, fingerprint, isSilent) = state.withLock { state in
+        let asks = !(configuration.leases()?.isIdle ?? true)
+        let (connection, reports, beat, isSilent) = state.withLock { state in
             let patience = max(.seconds(5), TimeAmount.nanoseconds(Int64((state.roundTrip ?? 0) * 8e9)))
             state.outbox.resend(sentBefore: now - patience)
             // All news goes first, so that the checksum is over what the gateway will have seen by then.
             let reports = state.outbox.news(now: now, isUrgent: true)
-            let silence = max(.seconds(10), state.heartbeat * 5)
+            let silence = max(.seconds(10), state.heartbeat * (HeartbeatTelling.answered * 2 + 1))
             let isSilent = now - state.lastHeartbeatAck > silence
-            return (state.connection, reports, state.outbox.fingerprint, isSilent)
+            let fingerprint = state.outbox.fingerprint
+            let beat = state.telling.next(
+                node, checksum: fingerprint.checksum, count: UInt64(fingerprint.count), asks: asks)
+            return (state.connection, reports, beat, isSilent)
         }
         guard let connection, connection.control === control else { return }
         if isSilent {
@@ -99,11 +110,8 @@ extension GatewaySession {
             return control.link.close(nil)
         }
         send(reports, on: connection)
-        var heartbeat = Lighter_V1_Heartbeat()
-        heartbeat.node = Lighter_V1_NodeMessage(node)
-        heartbeat.checksum = fingerprint.checksum
-        heartbeat.workloads = UInt64(fingerprint.count)
-        heartbeat.sentAt = BootClock.now()
+        var heartbeat = beat
+        if !heartbeat.quiet { heartbeat.sentAt = BootClock.now() }
         control.send(.heartbeat(heartbeat))
     }
 
@@ -182,6 +190,7 @@ extension GatewaySession {
         let off = Date().timeIntervalSince1970 - welcome.now
         let warns = state.withLock { state -> Bool in
             state.connection?.isWelcome = true
+            state.telling.isLean = welcome.leanHeartbeats
             state.welcomeEpoch = welcome.fleetEpoch
             if welcome.hasPolicy, let policy = try? welcome.policy.domain() { state.gatewayPolicy = policy }
             if (0.01...3600).contains(welcome.heartbeatSeconds) {
@@ -191,6 +200,9 @@ extension GatewaySession {
             let isOff = welcome.now > 0 && off.magnitude > 60
             defer { state.saidClockIsOff = isOff }
             return isOff && !state.saidClockIsOff
+        }
+        if welcome.leanHeartbeats {
+            control.link.expectWord(every: .seconds(welcome.heartbeatSeconds) * (HeartbeatTelling.answered + 1))
         }
         if warns {
             logger.warning(
@@ -229,7 +241,7 @@ extension GatewaySession {
         }
         if isOwn, isCurrent(control), let leases = configuration.leases(), (0.001...3600).contains(ack.leaseSeconds) {
             leases.renew(sentAt: ack.sentAt, term: .nanoseconds(Int64(ack.leaseSeconds * 1e9)))
-            if leases.awaitsConfirmation, askToConfirm(leases) { return }
+            if !leases.isIdle, leases.awaitsConfirmation, askToConfirm(leases) { return }
         }
         if ack.wantFullReport { sendEverything() }
     }

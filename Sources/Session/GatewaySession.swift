@@ -42,6 +42,7 @@ package final class GatewaySession: ControlPlane {
         var heartbeat = TimeAmount.seconds(1)
         var leaseTerm = Duration.milliseconds(2500)
         var lastHeartbeatAck = NIODeadline.now()
+        var telling = HeartbeatTelling()
         /// The full report whose acknowledgement confirms leases.
         var confirming: Confirmation?
         var saidClockIsOff = false

@@ -6,6 +6,8 @@ package import Fleet
 package protocol LeaseHolder: Sendable {
     /// A heartbeat that was sent at `sentAt`, by `BootClock`, has come back: the gateway's word stands for `term` after that.
     func renew(sentAt: UInt64, term: Duration)
+    /// Whether nothing exclusive is here, on its way or was lately: the gateway's word on leases may run out unheeded.
+    var isIdle: Bool { get }
     /// Whether leases have run out and wait for the gateway to say what is still this node's.
     var awaitsConfirmation: Bool { get }
     /// Which lapses a report that is made now comes after.

@@ -99,6 +99,7 @@ struct Daemon {
                 metadata: ["folder": "\(options.leases)", "reason": "\(String(cString: strerror(errno)))"])
             return nil
         }
+        keeper.stirred = { [weak session] in session?.beatNow() }
         if !folder.isVolatile {
             logger.notice(
                 "a boot does not empty the folder for leases: an engine may start exclusive work by itself then; use a tmpfs",

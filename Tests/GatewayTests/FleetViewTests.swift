@@ -23,8 +23,8 @@ struct FleetViewTests {
     }
 
     @Test(
-        "Two missed heartbeats make a connected node suspect, three unreachable",
-        arguments: [(1.0, NodeState.ready), (2.4, .ready), (2.6, .suspect), (3.4, .suspect), (3.6, .unreachable)])
+        "A late heartbeat makes a connected node suspect, three missed ones unreachable",
+        arguments: [(1.0, NodeState.ready), (1.25, .ready), (1.35, .suspect), (3.4, .suspect), (3.6, .unreachable)])
     func missedHeartbeats(silence: Double, expected: NodeState) throws {
         var view = view()
         let node = try node("edge")
@@ -33,6 +33,27 @@ struct FleetViewTests {
         #expect(view[node.id]?.state == expected)
         _ = view.heard(node, now: Self.start + .seconds(10))
         #expect(view[node.id]?.state == .ready)
+    }
+
+    @Test("How late is late follows the heartbeat; a node that falls silent again and again is waited for no longer")
+    func silences() throws {
+        for (beat, late) in [(0.25, 0.3), (1, 0.3), (5, 1), (10, 2)] {
+            var view = view()
+            let node = try node("edge")
+            var now = Self.start
+            func advance(_ seconds: Double) { now = now + .nanoseconds(Int64(seconds * 1e9)) }
+            let heartbeat = TimeAmount.nanoseconds(Int64(beat * 1e9))
+            for _ in 0..<5 {
+                _ = view.heard(node, now: now)
+                advance(beat + late - 0.01)
+                _ = view.check(now: now, heartbeat: heartbeat)
+                #expect(view[node.id]?.state == .ready)
+                advance(0.02)
+                _ = view.check(now: now, heartbeat: heartbeat)
+                #expect(view[node.id]?.state == .suspect)
+                advance(10 * beat)
+            }
+        }
     }
 
     @Test("Heartbeats that come unevenly are waited for longer, but no more than two")

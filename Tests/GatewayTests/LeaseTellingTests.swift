@@ -9,6 +9,7 @@ import Testing
 struct LeaseTellingTests {
     /// Writes down what it is told; its leases have run out until they are confirmed.
     private final class Holder: LeaseHolder {
+        let isIdle = false
         enum Told: Equatable {
             case renewed, marked, confirmed, retired(WorkloadID, UInt64)
         }

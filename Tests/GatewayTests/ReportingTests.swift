@@ -119,6 +119,36 @@ struct ReportingTests {
         }
     }
 
+    @Test("A heartbeat that says nothing new keeps its node there, and is answered only where the gateway wants something")
+    func leanHeartbeats() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let raw = try await RawNode.connect(scene, "edge", to: gateway)
+                try await raw.hello()
+                var quiet = Lighter_V1_Heartbeat()
+                (quiet.quiet, quiet.same) = (true, true)
+                // Thrice as long as it takes to be lost.
+                for _ in 0..<21 {
+                    raw.control.send(.heartbeat(quiet))
+                    try await Task.sleep(for: .milliseconds(50))
+                }
+                #expect(raw.asked.isEmpty)
+                let nodes = try await scene.withOperator(gateway) { try await $0.nodes() }
+                #expect(nodes.first { $0.id.name == "edge" }?.state == .ready)
+                quiet.same = false
+                (quiet.checksum, quiet.workloads) = (12345, 1)
+                raw.control.send(.heartbeat(quiet))
+                try await eventually("the gateway asks") { raw.asked == [true] }
+                // Told once, it stays so: it is asked for again, but not at once.
+                (quiet.same, quiet.checksum, quiet.workloads) = (true, 0, 0)
+                for _ in 0..<5 { raw.control.send(.heartbeat(quiet)) }
+                try await eventually("the gateway asks again") { raw.asked == [true, true] }
+                #expect(raw.leases.allSatisfy { $0 == 0 })
+                raw.control.link.close(nil)
+            }
+        }
+    }
+
     @Test("A heartbeat is compared with the reports before it, also where those are still being recorded")
     func checksumBehindReports() async throws {
         try await Scene.with { scene in

@@ -127,6 +127,7 @@ struct StreamTests {
     @Test("A silent peer ends the link after the keep-alive's timeout, an answering one does not")
     func keepAlive() throws {
         let pair = try MemoryPair()
+        _ = try pair.open()
         for _ in 0..<10 {
             pair.loop.advanceTime(by: .seconds(5))
             try pair.pump()
@@ -145,12 +146,53 @@ struct StreamTests {
         // The first ping is lost; the frames behind it come whole.
         let lost = try #require(try pair.clientChannel.readOutbound(as: ByteBuffer.self))
         #expect(lost.readableBytes == 12)
+        _ = try pair.open()
         for _ in 0..<6 {
             pair.loop.advanceTime(by: .seconds(5))
             try pair.pump()
         }
         #expect(pair.client.isActive)
         for _ in 0..<4 { pair.loop.advanceTime(by: .seconds(5)) }
+        #expect(!pair.client.isActive)
+    }
+
+    @Test("A link without streams is pinged once a minute; who opens one on it asks first, and finds a silent peer in time")
+    func idlePings() throws {
+        let pair = try MemoryPair()
+        try pair.pump()
+        let before = pair.sentByClient.readableBytes
+        for _ in 0..<120 {
+            pair.loop.advanceTime(by: .seconds(5))
+            try pair.pump()
+        }
+        // Pings, and answers to those of the other end.
+        let frames = (pair.sentByClient.readableBytes - before) / 12
+        #expect((9...20).contains(frames), "\(frames)")
+        pair.loop.advanceTime(by: .seconds(30))
+        try pair.pump()
+        _ = try pair.open()
+        for _ in 0..<3 where pair.client.isActive { pair.loop.advanceTime(by: .seconds(5)) }
+        #expect(!pair.client.isActive)
+    }
+
+    @Test("A peer that speaks by itself is not pinged before it is late")
+    func expectedWords() throws {
+        let pair = try MemoryPair()
+        pair.client.expectWord(every: .seconds(12))
+        let stream = try pair.open()
+        try pair.pump()
+        let accepted = try #require(pair.accepted.first)
+        let before = pair.sentByClient.readableBytes
+        for _ in 0..<12 {
+            pair.loop.advanceTime(by: .seconds(10))
+            accepted.write("x")
+            try pair.pump()
+        }
+        _ = stream
+        // Only answers to the pings of the other end, which hears nothing.
+        let frames = (pair.sentByClient.readableBytes - before) / 12
+        #expect(frames <= 24, "\(frames)")
+        for _ in 0..<5 where pair.client.isActive { pair.loop.advanceTime(by: .seconds(5)) }
         #expect(!pair.client.isActive)
     }
 

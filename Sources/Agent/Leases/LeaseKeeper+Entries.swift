@@ -49,6 +49,8 @@ extension LeaseKeeper {
         let number = nextAdmission
         let promise = loop.makePromise(of: Bool.self)
         admissions[number] = Admission(key: key, origin: origin, promise: promise)
+        lastMove = now
+        if !book.lease(origin).stands(at: now) { stirred?() }
         let timer = loop.scheduleTask(in: Self.patience) { promise.succeed(false) }
         let answer = try? await promise.futureResult.get()
         timer.cancel()
@@ -193,6 +195,7 @@ extension LeaseKeeper {
         folder.shut(key.workload, epoch: key.epoch)
         table.free(slot)
         slots[key] = nil
+        lastMove = now
         over.remove(key)
         folder.wake()
     }

@@ -79,6 +79,10 @@ package final class LeaseKeeper: LeaseHolder {
     var isLaunching = false
     /// Fences that this process has started.
     var launched: Set<pid_t> = []
+    /// When something exclusive came or went last.
+    var lastMove: UInt64 = 0
+    /// Told when something comes for which there is no lease: the gateway's word may have run out unheeded.
+    package var stirred: (@NodeLoop () -> Void)?
     /// What the guard does to forget a workload's older epochs.
     package var retired: (@NodeLoop (WorkloadID, UInt64) -> Void)?
 
@@ -190,6 +194,15 @@ package final class LeaseKeeper: LeaseHolder {
     package nonisolated var awaitsConfirmation: Bool {
         NodeLoop.assumeIsolated { book.awaitsConfirmation(at: now) }
     }
+
+    package nonisolated var isIdle: Bool {
+        NodeLoop.assumeIsolated {
+            slots.isEmpty && admissions.isEmpty && creating.isEmpty && now >= lastMove &+ Self.restlessness
+        }
+    }
+
+    /// How long after the last exclusive container leases are still kept, for the next one: nanoseconds.
+    private static let restlessness: UInt64 = 60_000_000_000
 
     package nonisolated func mark() -> LeaseMark { NodeLoop.assumeIsolated { book.mark } }
 

@@ -1198,6 +1198,9 @@ package nonisolated struct Lighter_V1_Welcome: Sendable {
   /// Drawn anew when the gateway starts: revisions of one epoch follow each other. Zero where it resumes no pushes.
   package var fleetEpoch: UInt64 = 0
 
+  /// The gateway knows heartbeats that leave out what is as before, and those that ask for no answer.
+  package var leanHeartbeats: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1240,6 +1243,7 @@ package nonisolated struct Lighter_V1_Heartbeat: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// Left out where it says the same as the one that was sent last on this link.
   package var node: Lighter_V1_NodeMessage {
     get {_node ?? Lighter_V1_NodeMessage()}
     set {_node = newValue}
@@ -1256,6 +1260,12 @@ package nonisolated struct Lighter_V1_Heartbeat: Sendable {
 
   /// Monotonic nanoseconds at the agent, returned in the ack: the agent's RTT estimate.
   package var sentAt: UInt64 = 0
+
+  /// The node holds nothing exclusive and asks for no word: it is answered only where the gateway wants something.
+  package var quiet: Bool = false
+
+  /// Checksum and workloads are as in the heartbeat before.
+  package var same: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -3811,7 +3821,7 @@ nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Lighter_V1_Welcome: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Welcome"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fleet\0\u{3}gateway_version\0\u{1}policy\0\u{3}heartbeat_seconds\0\u{1}now\0\u{3}fleet_epoch\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fleet\0\u{3}gateway_version\0\u{1}policy\0\u{3}heartbeat_seconds\0\u{1}now\0\u{3}fleet_epoch\0\u{3}lean_heartbeats\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3825,6 +3835,7 @@ nonisolated extension Lighter_V1_Welcome: SwiftProtobuf.Message, SwiftProtobuf._
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.heartbeatSeconds) }()
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.now) }()
       case 6: try { try decoder.decodeSingularFixed64Field(value: &self.fleetEpoch) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.leanHeartbeats) }()
       default: break
       }
     }
@@ -3853,6 +3864,9 @@ nonisolated extension Lighter_V1_Welcome: SwiftProtobuf.Message, SwiftProtobuf._
     if self.fleetEpoch != 0 {
       try visitor.visitSingularFixed64Field(value: self.fleetEpoch, fieldNumber: 6)
     }
+    if self.leanHeartbeats != false {
+      try visitor.visitSingularBoolField(value: self.leanHeartbeats, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3863,6 +3877,7 @@ nonisolated extension Lighter_V1_Welcome: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.heartbeatSeconds != rhs.heartbeatSeconds {return false}
     if lhs.now != rhs.now {return false}
     if lhs.fleetEpoch != rhs.fleetEpoch {return false}
+    if lhs.leanHeartbeats != rhs.leanHeartbeats {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3940,7 +3955,7 @@ nonisolated extension Lighter_V1_ReportAck: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Lighter_V1_Heartbeat: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Heartbeat"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}checksum\0\u{1}workloads\0\u{3}sent_at\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}checksum\0\u{1}workloads\0\u{3}sent_at\0\u{1}quiet\0\u{1}same\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3952,6 +3967,8 @@ nonisolated extension Lighter_V1_Heartbeat: SwiftProtobuf.Message, SwiftProtobuf
       case 2: try { try decoder.decodeSingularFixed64Field(value: &self.checksum) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.workloads) }()
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.sentAt) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.quiet) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.same) }()
       default: break
       }
     }
@@ -3974,6 +3991,12 @@ nonisolated extension Lighter_V1_Heartbeat: SwiftProtobuf.Message, SwiftProtobuf
     if self.sentAt != 0 {
       try visitor.visitSingularUInt64Field(value: self.sentAt, fieldNumber: 4)
     }
+    if self.quiet != false {
+      try visitor.visitSingularBoolField(value: self.quiet, fieldNumber: 5)
+    }
+    if self.same != false {
+      try visitor.visitSingularBoolField(value: self.same, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3982,6 +4005,8 @@ nonisolated extension Lighter_V1_Heartbeat: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.checksum != rhs.checksum {return false}
     if lhs.workloads != rhs.workloads {return false}
     if lhs.sentAt != rhs.sentAt {return false}
+    if lhs.quiet != rhs.quiet {return false}
+    if lhs.same != rhs.same {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
