@@ -111,14 +111,15 @@ extension LinkHandler {
             return
         }
         // Whoever was heard just now is there. How long the way takes is measured all the same, but more seldom.
-        let pause = channels.isEmpty ? max(configuration.idleKeepAlive, configuration.keepAlive) : configuration.keepAlive
+        let (keepAlive, idle) = (configuration.keepAlive, configuration.idleKeepAlive)
+        let pause = channels.isEmpty ? max(idle, keepAlive) : keepAlive
         let quiet = now - lastReceived
         let isMeasured = channels.isEmpty || now - lastPinged < TimeAmount(configuration.measuring)
         guard askedSince == nil, quiet < TimeAmount(pause), isMeasured else {
             ping(now)
             return scheduleKeepAlive()
         }
-        scheduleKeepAlive(in: min(TimeAmount(configuration.keepAlive), TimeAmount(pause) - quiet))
+        scheduleKeepAlive(in: min(TimeAmount(keepAlive), TimeAmount(pause) - quiet))
     }
 
     func expectWord(every interval: Duration) {

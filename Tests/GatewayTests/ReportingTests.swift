@@ -119,7 +119,7 @@ struct ReportingTests {
         }
     }
 
-    @Test("A heartbeat that says nothing new keeps its node there, and is answered only where the gateway wants something")
+    @Test("A heartbeat without news keeps its node there, and is answered only where the gateway wants something")
     func leanHeartbeats() async throws {
         try await Scene.with { scene in
             try await scene.withGateway { gateway in

@@ -156,7 +156,7 @@ struct StreamTests {
         #expect(!pair.client.isActive)
     }
 
-    @Test("A link without streams is pinged once a minute; who opens one on it asks first, and finds a silent peer in time")
+    @Test("A link without streams is pinged once a minute; who opens one asks first, and finds a silent peer in time")
     func idlePings() throws {
         let pair = try MemoryPair()
         try pair.pump()
