@@ -135,7 +135,8 @@ extension Gateway {
 
     func abandon(_ request: Lighter_V1_AbandonRequest, for session: AgentSession) async throws -> Reply {
         let workload = try await own(request.workload, of: session)
-        try await giveBack(workload.id, epoch: request.epoch, reason: request.reason)
+        let epoch = request.epoch == 0 ? workload.version.epoch : request.epoch
+        try await giveBack(workload.id, epoch: epoch, reason: request.reason)
         return .done(.init())
     }
 

@@ -130,6 +130,7 @@ extension GatewaySession {
                 }
             }
             group.addTask { await self.keepCertificateFresh() }
+            group.addTask { await self.settleLeases() }
             // The link's end ends the renewal.
             await group.next()
             group.cancelAll()

@@ -49,6 +49,8 @@ package final class GatewaySession: ControlPlane {
         var clockLead: Double?
         /// Direct addresses that came with placements, newer than the snapshot's.
         var hints: [NodeID: [String]] = [:]
+        /// To be given back.
+        var owed = OwedLeases()
         /// Direct addresses of an earlier run, until the gateway says better.
         var known: KnownAddresses
     }
@@ -176,12 +178,23 @@ package final class GatewaySession: ControlPlane {
     package func place(
         _ request: WorkloadRequest, refused: [NodeID: String]
     ) async throws(SessionError) -> Placed {
-        try await place(.init(request, refused: refused))
+        state.withLock { $0.owed.remove(request.id) }
+        let wasConnected = isConnected
+        do {
+            return try await place(.init(request, refused: refused))
+        } catch {
+            // The gateway may have placed it all the same.
+            if wasConnected, error.leavesOpen {
+                owe(request.id, epoch: 0, reason: "the answer to its placement was lost")
+            }
+            throw error
+        }
     }
 
     package func replace(
         _ request: WorkloadRequest, epoch: UInt64, isMove: Bool, refused: [NodeID: String]
     ) async throws(SessionError) -> Placed {
+        state.withLock { $0.owed.remove(request.id) }
         var message = Lighter_V1_PlaceRequest(request, refused: refused)
         message.replaces = epoch
         message.moves = isMove
@@ -204,15 +217,40 @@ package final class GatewaySession: ControlPlane {
     }
 
     package func abandon(_ workload: WorkloadID, epoch: UInt64, reason: String) async {
+        do {
+            try await giveBack(workload, epoch: epoch, reason: reason)
+        } catch {
+            logger.info("a lease was not given back", metadata: ["workload": "\(workload)", "error": "\(error)"])
+            if error.leavesOpen { owe(workload, epoch: epoch, reason: reason) }
+        }
+    }
+
+    private func giveBack(_ workload: WorkloadID, epoch: UInt64, reason: String) async throws(SessionError) {
         var request = Lighter_V1_AbandonRequest()
         request.workload = workload.hex
         request.epoch = epoch
         request.reason = reason
-        do {
-            _ = try await ask(.abandonRequest(request))
-        } catch {
-            // The lease expires at the gateway by itself.
-            logger.info("a lease was not given back", metadata: ["workload": "\(workload)", "error": "\(error)"])
+        _ = try await ask(.abandonRequest(request))
+    }
+
+    private func owe(_ workload: WorkloadID, epoch: UInt64, reason: String) {
+        state.withLock { $0.owed.add(workload, epoch: epoch, reason: reason, now: .now()) }
+    }
+
+    /// Gives back what could not be given back, until the gateway has heard of it.
+    func settleLeases() async {
+        while !Task.isCancelled {
+            do { try await Task.sleep(for: .seconds(2)) } catch { return }
+            for lease in state.withLock({ $0.owed.due(.now()) }) {
+                var isKnown = true
+                do throws(SessionError) {
+                    try await giveBack(lease.workload, epoch: lease.epoch, reason: lease.reason)
+                } catch {
+                    if error.leavesOpen { break }
+                    isKnown = error.code != .notFound
+                }
+                state.withLock { $0.owed.told(lease, isKnown: isKnown, now: .now()) }
+            }
         }
     }
 

@@ -35,3 +35,8 @@ package struct SessionError: Error, CustomStringConvertible {
 
     package var description: String { cause.map { "\(message): \($0)" } ?? message }
 }
+
+extension SessionError {
+    /// Whether what was asked for may have happened all the same.
+    var leavesOpen: Bool { code == .unavailable || code == .timedOut }
+}

@@ -7,12 +7,18 @@ import Wire
 final class FailingLedger: Ledger {
     private let base: SQLiteLedger
     private let state = Mutex((fails: false, refused: 0))
+    private let delay = Mutex(Duration.zero)
 
     init(path: String) throws { base = try SQLiteLedger(path: path) }
 
     var fails: Bool {
         get { state.withLock { $0.fails } }
         set { state.withLock { $0.fails = newValue } }
+    }
+    /// How long a lease takes to be recorded.
+    var placingDelay: Duration {
+        get { delay.withLock(\.self) }
+        set { delay.withLock { $0 = newValue } }
     }
     /// Writes that were refused.
     var refused: Int { state.withLock { $0.refused } }
@@ -31,6 +37,7 @@ final class FailingLedger: Ledger {
     }
     func place(_ lease: Workload) async throws(LedgerError) -> Workload {
         try check()
+        try? await Task.sleep(for: placingDelay)
         return try await base.place(lease)
     }
     func workload(_ id: WorkloadID) async throws(LedgerError) -> Workload? { try await base.workload(id) }

@@ -41,6 +41,32 @@ struct PlacingTests {
         }
     }
 
+    @Test("A lease whose answer was lost is given back, and one that is asked for again is not")
+    func lostAnswers() async throws {
+        try await Scene.with { scene in
+            let ledger = try FailingLedger(path: scene.path + "/ledger.sqlite")
+            try await scene.withGateway(ledger: ledger) { gateway in
+                let edge = try scene.node("edge", of: gateway)
+                let cloud = try scene.node("cloud", of: gateway)
+                try await scene.running(edge, cloud) {
+                    let lost = request(edge, .remote)
+                    let again = request(edge, .remote)
+                    ledger.placingDelay = .seconds(3)
+                    for request in [lost, again] {
+                        await #expect(throws: SessionError.self) { try await edge.place(request, refused: [:]) }
+                    }
+                    ledger.placingDelay = .zero
+                    let placed = try await edge.place(again, refused: [:])
+                    try await eventually("the lost one is given back", within: .seconds(20)) {
+                        try await ledger.workload(lost.id)?.state == .removed
+                    }
+                    #expect(try await ledger.workload(again.id)?.state == .pending)
+                    #expect(try await ledger.workload(again.id)?.version.epoch ?? 0 >= placed.epoch)
+                }
+            }
+        }
+    }
+
     @Test("A retried placement gets a newer epoch, and the lease is counted once")
     func retried() async throws {
         try await Scene.with { scene in

@@ -122,15 +122,15 @@ struct ReportingTests {
     @Test("A heartbeat without news keeps its node there, and is answered only where the gateway wants something")
     func leanHeartbeats() async throws {
         try await Scene.with { scene in
-            try await scene.withGateway { gateway in
+            try await scene.withGateway({ $0.heartbeat = .milliseconds(800) }) { gateway in
                 let raw = try await RawNode.connect(scene, "edge", to: gateway)
                 try await raw.hello()
                 var quiet = Lighter_V1_Heartbeat()
                 (quiet.quiet, quiet.same) = (true, true)
-                // Thrice as long as it takes to be lost.
-                for _ in 0..<21 {
+                // Longer than it takes to be lost.
+                for _ in 0..<16 {
                     raw.control.send(.heartbeat(quiet))
-                    try await Task.sleep(for: .milliseconds(50))
+                    try await Task.sleep(for: .milliseconds(200))
                 }
                 #expect(raw.asked.isEmpty)
                 let nodes = try await scene.withOperator(gateway) { try await $0.nodes() }

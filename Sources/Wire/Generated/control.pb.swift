@@ -1400,6 +1400,7 @@ package nonisolated struct Lighter_V1_PlaceReply: Sendable {
 }
 
 /// The origin gives a lease back before a container existed.
+/// An epoch of zero: whichever the workload has.
 package nonisolated struct Lighter_V1_AbandonRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
