@@ -77,6 +77,25 @@ struct CreateTests {
         engine.requests.filter { $0.line == "POST /containers/create" }.count
     }
 
+    @Test("A node whose heartbeat is late is waited for: a container neither fails nor stays because of that")
+    func late() async throws {
+        for body in [Self.body, #"{"Image":"busybox","Labels":{"lighter.target":"cloud1"}}"#] {
+            try await with { rig, engines in
+                func set(_ state: NodeState) {
+                    var snapshot = rig.plane.snapshot
+                    for index in snapshot.nodes.indices { snapshot.nodes[index].state = state }
+                    rig.plane.snapshot = snapshot
+                }
+                set(.suspect)
+                async let answer = rig.post("/containers/create?name=a", body)
+                try await Task.sleep(for: .milliseconds(200))
+                #expect(creates(engines.here) + creates(engines.cloud1) == 0)
+                set(.ready)
+                #expect(try await answer.body.contains("1111"))
+            }
+        }
+    }
+
     @Test("Under `local` the engine here is asked, with the body as it came, and the gateway is not")
     func local() async throws {
         try await with(.local) { rig, engines in

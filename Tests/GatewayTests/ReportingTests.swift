@@ -1,5 +1,6 @@
 import Fleet
 import FoundationEssentials
+import Gateway
 import Link
 import NIOCore
 import Session
