@@ -1,6 +1,7 @@
 internal import DockerAPI
 internal import Engine
 internal import Fleet
+internal import Link
 internal import NIOCore
 internal import Session
 
@@ -84,10 +85,16 @@ extension FrontDoor {
         }
     }
 
+    /// How long a node may take to answer: eight round trips where its way is so long.
+    /// - Parameter least: seconds for what it has to do.
+    func patience(_ least: Int, for node: NodeID) -> Duration {
+        max(.seconds(least), (control.existingLink(to: node)?.rtt ?? .zero) * 8)
+    }
+
     func askTarget(_ node: NodeID, _ target: String) async -> (NodeID, Result<[JSON], any Error>) {
         do {
             let client = DockerClient(dialer: nodeDialer(node, purpose: "list"), maximumIdle: 0)
-            let answer = try await client.request("GET", target, timeout: .seconds(Self.listPatience))
+            let answer = try await client.request("GET", target, timeout: patience(Self.listPatience, for: node))
             guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else {
                 throw FrontDoorError(.unreachable, Self.message(of: answer))
             }

@@ -133,7 +133,7 @@ extension FrontDoor {
         let client = DockerClient(dialer: nodeDialer(node, purpose: "layers"), maximumIdle: 0)
         do {
             let answer = try await client.request(
-                "POST", "/lighter/offer", body: question.buffer, timeout: .seconds(Self.patience)
+                "POST", "/lighter/offer", body: question.buffer, timeout: patience(Self.patience, for: node)
             ).checked().json()
             let offered = answer["Layers"]?.arrayValue?.compactMap { $0.stringValue.flatMap { LayerDigest($0) } } ?? []
             guard let word = answer["Word"]?.stringValue, !layers.isDisjoint(with: offered) else { return nil }

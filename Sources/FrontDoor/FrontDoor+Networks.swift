@@ -96,7 +96,7 @@ extension FrontDoor {
             let client = DockerClient(dialer: nodeDialer(node, purpose: "network"), maximumIdle: 0)
             let isUsed = routes.routes(to: node).contains { $0.networks.contains(id) }
             do {
-                let answer = try await client.request("DELETE", "/networks/\(twin)", timeout: .seconds(10))
+                let answer = try await client.request("DELETE", "/networks/\(twin)", timeout: patience(10, for: node))
                 guard [204, 404].contains(answer.status) else {
                     throw DockerFailure(status: answer.status, message: presentation.message(Self.message(of: answer)))
                 }
@@ -172,7 +172,7 @@ extension FrontDoor {
         let client = DockerClient(dialer: nodeDialer(node, purpose: "network"), maximumIdle: 0)
         guard
             let answer = try? await client.request(
-                "GET", "/networks/\(twin)", timeout: .seconds(Self.listPatience)), answer.status == 200,
+                "GET", "/networks/\(twin)", timeout: patience(Self.listPatience, for: node)), answer.status == 200,
             let members = (try? JSON.parse(answer.body))?["Containers"]?.objectValue?.members
         else { return [] }
         return members.filter { routes[$0.key] != nil }.map { member in

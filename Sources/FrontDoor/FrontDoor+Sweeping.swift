@@ -40,7 +40,7 @@ extension FrontDoor {
             var isSeen = false
             for pause in [0, 1, 4, 16, 64] {
                 isSeen = false
-                do { try await Task.sleep(for: .seconds(pause)) } catch { return }
+                do { try await Task.sleep(for: .seconds(pause) * Double.random(in: 0.75...1.25)) } catch { return }
                 do {
                     let ticket = NodeDialer.Ticketing(ticket: try await ticket(), renew: nil)
                     let dialer = NodeDialer(control: control, node: target, purpose: "remove", ticket: ticket)

@@ -89,7 +89,7 @@ extension FrontDoor {
         let version = view.version
         let client = DockerClient(dialer: nodeDialer(node, purpose: "view"), maximumIdle: 0)
         let answer = try await client.request(
-            "GET", query.target("\(version)/containers/json"), timeout: .seconds(Self.listPatience))
+            "GET", query.target("\(version)/containers/json"), timeout: patience(Self.listPatience, for: node))
         guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else {
             throw FrontDoorError(.unreachable, Self.message(of: answer))
         }
@@ -121,7 +121,7 @@ extension FrontDoor {
         let client = DockerClient(
             dialer: dialer(to: routes[route.containerID] ?? route, purpose: "view"), maximumIdle: 0)
         let answer = try await client.request(
-            "GET", "\(version)/containers/\(route.containerID)/json", timeout: .seconds(Self.listPatience))
+            "GET", "\(version)/containers/\(route.containerID)/json", timeout: patience(Self.listPatience, for: route.target))
         return answer.status == 200 ? Array(answer.body.readableBytesView) : nil
     }
 }
