@@ -27,12 +27,13 @@ def exits(quick):
     """A container's end on another node: until the gateway has it on disk, and until the device's front door tells it."""
     count = 10 if quick else 100
     ready("remote", DEVICE, TARGET, GATEWAY, images=("busybox",))
-    samples = {"gateway": [], "front door": [], "engine": []}
+    samples = {"gateway": [], "front door": [], "inspection": [], "engine": []}
     # Where the time goes on the way to the gateway: until the agent has noticed, until the gateway begins to write, until the
     # end is on its disk, be it without the code.
     steps = {"noticed": [], "taken": [], "ending": []}
     with Place(DEVICE) as edge, Place(TARGET) as cloud, Place(TARGET) as engine, Place(GATEWAY) as gateway, \
-            concurrent.futures.ThreadPoolExecutor(4) as pool:
+            Place(DEVICE) as asking, \
+            concurrent.futures.ThreadPoolExecutor(5) as pool:
         for turn in range(-2, count):
             made = edge.ask("timed", ["docker", "run", "-d", "busybox", *COMMAND], {"DOCKER_HOST": edge.door})
             if made["status"]:
@@ -42,6 +43,7 @@ def exits(quick):
                 "end": pool.submit(cloud.ask, "ended", socket_path(cloud.engine), container),
                 "gateway": pool.submit(gateway.ask, "recorded", ledger(), container),
                 "front door": pool.submit(edge.ask, "announced", socket_path(edge.door), container),
+                "inspection": pool.submit(asking.ask, "shown", socket_path(edge.door), container),
                 "engine": pool.submit(engine.ask, "announced", socket_path(cloud.engine), container)}
             answers = {name: future.result() for name, future in found.items()}
             if turn >= 0:
@@ -57,6 +59,8 @@ def exits(quick):
     return [
         figure("gateway, on its disk, with the code", "p50", 0.5, "gateway", samples, 10, 3),
         figure("gateway, on its disk, with the code", "p99", 0.99, "gateway", samples, 40, 10),
+        figure("front door of another node, by inspection", "p50", 0.5, "inspection", samples, 10, 3),
+        figure("front door of another node, by inspection", "p99", 0.99, "inspection", samples, 40, 10),
         figure("front door of another node, by its events", "p50", 0.5, "front door", samples),
     ]
 

@@ -1,6 +1,6 @@
 internal import DockerAPI
 internal import Engine
-internal import Fleet
+package import Fleet
 internal import Logging
 internal import NIOCore
 internal import Session
@@ -29,6 +29,11 @@ extension FrontDoor {
     func touch(_ route: Route) {
         view(of: route.target).touch(route.containerID)
         refresh(route.target)
+    }
+
+    /// The gateway has heard of an end before its engine has told it: what is asked now is asked there.
+    package func hasEnded(_ workload: WorkloadID) {
+        if let route = routes.all.first(where: { $0.workload == workload }) { touch(route) }
     }
 
     /// Everything that a list of a node's containers needs; nil where it has to be asked.

@@ -84,16 +84,18 @@ extension Gateway {
     }
 
     /// Less than a node waits for its answer.
-    private static let suspicion = Duration.milliseconds(1200)
+    private static let suspicion = Duration.seconds(1)
 
-    /// Nothing is refused because of a node that is merely late: it is back, or lost, in a moment.
+    /// Nothing is refused, or kept at its origin against its policy, because of a node that is merely late: it is back, or lost, in
+    /// a moment.
     private func reserve(_ request: WorkloadRequest, refused: [NodeID: String]) async -> FleetRegistry.Reservation {
         let end = ContinuousClock.now + Self.suspicion
         while true {
             let reservation = registry.reserve(request, refused: refused, now: Date().timeIntervalSince1970)
-            guard reservation.lease == nil, ContinuousClock.now < end, registry.suspects(request.tenant) else {
-                return reservation
-            }
+            let isStay = reservation.decision.target == request.origin && request.policy.kind == .remote
+            guard reservation.lease == nil || isStay, ContinuousClock.now < end, registry.suspects(request.tenant)
+            else { return reservation }
+            registry.undo(reservation)
             do { try await Task.sleep(for: .milliseconds(50)) } catch { return reservation }
         }
     }

@@ -70,6 +70,7 @@ extension Gateway {
                 }
                 session.note(report.workloads, isFull: false)
                 acknowledged[report.entry].append(report.sequence)
+                tellOrigins(of: applied)
                 learn(from: applied)
             } catch {
                 session.skip()
@@ -77,6 +78,15 @@ extension Gateway {
             }
         }
         acknowledge(acknowledged, entries)
+    }
+
+    /// A device hears at once of what has ended elsewhere.
+    private func tellOrigins(of workloads: [Workload]) {
+        for workload in workloads where workload.state == .exited && workload.origin != workload.target {
+            var push = Lighter_V1_EndPush()
+            push.workload = workload.id.hex
+            registry.session(of: workload.origin, in: workload.tenant)?.peer.send(.endPush(push))
+        }
     }
 
     /// What a report of changes says.

@@ -146,6 +146,8 @@ extension GatewaySession {
             }
         case .ticketPush(let push):
             if isCurrent(control) { configuration.ticketArrived(Array(push.ticket)) }
+        case .endPush(let push):
+            if let workload = try? WorkloadID(push.workload) { configuration.workloadEnded(workload) }
         case .retire(let retire): take(retire, from: control)
         case .probePush(let push): probe(push, for: control)
         case .failure(let failure):

@@ -36,6 +36,9 @@ struct Daemon {
             stateDirectory: options.state, version: Lighterd.version, describeNode: { description.node },
             ticketArrived: { entrance.desk?.deposit(ticket: $0) })
         speaking.leases = { entrance.keeper }
+        speaking.workloadEnded = { workload in
+            NodeLoop.assumeIsolated { entrance.door?.hasEnded(workload) }
+        }
         let session = try GatewaySession(
             configuration: speaking, loop: loop, logger: Logger(label: "session"), serve: entrance.handler)
         let learner = Learner()
@@ -85,6 +88,7 @@ struct Daemon {
         desk.neighbour = { door.guardDialer(to: $0) }
         door.imagesHere = { path, body throws(DockerFailure) in try await desk.imagesHere(path, body) }
         learner.door = door
+        entrance.door = door
         try await serve(session, inventory, door, desk, description, signals)
     }
 

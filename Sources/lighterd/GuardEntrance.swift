@@ -1,3 +1,4 @@
+import FrontDoor
 import Agent
 import Engine
 import NIOCore
@@ -10,10 +11,16 @@ import Trust
 final class GuardEntrance: Sendable {
     private let held = Mutex<Guard?>(nil)
     private let keeping = Mutex<LeaseKeeper?>(nil)
+    private let front = Mutex<FrontDoor?>(nil)
 
     var keeper: LeaseKeeper? {
         get { keeping.withLock { $0 } }
         set { keeping.withLock { $0 = newValue } }
+    }
+
+    var door: FrontDoor? {
+        get { front.withLock { $0 } }
+        set { front.withLock { $0 = newValue } }
     }
 
     var desk: Guard? {

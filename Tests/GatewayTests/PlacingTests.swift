@@ -2,6 +2,7 @@ import Fleet
 import FoundationEssentials
 import Gateway
 import Session
+import Synchronization
 import Testing
 import Trust
 
@@ -36,6 +37,30 @@ struct PlacingTests {
                     }
                     await edge.abandon(request.id, epoch: placed.epoch, reason: "changed my mind")
                     try await eventually("the lease is given back") { edge.snapshot[cloud.node]?.reserved.cpus == 0 }
+                }
+            }
+        }
+    }
+
+    @Test("A device hears at once of its work that has ended elsewhere, and of nothing else")
+    func ends() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let heard = Mutex<[WorkloadID]>([])
+                let edge = try scene.node("edge", of: [gateway], ended: { id in heard.withLock { $0.append(id) } })
+                let cloud = try scene.node("cloud", of: gateway)
+                try await scene.running(edge, cloud) {
+                    let request = request(edge, .remote)
+                    let placed = try await edge.place(request, refused: [:])
+                    var workload = Workload(
+                        id: request.id, tenant: edge.tenant, origin: edge.node, target: cloud.node, state: .running,
+                        version: Version(epoch: placed.epoch, sequence: 1))
+                    cloud.report(workload)
+                    try await eventually("it is reported") { cloud.isSettled }
+                    #expect(heard.withLock(\.self).isEmpty)
+                    (workload.state, workload.version.sequence) = (.exited, 2)
+                    cloud.report(workload)
+                    try await eventually("the device hears") { heard.withLock { $0 == [request.id] } }
                 }
             }
         }

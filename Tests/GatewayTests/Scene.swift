@@ -84,7 +84,8 @@ final class Scene: Sendable {
     /// One that knows several gateways.
     func node(
         _ name: String, of gateways: [String], tenant: TenantID = .main, addresses: [String] = [], cpus: Double = 4,
-        life: Duration = .seconds(86_400), leases: (any LeaseHolder)? = nil
+        life: Duration = .seconds(86_400), leases: (any LeaseHolder)? = nil,
+        ended: @escaping @Sendable (WorkloadID) -> Void = { _ in }
     ) throws -> GatewaySession {
         let id = try NodeID(name)
         let folder = path + "/node-" + name
@@ -97,6 +98,7 @@ final class Scene: Sendable {
             credentialsDirectory: folder + "/credentials", gateways: gateways, advertisedAddresses: addresses,
             stateDirectory: folder, version: "test", describeNode: { Self.describe(id, cpus: cpus) })
         configuration.leases = { leases }
+        configuration.workloadEnded = ended
         return try GatewaySession(
             configuration: configuration, loop: Self.loop, logger: logger, serve: Echo.serve)
     }

@@ -396,6 +396,14 @@ package nonisolated struct Lighter_V1_Envelope: Sendable {
     set {body = .probeReport(newValue)}
   }
 
+  package var endPush: Lighter_V1_EndPush {
+    get {
+      if case .endPush(let v)? = body {return v}
+      return Lighter_V1_EndPush()
+    }
+    set {body = .endPush(newValue)}
+  }
+
   package var renewRequest: Lighter_V1_RenewRequest {
     get {
       if case .renewRequest(let v)? = body {return v}
@@ -530,6 +538,7 @@ package nonisolated struct Lighter_V1_Envelope: Sendable {
     case drainReport(Lighter_V1_DrainReport)
     case probePush(Lighter_V1_ProbePush)
     case probeReport(Lighter_V1_ProbeReport)
+    case endPush(Lighter_V1_EndPush)
     case renewRequest(Lighter_V1_RenewRequest)
     case renewReply(Lighter_V1_RenewReply)
     case joinRequest(Lighter_V1_JoinRequest)
@@ -1304,6 +1313,19 @@ package nonisolated struct Lighter_V1_Retire: Sendable {
   package var epoch: UInt64 = 0
 
   package var reason: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Gateway to the origin of a workload that has ended elsewhere: sooner than the target's engine tells it.
+package nonisolated struct Lighter_V1_EndPush: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var workload: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2152,7 +2174,7 @@ nonisolated extension Lighter_V1_RelayResult: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Envelope"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{2}\u{8}hello\0\u{1}welcome\0\u{1}report\0\u{3}report_ack\0\u{1}heartbeat\0\u{3}heartbeat_ack\0\u{3}fleet_push\0\u{4}\u{4}place_request\0\u{3}place_reply\0\u{3}abandon_request\0\u{1}done\0\u{3}ticket_request\0\u{3}ticket_reply\0\u{3}ticket_push\0\u{1}retire\0\u{3}drain_report\0\u{3}probe_push\0\u{3}renew_request\0\u{3}renew_reply\0\u{3}join_request\0\u{3}join_reply\0\u{3}probe_report\0\u{4}\u{6}token_request\0\u{3}token_reply\0\u{3}list_nodes_request\0\u{3}list_nodes_reply\0\u{3}list_workloads_request\0\u{3}list_workloads_reply\0\u{3}explain_request\0\u{3}explain_reply\0\u{3}drain_request\0\u{3}drain_reply\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}request\0\u{1}failure\0\u{2}\u{8}hello\0\u{1}welcome\0\u{1}report\0\u{3}report_ack\0\u{1}heartbeat\0\u{3}heartbeat_ack\0\u{3}fleet_push\0\u{4}\u{4}place_request\0\u{3}place_reply\0\u{3}abandon_request\0\u{1}done\0\u{3}ticket_request\0\u{3}ticket_reply\0\u{3}ticket_push\0\u{1}retire\0\u{3}drain_report\0\u{3}probe_push\0\u{3}renew_request\0\u{3}renew_reply\0\u{3}join_request\0\u{3}join_reply\0\u{3}probe_report\0\u{3}end_push\0\u{4}\u{5}token_request\0\u{3}token_reply\0\u{3}list_nodes_request\0\u{3}list_nodes_reply\0\u{3}list_workloads_request\0\u{3}list_workloads_reply\0\u{3}explain_request\0\u{3}explain_reply\0\u{3}drain_request\0\u{3}drain_reply\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2460,6 +2482,19 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
           self.body = .probeReport(v)
         }
       }()
+      case 35: try {
+        var v: Lighter_V1_EndPush?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .endPush(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .endPush(v)
+        }
+      }()
       case 40: try {
         var v: Lighter_V1_TokenRequest?
         var hadOneofValue = false
@@ -2695,6 +2730,10 @@ nonisolated extension Lighter_V1_Envelope: SwiftProtobuf.Message, SwiftProtobuf.
     case .probeReport?: try {
       guard case .probeReport(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 34)
+    }()
+    case .endPush?: try {
+      guard case .endPush(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 35)
     }()
     case .tokenRequest?: try {
       guard case .tokenRequest(let v)? = self.body else { preconditionFailure() }
@@ -4088,6 +4127,36 @@ nonisolated extension Lighter_V1_Retire: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.workload != rhs.workload {return false}
     if lhs.epoch != rhs.epoch {return false}
     if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lighter_V1_EndPush: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".EndPush"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}workload\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.workload) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.workload.isEmpty {
+      try visitor.visitSingularStringField(value: self.workload, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lighter_V1_EndPush, rhs: Lighter_V1_EndPush) -> Bool {
+    if lhs.workload != rhs.workload {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
