@@ -83,7 +83,8 @@ let package = Package(
         .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
         room("Compression", ["CZstd", nioCore]),
         room("Images", ["Compression", crypto, nioCore]),
-        room("Engine", ["Fleet", "DockerAPI", "Images", nioCore, nioPosix, logging]),
+        .systemLibrary(name: "CBPF"),
+        room("Engine", ["Fleet", "DockerAPI", "Images", "CBPF", nioCore, nioPosix, logging]),
         // A node's side of the control plane.
         room(
             "Session", ["Fleet", "Leases", "Compression", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),
