@@ -30,11 +30,14 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-/// lld, with the read-only data beside the code: what a start has touched of both can be given back (StartupPages). A static Swift
-/// library would else export all of its names, and keep what nobody calls.
+/// lld, with the read-only data beside the code, and all of it read-only: what a start has touched of both can be given back
+/// (StartupPages). A static Swift library would else export all of its names, and keep what nobody calls.
 let linking: [LinkerSetting] = [
     .unsafeFlags(
-        ["-use-ld=lld", "-Xlinker", "--no-rosegment", "-Xlinker", "--no-export-dynamic"], .when(configuration: .release)
+        [
+            "-use-ld=lld", "-Xlinker", "--no-rosegment", "-Xlinker", "--no-export-dynamic",
+            "-Xlinker", "--script=\(Context.packageDirectory)/packaging/sections.ld",
+        ], .when(configuration: .release)
     )
 ]
 

@@ -28,8 +28,8 @@ final class StartPrograms: Sendable {
         }
     }
 
-    /// Enough for 240 starts within the time that a thread takes to wake up; what finds no room is lost.
-    private static let ringSize: UInt32 = 64 << 10
+    /// Enough for 60 starts within the time that a thread takes to wake up; what finds no room is lost.
+    private static let ringSize: UInt32 = 16 << 10
     private static let groups: UInt32 = 1024
     /// No path with a container's id is shorter; with the slash before it and the zero behind.
     private static let shortestPath: Int32 = 66
