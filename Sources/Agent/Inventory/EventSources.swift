@@ -17,7 +17,9 @@ package struct EventSources: Sendable, Hashable {
     private var toldByEngine = 0
 
     package init(used: Set<KernelSource>) {
-        for source in KernelSource.allCases { conditions[source] = used.contains(source) ? .used : .switchedOff }
+        for source in used { conditions[source] = .used }
+        // It is used only once it says so.
+        if used.contains(.ebpf) { conditions[.ebpf] = .trying }
     }
 
     package subscript(source: KernelSource) -> Condition {
