@@ -39,7 +39,7 @@ chaos:
 	@Tests/Chaos/run $(if $(SEED),--seed $(SEED)) --faults $(or $(FAULTS),200)
 
 bench:
-	@scripts/need swift sqlite zstd
+	@scripts/need swift sqlite zstd bpf
 	@Benchmarks/run
 
 lint:

@@ -30,11 +30,14 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-/// lld, with the read-only data beside the code: what a start has touched of both can be given back (StartupPages). A static Swift
-/// library would else export all of its names, and keep what nobody calls.
+/// lld, with the read-only data beside the code, and all of it read-only: what a start has touched of both can be given back
+/// (StartupPages). A static Swift library would else export all of its names, and keep what nobody calls.
 let linking: [LinkerSetting] = [
     .unsafeFlags(
-        ["-use-ld=lld", "-Xlinker", "--no-rosegment", "-Xlinker", "--no-export-dynamic"], .when(configuration: .release)
+        [
+            "-use-ld=lld", "-Xlinker", "--no-rosegment", "-Xlinker", "--no-export-dynamic",
+            "-Xlinker", "--script=\(Context.packageDirectory)/packaging/sections.ld",
+        ], .when(configuration: .release)
     )
 ]
 
@@ -83,7 +86,8 @@ let package = Package(
         .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
         room("Compression", ["CZstd", nioCore]),
         room("Images", ["Compression", crypto, nioCore]),
-        room("Engine", ["Fleet", "DockerAPI", "Images", nioCore, nioPosix, logging]),
+        .systemLibrary(name: "CBPF"),
+        room("Engine", ["Fleet", "DockerAPI", "Images", "CBPF", nioCore, nioPosix, logging]),
         // A node's side of the control plane.
         room(
             "Session", ["Fleet", "Leases", "Compression", "Wire", "Trust", "Link", nioCore, nioPosix, logging]),

@@ -1,10 +1,12 @@
-"""The figures of a container's end: how soon others than its own node know."""
+"""The figures of a container's changes: how soon others than its own node know."""
 
 import concurrent.futures
 import os
+import re
+import time
 from pathlib import Path
 
-from bed import Place, Trouble, socket_path
+from bed import Place, Trouble, fleet, socket_path
 from figures import DEVICE, TARGET, Figure, ms, ready
 
 GATEWAY = "gateway"
@@ -13,9 +15,21 @@ CODE = 3
 COMMAND = ("sh", "-c", f"sleep 0.7; exit {CODE}")
 
 
-def ledger():
+# It says when it began to run, and holds more than it may once every observer has begun.
+LIFE = ("sh", "-c", f"adjtimex; sleep 0.7; exit {CODE}")
+GREED = ("sh", "-c", "sleep 0.7; exec tail /dev/zero")
+# By what each change is told: of the kernel's sources, and with the engine's events alone.
+CHANGES = {"start": "ebpf", "end": "pidfd", "kill for want of memory": "cgroup"}
+KERNEL, ENGINE = ",".join(CHANGES.values()), "none"
+
+
+def folder(node):
     state = Path(os.path.abspath(os.environ.get("TESTBED_STATE") or "/var/tmp/testbed"))
-    return str(state / "benchmarks" / "gateway" / "data" / "ledger.sqlite")
+    return state / "benchmarks" / node
+
+
+def ledger():
+    return str(folder(GATEWAY) / "data" / "ledger.sqlite")
 
 
 def quantile(values, part):
@@ -72,4 +86,85 @@ def figure(what, word, part, name, samples, least=None, aim=None):
         f"{ms(own)} against {ms(peer)}", own * 1e3, unit="ms", least=least, aim=aim, samples=samples)
 
 
-FIGURES = {"exit": exits}
+def sources(quick):
+    """A change of a container on another node, until the gateway has it on disk: told by the kernel, and by the engine."""
+    count = 3 if quick else 20
+    ready("remote", DEVICE, TARGET, GATEWAY, images=("busybox",))
+    samples = {}
+    for _ in range(2):
+        for told in (KERNEL, ENGINE):
+            listen(told)
+            with Changes() as changes:
+                for turn in range(-1, count):
+                    found = {**changes.life(), **changes.greed()}
+                    for change, seconds in found.items():
+                        if turn >= 0:
+                            samples.setdefault(f"{change}, {told}", []).append(seconds)
+    return [
+        Figure(
+            f"a container's {change} until it is known at the gateway, on its disk, LAN, {word}",
+            f"told by the engine's events instead of {source}",
+            f"{ms(quantile(samples[f'{change}, {KERNEL}'], part))} against "
+            f"{ms(quantile(samples[f'{change}, {ENGINE}'], part))}",
+            quantile(samples[f"{change}, {KERNEL}"], part) * 1e3, unit="ms", samples=samples)
+        for change, source in CHANGES.items() for word, part in (("p50", 0.5), ("p99", 0.99))]
+
+
+def listen(told):
+    """Has the target's daemon listen to these of the kernel's sources."""
+    file = folder(TARGET) / "lighterd.conf"
+    kept = [line for line in file.read_text().splitlines() if not line.startswith("event_sources")]
+    file.write_text("\n".join([*kept, f"event_sources = {told}", ""]))
+    fleet("daemon", TARGET, "stop")
+    fleet("daemon", TARGET, "start")
+    fleet("up")
+    time.sleep(2)
+
+
+class Changes:
+    """Containers of the device on the target, observed there and at the gateway."""
+
+    def __enter__(self):
+        self.edge, self.cloud, self.gateway = Place(DEVICE), Place(TARGET), Place(GATEWAY)
+        self.more = Place(GATEWAY)
+        self.pool = concurrent.futures.ThreadPoolExecutor(4)
+        return self
+
+    def __exit__(self, *_):
+        self.pool.shutdown()
+        for place in (self.edge, self.cloud, self.gateway, self.more):
+            place.__exit__()
+
+    def docker(self, *arguments):
+        done = self.edge.ask("timed", ["docker", *arguments], {"DOCKER_HOST": self.edge.door})
+        if done["status"]:
+            raise Trouble(f"docker {arguments[0]}: {done['stderr'].strip()}")
+        return done["stdout"].strip()
+
+    def life(self):
+        """From its first instructions, and from its end, to the gateway's ledger."""
+        container = self.docker("create", "busybox", *LIFE)
+        start = self.pool.submit(self.gateway.ask, "reported", ledger(), container, "state = 'running'")
+        end = self.pool.submit(self.more.ask, "reported", ledger(), container, f"exitCode = {CODE}")
+        self.docker("start", container)
+        ended = self.cloud.ask("ended", socket_path(self.cloud.engine), container)["time"]
+        found = {"start": start.result()["time"], "end": end.result()["time"] - ended}
+        clock = re.search(r"tv_sec:\s+(\d+)\s+time.tv_usec:\s+(\d+)", self.docker("logs", container))
+        if not clock:
+            raise Trouble("busybox adjtimex says no time in a container")
+        found["start"] -= int(clock[1]) + int(clock[2]) / 1e6
+        self.docker("rm", "-f", container)
+        return found
+
+    def greed(self):
+        """From the end of the process that was killed."""
+        container = self.docker("run", "-d", "-m", "16m", "busybox", *GREED)
+        killed = self.pool.submit(
+            self.gateway.ask, "reported", ledger(), container, "error = 'killed: out of memory'")
+        ended = self.cloud.ask("ended", socket_path(self.cloud.engine), container)["time"]
+        found = killed.result()["time"] - ended
+        self.docker("rm", "-f", container)
+        return {"kill for want of memory": found}
+
+
+FIGURES = {"exit": exits, "sources": sources}

@@ -23,7 +23,9 @@ package struct HeadParser<Head: HTTPHead>: Sendable {
         } catch {
             throw Head.refusal(error)
         }
-        guard let end, let raw = buffer.readSlice(length: end) else { return nil }
+        guard let end, let slice = buffer.readSlice(length: end) else { return nil }
+        // A copy: a head may be kept for as long as its stream, and a slice would keep what it was received in.
+        let raw = ByteBuffer(bytes: slice.readableBytesView)
         scanned = 0
         lineStart = 0
         do throws(HTTPError) {

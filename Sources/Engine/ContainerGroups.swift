@@ -95,17 +95,32 @@ package struct ContainerGroups: Sendable {
     private func find(_ containers: Set<String>, in hierarchy: Hierarchy) -> [(folder: String, id: String)] {
         var found: [(String, String)] = []
         walk(hierarchy.folder, Self.depth) { folder, name in
-            // A monitor of Podman's has the id in its group's name, too, and tells Podman of the end.
-            guard name.utf8.count >= 64, !name.contains("conmon"), let id = Self.id(in: name, of: containers) else {
-                return true
-            }
+            guard let id = Self.container(ofName: name), containers.contains(id) else { return true }
             found.append((folder, id))
             return false
         }
         return found
     }
 
-    private static func id(in name: String, of containers: Set<String>) -> String? {
+    /// The container whose control group, or group within it, has this path; nil for none.
+    static func container(ofPath path: some StringProtocol) -> String? {
+        for name in path.split(separator: "/").reversed() {
+            if let id = container(ofName: name) { return id }
+        }
+        return nil
+    }
+
+    /// - Parameter text: of `/proc/PID/cgroup`.
+    static func container(ofProcessGroups text: String) -> String? {
+        for line in text.split(separator: "\n") {
+            if let id = container(ofPath: line) { return id }
+        }
+        return nil
+    }
+
+    private static func container(ofName name: some StringProtocol) -> String? {
+        // A monitor of Podman's has the id in its group's name, too, and tells Podman of the end.
+        guard name.utf8.count >= 64, !name.contains("conmon") else { return nil }
         var run: [UInt8] = []
         for byte in name.utf8 {
             if (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) {
@@ -116,9 +131,7 @@ package struct ContainerGroups: Sendable {
                 break
             }
         }
-        guard run.count >= 64 else { return nil }
-        let id = String(decoding: run.suffix(64), as: UTF8.self)
-        return containers.contains(id) ? id : nil
+        return run.count >= 64 ? String(decoding: run.suffix(64), as: UTF8.self) : nil
     }
 
     /// Every folder below, until `enters` says not to go into one.

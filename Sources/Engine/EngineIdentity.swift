@@ -21,6 +21,8 @@ package struct EngineIdentity: Sendable, Hashable {
     package var storageDriver: String
     /// Runtimes that a container may name.
     package var runtimes: [String]
+    /// The one of them that a container gets which names none; empty where the engine does not say.
+    package var defaultRuntime: String
 
     package init(version: JSON, info: JSON) {
         func text(_ json: JSON, _ name: String) -> String { json.value(named: name)?.stringValue ?? "" }
@@ -37,6 +39,7 @@ package struct EngineIdentity: Sendable, Hashable {
         let components = version.value(named: "Components")?.arrayValue ?? []
         isPodman = components.contains { text($0, "Name").hasPrefix("Podman") }
         storageDriver = text(info, "Driver")
+        defaultRuntime = text(info, "DefaultRuntime")
         runtimes = info.value(named: "Runtimes")?.objectValue?.keys.sorted() ?? []
     }
 

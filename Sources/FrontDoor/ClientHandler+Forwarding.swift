@@ -106,6 +106,8 @@ extension ClientHandler {
         if exchange.held.readableBytes == 0 { exchange.held = buffer } else { exchange.held.writeBuffer(&buffer) }
         do {
             while try readAnswer(exchange) {}
+            // An empty slice keeps all of the buffer that it is of: of a link's, 32 KiB for each stream.
+            if exchange.held.readableBytes == 0 { exchange.held = ByteBuffer() }
         } catch {
             // An engine that does not speak HTTP: nothing that follows can be trusted.
             backend.abandon()

@@ -119,7 +119,7 @@ final class ClientHandler: ChannelInboundHandler {
     private func leave(_ exchange: Exchange) {
         guard exchange.isRaw else { return exchange.backend.abandon() }
         if inbound.readableBytes > 0 { exchange.backend.write(inbound) }
-        inbound.clear()
+        inbound = ByteBuffer()
         exchange.backend.abandonBehindOutput()
     }
 
@@ -137,7 +137,8 @@ final class ClientHandler: ChannelInboundHandler {
             while step() {}
         }
         isAdvancing = false
-        if inbound.readableBytes == 0 { inbound.clear() }
+        // Clearing one that is shared would make another as large.
+        if inbound.readableBytes == 0 { inbound = ByteBuffer() }
         pace()
     }
 
@@ -153,7 +154,7 @@ final class ClientHandler: ChannelInboundHandler {
             case .forwarding(let exchange): return try sendBody(exchange)
             case .draining(let reader, let keepAlive): return try drain(reader, keepAlive)
             case .ending:
-                inbound.clear()
+                inbound = ByteBuffer()
                 return false
             }
         } catch let error as HTTPError {

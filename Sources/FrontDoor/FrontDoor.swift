@@ -77,6 +77,9 @@ package final class FrontDoor: Planning {
     /// How containers of this device's own engine ended; whoever follows its events fills it.
     package var exitCodesHere = ExitCodes()
 
+    /// What `GET /lighter/node` says of who tells of containers' changes; the daemon sets it.
+    package var eventSources: (@Sendable @NodeLoop () -> JSON)?
+
     /// Asks this node's own agent about images that others brought here; the daemon sets it.
     package var imagesHere: (@Sendable @NodeLoop (_ path: String, _ body: JSON) async throws(DockerFailure) -> JSON)?
 

@@ -18,9 +18,13 @@ struct Doctor: AsyncParsableCommand {
     func run() async throws {
         let address =
             engine ?? ProcessInfo.processInfo.environment["LIGHTER_ENGINE"] ?? "unix:///var/run/docker.sock"
+        let node = await Self.node(door)
+        let sources = (try? node.get())?["Sources"]
         var checks = [
-            Check.exits(errorNumber: ExitWatch.probe()), Check.memory(.here),
-            Check.fencing(ContainerGroups.here.described), Check(.eBPF, .note, "not built in"),
+            Check.source(.pidfd, sources) ?? Check.exits(errorNumber: ExitWatch.probe()),
+            Check.source(.cgroup, sources) ?? Check.memory(.here),
+            Check.fencing(ContainerGroups.here.described),
+            Check.source(.ebpf, sources) ?? Check.eBPF(StartWatch.probe()),
         ]
         var folders = [Installation.known.map(\.state).first(where: FileManager.default.fileExists(atPath:)) ?? "/"]
         if address == "none" {
@@ -30,15 +34,20 @@ struct Doctor: AsyncParsableCommand {
             checks.append(Check.engine(address, answer))
             if case .success(let identity) = answer, !identity.dataRoot.isEmpty { folders.append(identity.dataRoot) }
         }
-        do {
-            checks += Check.node(try await door.ask("/lighter/node").first ?? .null)
-        } catch {
-            checks.append(Check(.gateway, .failed, CommandFailure(error).description))
+        switch node {
+        case .success(let said): checks += Check.node(said)
+        case .failure(let failure): checks.append(Check(.gateway, .failed, failure.description))
         }
         checks += folders.map { Check.disk($0, free: Self.free($0)) }
         let found = checks
         try output.format.show(found) { Check.table(found) }
         if found.contains(where: { $0.result == .failed }) { throw ExitCode(1) }
+    }
+
+    private static func node(_ door: FrontDoorOptions) async -> Result<JSON, CommandFailure> {
+        do { return .success(try await door.ask("/lighter/node").first ?? .null) } catch {
+            return .failure(CommandFailure(error))
+        }
     }
 
     @NodeLoop
@@ -102,6 +111,33 @@ struct Check: Encodable, Hashable {
                 .memory, .note,
                 "the events of cgroups, version \(version), are not this user's to read: kills are told by the engine")
         case .missing: Check(.memory, .note, "no memory controller is mounted: kills are told by the engine")
+        }
+    }
+
+    /// What this process itself may do; the daemon may run as another user.
+    static func eBPF(_ refusal: KernelRefusal?) -> Check {
+        refusal.map { Check(.eBPF, .note, "starts are told by the engine, later: \($0)") }
+            ?? Check(.eBPF, .ok, "starts are told by the kernel")
+    }
+
+    /// What the daemon's configuration, or its own trial, decides; nil where that leaves open whether it works.
+    /// - Parameter sources: as its front door lists them.
+    static func source(_ source: KernelSource, _ sources: JSON?) -> Check? {
+        let said = sources?.arrayValue?.first { $0["Source"]?.stringValue == source.rawValue }
+        let subject: Subject =
+            switch source {
+            case .pidfd: .exits
+            case .cgroup: .memory
+            case .ebpf: .eBPF
+            }
+        switch said?["State"]?.stringValue {
+        case "off": return Check(subject, .note, "told by the engine, later: switched off by event_sources")
+        case "refused" where source == .ebpf:
+            return Check(
+                subject, .note, "starts are told by the engine, later: \(said?["Reason"]?.stringValue ?? "refused")")
+        case "used" where source == .ebpf:
+            return Check(subject, .ok, "starts are told by the kernel: \(said?["Told"]?.intValue ?? 0) so far")
+        default: return nil
         }
     }
 

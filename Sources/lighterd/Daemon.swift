@@ -44,7 +44,7 @@ struct Daemon {
         let learner = Learner()
         let inventory = Inventory(
             node: node, client: DockerClient(dialer: dialer), exits: ExitWatch(loop: loop),
-            logger: Logger(label: "inventory")
+            used: options.eventSources, logger: Logger(label: "inventory")
         ) { workload in
             session.report(workload)
             learner.note(workload)
@@ -85,6 +85,7 @@ struct Daemon {
             logger: Logger(label: "front-door"), describeNode: { description.node },
             localWorkload: { id, workload in inventory.adopt(containerID: id, workload: workload) })
         door.exitCodesHere = inventory.exitCodes
+        door.eventSources = { [weak inventory] in inventory?.sources.json ?? .array([]) }
         desk.neighbour = { door.guardDialer(to: $0) }
         door.imagesHere = { path, body throws(DockerFailure) in try await desk.imagesHere(path, body) }
         learner.door = door
@@ -143,6 +144,9 @@ struct Daemon {
             client: DockerClient(dialer: UnixDialer(path: options.engine ?? "")), logger: Logger(label: "engine"),
             handlers: handlers)
         let hasEngine = options.engine != nil
+        let starts = StartWatch(loop: NodeLoop.shared.loop)
+        defer { starts.stop() }
+        if hasEngine, options.eventSources.contains(.ebpf) { inventory.follow(starts) }
         if !hasEngine { session.inventoryIsComplete() }
         logger.notice(
             "serving",

@@ -1,4 +1,5 @@
 import Agent
+import Engine
 import Fleet
 import FoundationEssentials
 import Glibc
@@ -42,6 +43,8 @@ struct DaemonOptions: Sendable {
     var imageCacheKeep = 900.0
     /// The time between two scans of the engine's whole list; nil for none.
     var scanInterval: Duration? = .seconds(60)
+    /// What of the kernel's is listened to, besides the engine's events.
+    var eventSources = Set(KernelSource.allCases)
     var logLevel = Logger.Level.info
     /// The largest bind mount that may leave the device; none may when it is zero.
     var preload = 0
@@ -83,6 +86,8 @@ struct DaemonOptions: Sendable {
                                (default 20%); the least recently used go first
           --image-cache-keep TIME  how long an unused one stays at least: 90s, 15m, 2h (default 15m)
           --scan-interval TIME compare the engine's whole list with what its events told: 30s, 5m; 0 for never (default 60s)
+          --event-sources LIST what of the kernel's tells of containers before the engine does, where it works: pidfd, cgroup,
+                               ebpf, or none (default pidfd,cgroup,ebpf)
           --log-level LEVEL    trace, debug, info, notice, warning, error (default info)
           --help, --version
 
@@ -94,6 +99,7 @@ struct DaemonOptions: Sendable {
         "memory_threshold", "listen", "advertise", "tags", "accept_work", "accept_builds", "give_layers",
         "mounts_max_bytes",
         "preload", "return", "image_cache_max_bytes", "image_cache_keep", "scan_interval",
+        "event_sources",
         "log_level",
     ]
 
@@ -222,6 +228,14 @@ struct DaemonOptions: Sendable {
                     "\(place): '\(value)' is no time from 1s to 24h; write it as in 30s or 5m, or 0 for never")
             }
             scanInterval = interval == 0 ? nil : .seconds(interval)
+        case "event_sources":
+            eventSources = []
+            for word in value == "none" ? [] : value.split(separator: ",").map({ String($0.trimmed) }) {
+                guard let source = KernelSource(rawValue: word) else {
+                    throw OptionError("\(place): '\(word)' is not one of pidfd, cgroup and ebpf; none is without all")
+                }
+                eventSources.insert(source)
+            }
         case "log_level":
             guard let level = Logger.Level(rawValue: value) else {
                 throw OptionError(

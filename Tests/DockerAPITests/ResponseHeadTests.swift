@@ -10,6 +10,17 @@ struct ResponseHeadTests {
         return try parser.parse(&buffer)
     }
 
+    @Test("A head does not keep the buffer alive that it came in")
+    func copied() throws {
+        var buffer = ByteBuffer()
+        buffer.reserveCapacity(64 << 10)
+        buffer.writeString("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+        var parser = HeadParser<ResponseHead>()
+        let head = try #require(try parser.parse(&buffer))
+        #expect(head.raw.storageCapacity < 1024)
+        #expect(String(buffer: buffer) == "hello")
+    }
+
     static let framings: [(String, String, ResponseFraming)] = [
         ("HTTP/1.1 200 OK\r\nContent-Length: 5", "GET", .length(5)),
         ("HTTP/1.1 200 OK\r\nContent-Length: 5", "HEAD", .none),

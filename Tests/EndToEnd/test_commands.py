@@ -121,9 +121,11 @@ class Commands(Case):
         asked = ["doctor", "--socket", self.home / "docker.sock", "--format", "json", "--engine"]
         checks = {c["check"]: c for c in json.loads(self.lighter(*asked, self.world.engines["edge1"]).stdout)}
         self.assertEqual({n: c["result"] for n, c in checks.items()}, {
-            "exits": "ok", "memory": "ok", "fencing": "ok", "ebpf": "note", "engine": "ok", "gateway": "ok", "clock": "ok",
+            "exits": "ok", "memory": "ok", "fencing": "ok", "ebpf": checks["ebpf"]["result"], "engine": "ok", "gateway": "ok", "clock": "ok",
             "disk": "ok"})
         self.assertRegex(checks["engine"]["detail"], r"version \d+\.")
+        self.assertRegex("{result}: {detail}".format(**checks["ebpf"]),
+                         r"^(ok: starts are told by the kernel|note: starts are told by the engine, later: .)")
         found = json.loads(self.lighter(*asked, "unix:///no/such", expect=1).stdout)
         self.assertEqual([c["check"] for c in found if c["result"] == "failed"], ["engine"])
         self.lighter("down", "--state", self.home)

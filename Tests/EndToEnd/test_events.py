@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 
-from fixture import Case, json_lines
+from fixture import AWAY, Case, UnixConnection, eventually, json_lines, lighter_only
 
 STAY = ("--label", "lighter.policy=local")
 
@@ -83,3 +83,24 @@ class Events(Case):
         events = [(int(time), name) for time, name in (line.split() for line in found.out.splitlines())]
         self.assertEqual([name for _, name in events], made)
         self.assertEqual(events, sorted(events))
+
+    def sources(self):
+        """Who tells the containers' node of changes, as its daemon says."""
+        connection = UnixConnection(self.world.front_doors[AWAY].removeprefix("unix://"))
+        try:
+            connection.request("GET", "/lighter/node")
+            node = json.loads(connection.getresponse().read())[0]
+        finally:
+            connection.close()
+        return {s["Source"]: s for s in node["Sources"]}
+
+    @lighter_only
+    def test_a_start_and_an_end_are_told_by_the_kernel(self):
+        before = self.sources()
+        if before["ebpf"]["State"] != "used":
+            self.skipTest(f"the kernel takes no programs: {before['ebpf']['Reason']}")
+        for script, code in (("true", 0), ("sleep 0.2; exit 5", 5)):
+            self.docker("run", "--name", self.name(), "busybox", "sh", "-c", script, expect=code)
+        # Others' containers may be counted, too.
+        eventually("the kernel has told of both", lambda: all(
+            self.sources()[source]["Told"] >= before[source]["Told"] + 2 for source in ("ebpf", "pidfd")))

@@ -37,6 +37,26 @@ struct DoctorTests {
     }
 
     @Test(
+        "Who tells of containers' changes is what the daemon says, where it does",
+        arguments: [
+            (.ebpf, "used", .ok, "starts are told by the kernel: 3 so far"),
+            (.ebpf, "refused", .note, "starts are told by the engine, later: why"), (.ebpf, "trying", nil, nil),
+            (.ebpf, "off", .note, "told by the engine, later: switched off by event_sources"),
+            (.pidfd, "off", .note, "told by the engine, later: switched off by event_sources"),
+            (.pidfd, "used", nil, nil),
+        ] as [(KernelSource, String, Check.Result?, String?)])
+    func sources(source: KernelSource, state: String, result: Check.Result?, detail: String?) {
+        let said: JSON = [
+            ["Source": .string(source.rawValue), "State": .string(state), "Reason": "why", "Told": 3]
+        ]
+        let check = Check.source(source, said)
+        #expect(check?.result == result)
+        #expect(check?.detail == detail)
+        #expect(Check.source(source, nil) == nil)
+        #expect(Check.source(source, []) == nil)
+    }
+
+    @Test(
         "A container whose code nobody has told is ending, not one that ended well; a kill for want of memory is shown")
     func endings() throws {
         let node = try NodeID("a")

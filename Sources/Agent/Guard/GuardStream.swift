@@ -107,6 +107,8 @@ final class GuardStream: ChannelSide {
             }
         }
         isAdvancing = false
+        // An empty slice would keep all of the buffer that it is of.
+        if inbound.readableBytes == 0 { inbound = ByteBuffer() }
         if wantsBytes { stream.read() }
     }
 
@@ -145,7 +147,7 @@ final class GuardStream: ChannelSide {
             return false
         case .draining(let reader, let left): return try drain(reader, left)
         case .closing:
-            inbound.clear()
+            inbound = ByteBuffer()
             if isInputClosed { stream.finish() }
             return false
         }
@@ -314,7 +316,7 @@ final class GuardStream: ChannelSide {
         if case .closed = phase { return }
         if case .closing = phase { return }
         phase = .closing
-        inbound.clear()
+        inbound = ByteBuffer()
         finishOutput()
         let stream = stream
         let timer = stream.eventLoop.scheduleTask(in: Self.lingering) { stream.close(promise: nil) }

@@ -13,6 +13,12 @@ package struct ContainerRecord: Sendable, Hashable {
     package var hasEnded = false
     /// The first process of the run that the kernel has told the end of, until the engine has, too.
     package var endedPid: Int32?
+    /// The first process of the run whose start the kernel has told.
+    package var kernelPid: Int32?
+    /// Of that start the engine has not told yet.
+    package var awaitsEngine = false
+    /// Whether the first process is the container's own, so that its exit code is; nil while that is not known.
+    package var runsItsProcess: Bool?
     /// The kernel has killed in it for want of memory since it was started; not every engine says so.
     package var ranOutOfMemory = false
     /// Work that was asked for here, and is under no ticket.
@@ -39,6 +45,28 @@ package struct ContainerRecord: Sendable, Hashable {
         if reference.utf8.isEmpty { return false }
         return id.utf8.elementsEqual(reference.utf8) || reference == name || reference == userName
             || id.utf8.starts(with: reference.utf8)
+    }
+
+    /// Takes in what the kernel says: a run has begun. The engine's event, when it comes, tells nothing new.
+    mutating func started(pid: Int32, at time: Double) {
+        begin(at: time)
+        kernelPid = pid
+        awaitsEngine = true
+        eventTime = max(eventTime, Int64(time * 1e9))
+    }
+
+    /// A new run, of which nothing else is known yet.
+    mutating func begin(at time: Double) {
+        workload.state = .running
+        workload.startedAt = time
+        workload.finishedAt = 0
+        workload.exitCode = nil
+        workload.error = ""
+        hasEnded = false
+        endedPid = nil
+        kernelPid = nil
+        awaitsEngine = false
+        ranOutOfMemory = false
     }
 
     /// Takes in what the kernel says: the run is over. The code is the engine's to say where the kernel does not; until then

@@ -63,7 +63,10 @@ package enum EngineReading {
     package static func runsItsProcess(inspect json: JSON) -> Bool {
         let named = json["HostConfig"]?["Runtime"]?.stringValue ?? ""
         // Podman says `oci` there, and which one apart.
-        let runtime = named == "oci" ? json["OCIRuntime"]?.stringValue ?? "" : named
+        return isOwnProcess(runtime: named == "oci" ? json["OCIRuntime"]?.stringValue ?? "" : named)
+    }
+
+    package static func isOwnProcess(runtime: String) -> Bool {
         let name = runtime.split(separator: "/").last ?? ""
         return ["runc", "crun", "io.containerd.runc.v1", "io.containerd.runc.v2", "nvidia"].contains(name)
     }
@@ -87,20 +90,18 @@ package enum EngineReading {
         let seconds = Double(nanoseconds) / 1e9
         // It may come after the end that it caused.
         let isOfThisRun = action == "oom" && seconds >= record.workload.startedAt
+        if action == "start", record.awaitsEngine {
+            record.awaitsEngine = false
+            record.eventTime = max(record.eventTime, nanoseconds)
+            return true
+        }
         guard nanoseconds > record.eventTime || isOfThisRun else { return false }
         switch action {
         case "create":
             record.workload.state = .created
             record.workload.createdAt = seconds
         case "start":
-            record.workload.state = .running
-            record.workload.startedAt = seconds
-            record.workload.finishedAt = 0
-            record.workload.exitCode = nil
-            record.workload.error = ""
-            record.hasEnded = false
-            record.endedPid = nil
-            record.ranOutOfMemory = false
+            record.begin(at: seconds)
         case "pause": record.workload.state = .paused
         case "unpause": record.workload.state = .running
         case "oom": record.outOfMemory()
@@ -110,6 +111,7 @@ package enum EngineReading {
             // The kernel's time is nearer to the truth.
             if record.endedPid == nil { record.workload.finishedAt = seconds }
             record.endedPid = nil
+            record.awaitsEngine = false
             record.hasEnded = true
         case "rename":
             record.name = trimmed(attributes["name"] ?? record.name)

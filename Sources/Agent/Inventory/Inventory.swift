@@ -19,10 +19,13 @@ package final class Inventory {
 
     /// Who holds the leases of exclusive containers; told of all that becomes of them.
     weak var exclusive: LeaseKeeper?
+    /// Who tells of changes here.
+    package var sources: EventSources
 
     let node: NodeID
     let client: DockerClient
     private let exits: ExitWatch
+    private let used: Set<KernelSource>
     let logger: Logger
     private let report: @Sendable (Workload) -> Void
     private(set) var tokens: [String: ExitWatch.Token] = [:]
@@ -35,14 +38,18 @@ package final class Inventory {
     private var beforeList: Set<String>?
 
     /// - Parameters:
+    ///   - used: what of the kernel's is listened to; its starts only once `follow` is called, too.
     ///   - report: takes a workload's new state: `ControlPlane.report`. Never blocks.
     package init(
-        node: NodeID, client: DockerClient, exits: ExitWatch, logger: Logger,
+        node: NodeID, client: DockerClient, exits: ExitWatch, used: Set<KernelSource> = [.pidfd, .cgroup],
+        logger: Logger,
         report: @escaping @Sendable (Workload) -> Void
     ) {
         self.node = node
         self.client = client
         self.exits = exits
+        self.used = used
+        sources = EventSources(used: used)
         self.logger = logger
         self.report = report
     }
@@ -84,7 +91,10 @@ package final class Inventory {
             "Id": .string(id), "Name": .string(name), "Config": body, "HostConfig": body["HostConfig"] ?? .null,
             "State": ["Status": "created"],
         ]
-        guard let record = EngineReading.record(inspect: inspection) else { return }
+        guard var record = EngineReading.record(inspect: inspection) else { return }
+        let named = body["HostConfig"]?["Runtime"]?.stringValue ?? ""
+        let runtime = named.isEmpty ? engine?.defaultRuntime ?? "" : named
+        if !runtime.isEmpty { record.runsItsProcess = EngineReading.isOwnProcess(runtime: runtime) }
         learn(record)
     }
 
@@ -129,8 +139,11 @@ package final class Inventory {
         else { return }
         if record.workload.state == .removed { return gone(id) }
         keep(record)
-        // Of an end the kernel has told, and how it was: the engine says nothing new.
-        if record.workload != known?.workload { tell(record) }
+        // Of what the kernel has told the engine says nothing new.
+        if record.workload != known?.workload {
+            sources.noteEngine()
+            tell(record)
+        }
         if event.action == "die" {
             forgetExit(id)
             noteDisagreement(known, record)
@@ -152,7 +165,8 @@ package final class Inventory {
     /// Of any container: whoever waits for it may do so before it is known here.
     private func noteExitCode(_ event: EngineEvent) {
         switch event.action {
-        case "start": exitCodes.forget(event.actorID)
+        // Of a run that the kernel has told of, its end may be known already.
+        case "start": if index[event.actorID]?.awaitsEngine != true { exitCodes.forget(event.actorID) }
         case "die": exitCodes.put(event.attributes["exitCode"].flatMap { Int64($0) }, of: event.actorID)
         case "destroy": exitCodes.put(nil, of: event.actorID)
         default: break
@@ -175,9 +189,14 @@ package final class Inventory {
         let before = index[id]
         guard var record = before ?? EngineReading.record(inspect: json) else { return }
         let pid = EngineReading.pid(inspect: json)
+        var inspected = record.workload
+        EngineReading.apply(inspect: json, to: &inspected)
         // The engine does not know yet what the kernel has told.
-        if pid != nil, pid == record.endedPid { return }
-        EngineReading.apply(inspect: json, to: &record.workload)
+        if isBehindKernel(inspected, pid: pid, record) { return }
+        // The kernel's time is nearer to the truth.
+        if pid != nil, pid == record.kernelPid { inspected.startedAt = record.workload.startedAt }
+        record.workload = inspected
+        record.runsItsProcess = EngineReading.runsItsProcess(inspect: json)
         if record.ranOutOfMemory { record.outOfMemory() }
         if let name = json["Name"]?.stringValue.map(EngineReading.trimmed), !name.isEmpty, name != record.name {
             record.name = name
@@ -189,7 +208,7 @@ package final class Inventory {
         if record != before { keep(record) }
         if remembered.remove(id) != nil || record.workload != before?.workload { tell(record) }
         if record.hasEnded { forgetExit(id) }
-        if let pid { watch(pid, of: id, hasCode: EngineReading.runsItsProcess(inspect: json)) }
+        if let pid { watch(pid, of: id) }
     }
 
     private func inspect(_ id: String) async -> JSON? {
@@ -208,17 +227,27 @@ package final class Inventory {
     // MARK: - Exits
 
     private func watchExit(of id: String) async {
-        guard let json = await inspect(id), let pid = EngineReading.pid(inspect: json) else { return }
-        watch(pid, of: id, hasCode: EngineReading.runsItsProcess(inspect: json))
+        guard used.contains(.pidfd), let known = index[id] else { return }
+        // The kernel told which process it is, and what runs it is known.
+        if tokens[id] != nil, known.runsItsProcess != nil { return }
+        guard let json = await inspect(id), let pid = EngineReading.pid(inspect: json), var record = index[id] else {
+            return
+        }
+        record.runsItsProcess = EngineReading.runsItsProcess(inspect: json)
+        index.put(record)
+        watch(pid, of: id)
     }
 
-    private func watch(_ pid: Int32, of id: String, hasCode: Bool) {
-        guard let record = index[id], record.holdsCapacity, tokens[id] == nil else { return }
-        let outcome = exits.watch(pid: pid, containerID: id, memory: memoryGroup(of: pid, id)) { [weak self] notice in
+    func watch(_ pid: Int32, of id: String) {
+        guard used.contains(.pidfd), let record = index[id], record.holdsCapacity, tokens[id] == nil else { return }
+        let memory = used.contains(.cgroup) ? memoryGroup(of: pid, id) : nil
+        let outcome = exits.watch(pid: pid, containerID: id, memory: memory) { [weak self] notice in
             NodeLoop.assumeIsolated {
                 switch notice {
                 case .outOfMemory: self?.outOfMemory(id)
-                case .exited(let time, let code): self?.ended(id, pid, at: time, code: hasCode ? code : nil)
+                case .exited(let time, let code):
+                    let isItsOwn = self?.index[id]?.runsItsProcess ?? false
+                    self?.ended(id, pid, at: time, code: isItsOwn ? code : nil)
                 }
             }
         }
@@ -238,6 +267,7 @@ package final class Inventory {
         record.outOfMemory()
         guard record != index[id] else { return }
         keep(record)
+        sources.note(.cgroup)
         tell(record)
     }
 
@@ -249,24 +279,25 @@ package final class Inventory {
         guard var record = index[id], !record.hasEnded else { return }
         record.ended(pid: pid, at: time, code: code)
         keep(record)
+        sources.note(.pidfd)
         tell(record)
         if let code { exitCodes.put(Int64(code), of: id) }
     }
 
-    private func forgetExit(_ id: String) {
+    func forgetExit(_ id: String) {
         if let token = tokens.removeValue(forKey: id) { exits.cancel(token) }
     }
 
     // MARK: - Keeping
 
-    private func keep(_ record: ContainerRecord) {
+    func keep(_ record: ContainerRecord) {
         index.put(record)
         noteCapacity()
         if record.isExclusive { exclusive?.note(record) }
     }
 
     /// What was stopped only until its lease stands again has not ended: nobody who waits for the end shall hear of one.
-    private func tell(_ record: ContainerRecord) {
+    func tell(_ record: ContainerRecord) {
         var workload = record.workload
         if record.isExclusive, workload.state == .exited, exclusive?.suspended.contains(record.id) ?? false {
             workload.state = .paused
