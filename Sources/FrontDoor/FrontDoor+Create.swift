@@ -38,6 +38,10 @@ extension FrontDoor {
         var cause = MoveCause.user
         /// Of one that is moved.
         var wasRunning = false
+        /// What goes along with one that is moved.
+        var luggage: Luggage?
+        /// It could not be moved, and is begun again where it was.
+        var isReturn = false
     }
 
     func create(_ head: RequestHead, _ name: String, _ query: Query, _ body: ByteBuffer) async -> Job.Outcome {
@@ -53,6 +57,7 @@ extension FrontDoor {
         let name = name.hasPrefix("/") ? String(name.dropFirst()) : name
         do {
             let wish = try wish(of: spec)
+            try await waitForTravellers(spec.namedVolumes)
             let sharing = await sharingPlan(for: spec, stays: wish.stays)
             // Only those that have no place yet could settle in two.
             guard sharing.isUnsettled else {

@@ -144,11 +144,15 @@ extension FrontDoor {
     }
 
     /// What was asked for once, as a create of now.
-    /// - Parameter chosen: the node that its user chose; nil for any.
-    func creation(_ lost: Route, _ asked: Asked, chosen: NodeID? = nil) async throws -> Creation {
+    /// - Parameters:
+    ///   - chosen: the node that its user chose; nil for any.
+    ///   - carrying: what of it goes along, and so does not keep it where it is.
+    func creation(
+        _ lost: Route, _ asked: Asked, chosen: NodeID? = nil, carrying: Luggage? = nil
+    ) async throws -> Creation {
         let (_, _, query) = DockerPath.parse(method: asked.head.method, target: asked.head.target)
         var wish = try wish(of: asked.spec)
-        var sharing = await sharingPlan(for: asked.spec, stays: false)
+        var sharing = await sharingPlan(for: asked.spec, stays: false, leaving: carrying?.names ?? [])
         if let need = sharing.needs.first(where: { $0.node == lost.target }) { throw Stayed(reason: need.reason) }
         if let chosen {
             wish.policy.target = chosen
@@ -162,6 +166,7 @@ extension FrontDoor {
         creation.request.name = lost.name
         creation.loss = lost.loss
         creation.replaces = lost
+        creation.luggage = carrying
         if creation.awayImage?.node == lost.target { creation.awayImage = nil }
         return creation
     }
@@ -226,13 +231,17 @@ extension FrontDoor {
             await giveBack(lease, "its user removed it")
             return .done(failure(404, "No such container: \(lost.name)"))
         }
+        if let luggage = creation.luggage { try await unpack(luggage, lease, engineID: engineID) }
+        route.workload = lease.workload
         route.target = lease.target
         route.epoch = lease.epoch
         route.ticket = lease.ticket
         route.ticketRenewal = now() + Self.ticketRenewal
         route.imageID = creation.image?.id ?? creation.awayImage.map { "\($0.id)" } ?? route.imageID
         route.networks = creation.sharing.networks.map(\.id)
-        if creation.isMove {
+        if creation.isReturn {
+            route.note = "begun again at \(lease.target), as it could not be moved"
+        } else if creation.isMove {
             route.note = "moved from \(lost.target) \(creation.cause.rawValue)"
             if creation.cause == .user || route.original == lease.target { route.original = nil }
         } else {
@@ -314,6 +323,12 @@ extension FrontDoor {
             await control.abandon(lost.workload, epoch: placed.epoch, reason: "create answered \(answer.status)")
             throw Stayed(reason: "this device's engine refused it: \(Self.message(of: answer))")
         }
+        do {
+            if let luggage = creation.luggage { try await unpack(luggage, nil, engineID: engineID) }
+        } catch {
+            _ = try? await engineClient.request("DELETE", "/containers/\(engineID)?force=1")
+            throw error
+        }
         var workload = Workload(
             id: lost.workload, tenant: control.tenant, origin: control.node, target: control.node, state: .created,
             version: Version(epoch: placed.epoch, sequence: 0), containerID: engineID, name: lost.name,
@@ -327,6 +342,7 @@ extension FrontDoor {
         try routes.journal.putLocal(engineID, workload)
         logger.notice(
             "a container came back to this device", metadata: ["container": "\(lost.name)", "from": "\(lost.target)"])
+        if let luggage = creation.luggage { await settle(luggage, at: control.node, before: lost.target) }
         guard ran else { return }
         await letAttachedFollow(id)
         let started = try await engineClient.request("POST", "/containers/\(engineID)/start")
@@ -347,7 +363,7 @@ extension FrontDoor {
 
 extension Job.Outcome {
     /// What an answer that is an error says.
-    fileprivate var refusal: String? {
+    var refusal: String? {
         guard case .answer(let answer) = self else { return nil }
         return String(buffer: answer.bytes).split(separator: "\r\n\r\n", maxSplits: 1).last.map(String.init)
     }

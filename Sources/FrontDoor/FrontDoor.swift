@@ -92,6 +92,8 @@ package final class FrontDoor: Planning {
     var grants: [NodeID: NodeGrants] = [:]
     /// Containers that are being given another node.
     var moving: Set<String> = []
+    /// What containers take along that are on their way to another node, by their ids; most of the time they run meanwhile.
+    var carrying: [String: Luggage] = [:]
     /// Those of which something was told meanwhile.
     var passedOver: Set<String> = []
     /// Until when those that could not be are left alone, in seconds since 1970.
@@ -178,6 +180,7 @@ package final class FrontDoor: Planning {
                 group.addTask { await self.sweep(forgotten) }
                 group.addTask { await self.sweepNetworks() }
                 group.addTask { await self.settleRemembered() }
+                group.addTask { await self.sweepStrays() }
                 for await job in jobs { group.addTask { await job() } }
                 group.cancelAll()
             }

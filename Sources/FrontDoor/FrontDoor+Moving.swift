@@ -1,0 +1,279 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Logging
+internal import NIOCore
+internal import Placement
+internal import Session
+
+/// A container goes to another node with all that it wrote: its writable layer, and its volumes.
+///
+/// Until the gateway has given it to the other node, nothing is different from before but that it was stopped. From then on it
+/// either runs there, or is made anew where it was, of what it had there. What is left is removed once it runs.
+extension FrontDoor {
+    /// - Throws: `Stayed`; it is where it was then, and runs if it ran.
+    func moveWithState(_ route: Route, to node: NodeID, cause: MoveCause) async throws -> Journey {
+        guard carrying[route.containerID] == nil, !moving.contains(route.containerID) else {
+            throw Stayed(reason: "it is being given another node just now")
+        }
+        let container = try await inspected(route)
+        let luggage = try await luggage(container, of: route, to: node)
+        guard Set(carrying.values.flatMap(\.names)).isDisjoint(with: luggage.names) else {
+            throw Stayed(reason: "a volume of its is travelling just now")
+        }
+        carrying[route.containerID] = luggage
+        defer { carrying[route.containerID] = nil }
+        var creation = try await creation(route, try createRequest(of: route), chosen: node, carrying: luggage)
+        creation.isMove = true
+        creation.cause = cause
+        creation.image = try await originalImage(container, of: route)
+        creation.awayImage = nil
+        creation.spec = try CreateRequest(creation.spec.json.withVolumes(luggage.volumes).buffer)
+        try await check(creation, mayGoTo: node)
+        return try await travel(creation, luggage, route, node)
+    }
+
+    private func inspected(_ route: Route) async throws -> JSON {
+        let client = DockerClient(dialer: dialer(to: route, purpose: "inspect"), maximumIdle: 0)
+        let answer = try await client.request("GET", "/containers/\(route.containerID)/json")
+        guard answer.status == 200 else { throw Stayed(reason: Self.message(of: answer)) }
+        return try answer.json()
+    }
+
+    private func travel(
+        _ asked: Creation, _ luggage: Luggage, _ route: Route, _ node: NodeID
+    ) async throws -> Journey {
+        let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID
+        let state = MoveState(asked)
+        defer { if state.isMoving { endMoving(route) } }
+        var journey: Journey
+        let placed: Placed
+        do {
+            try await makeCopies(luggage, at: node)
+            journey = try await carry(luggage, of: route, to: node) { [self] in try await beginStop(route, state) }
+            try checkAlone(luggage, route)
+            placed = try await place(carried: state.creation, route)
+        } catch {
+            if state.isMoving, !(error is Undecided) { await startAgain(route, state.creation) }
+            start { [self] in await discardCopies(luggage, at: node) }
+            throw stayed(error)
+        }
+        do {
+            try await arrive(state.creation, placed, luggage, at: node, route)
+        } catch {
+            try await goBack(route, left, state.creation, luggage, placed, because: stayed(error))
+        }
+        if let stoppedAt = state.stoppedAt { journey.stopped = stoppedAt.duration(to: .now) }
+        await clear(left, of: route)
+        await discardCopies(luggage, at: route.target)
+        do { try await removeStray(.init(volume: luggage.waitingRoom, node: node)) } catch {
+            logger.debug("a waiting room stays for a while", metadata: ["reason": "\(error)"])
+        }
+        logger.notice(
+            "a container was moved with what it wrote",
+            metadata: [
+                "container": "\(route.name)", "from": "\(route.target)", "to": "\(node)",
+                "stopped":
+                    "\(journey.stopped ?? .zero)", "bytes": "\(journey.ahead)", "last": "\(journey.last)",
+            ])
+        return journey
+    }
+
+    private func stayed(_ error: any Error) -> Stayed {
+        if let known = error as? Stayed { return known }
+        let said = (error as? DockerFailure)?.message ?? (error as? FrontDoorError)?.message ?? "\(error)"
+        return Stayed(reason: said.hasPrefix("lighter: ") ? String(said.dropFirst("lighter: ".count)) : said)
+    }
+
+    /// From here on its users wait.
+    private func beginStop(_ route: Route, _ state: MoveState) async throws {
+        guard let current = routes[route.containerID], current.epoch == route.epoch else {
+            throw Stayed(reason: "it was removed, or begun elsewhere, meanwhile")
+        }
+        guard control.isConnected else { throw Stayed(reason: "the gateway cannot be asked now: try again") }
+        guard moving.insert(route.containerID).inserted else {
+            throw Stayed(reason: "it is being given another node just now")
+        }
+        state.isMoving = true
+        state.creation.wasRunning = ["running", "restarting"].contains(lastStates[route.containerID])
+        if state.creation.wasRunning { state.stoppedAt = .now }
+        try await stop(current, state.creation)
+    }
+
+    /// Whether the gateway has given it away is not known: it must not be started.
+    private struct Undecided: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    private func place(carried creation: Creation, _ route: Route) async throws -> Placed {
+        let end = ContinuousClock.now + .seconds(60)
+        while true {
+            let last: SessionError
+            switch await asked(creation.request, route.epoch) {
+            case .success(let placed):
+                guard placed.decision.target != nil else { throw Stayed(reason: placed.decision.reason) }
+                return placed
+            case .failure(let error): last = error
+            }
+            let isOpen = [.unavailable, .timedOut].contains(last.code)
+            guard isOpen || last.code == .conflict, ContinuousClock.now < end else {
+                guard isOpen else { throw Stayed(reason: last.message) }
+                throw Undecided(
+                    description: "the gateway does not say whether it was given away, so that it is stopped at "
+                        + "\(route.target): `docker start` it when the gateway is back")
+            }
+            // The report that it has stopped may still be on its way.
+            if last.code == .conflict, ContinuousClock.now > end - .seconds(50) { throw Stayed(reason: last.message) }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    // MARK: There
+
+    /// Makes it at the other node and starts it if it ran.
+    /// - Throws: what was in the way; it does not run there then.
+    private func arrive(
+        _ creation: Creation, _ placed: Placed, _ luggage: Luggage, at node: NodeID, _ route: Route
+    ) async throws {
+        if node == control.node { return try await arriveHere(creation, placed, luggage, route) }
+        try await make(creation, placed, at: node, route)
+        guard let current = routes[route.containerID] else { return }
+        await settle(luggage, at: node, before: route.target)
+        guard creation.wasRunning else { return }
+        await letAttachedFollow(route.containerID)
+        do {
+            try await startThere(current)
+            if lastStates[route.containerID] == "created" { lastStates[route.containerID] = "running" }
+        } catch let error as DockerFailure where ![502, 503].contains(error.status) {
+            ports.close(route.containerID)
+            await settle(luggage, at: route.target, before: node)
+            throw Stayed(reason: "it does not start at \(node): \(error.message)")
+        } catch {
+            // It may run: its node says so when it is heard again.
+            logger.warning(
+                "a container was moved, and its start was not answered",
+                metadata: ["container": "\(route.name)", "node": "\(node)", "reason": "\(error)"])
+        }
+    }
+
+    /// Its layer is in place before its route leads there.
+    private func make(_ creation: Creation, _ placed: Placed, at node: NodeID, _ route: Route) async throws {
+        let lease = PendingLease(placed: placed, target: node, creation: creation, madeAt: now())
+        switch await attempt(creation, lease) {
+        case .noRoom(let reason), .unreachable(let reason), .brokeOff(let reason):
+            sweep(lease)
+            throw Stayed(reason: reason)
+        case .done(let outcome):
+            forgetCreating(lease)
+            guard let current = routes[route.containerID], current.workload == lease.workload,
+                current.epoch == placed.epoch
+            else { throw Stayed(reason: "its create was refused\(outcome.refusal.map { ": \($0)" } ?? "")") }
+        }
+    }
+
+    private func arriveHere(
+        _ creation: Creation, _ placed: Placed, _ luggage: Luggage, _ route: Route
+    ) async throws {
+        let kept = try createRequest(of: route)
+        var creation = creation
+        if let image = creation.image, await localImage(creation.spec.image)?.id != image.id {
+            creation.spec = try CreateRequest(creation.spec.json.withImage(image.id).buffer)
+        }
+        let former = volumes.places(of: luggage.names)
+        do {
+            try await comeHome(creation, placed, route)
+        } catch {
+            guard let engineClient else { throw error }
+            if let engineID = aliases.engineID(of: route.containerID, at: control.node) {
+                // One that the engine still has may run.
+                let removed = try? await engineClient.request("DELETE", "/containers/\(engineID)?force=1")
+                guard let removed, [204, 404].contains(removed.status) else { return }
+                try aliases.remove(route.containerID, at: control.node)
+            }
+            if routes[route.containerID] == nil {
+                try routes.journal.putAsked(route.containerID, head: kept.head.raw, body: kept.body)
+                try routes.put(route)
+                for (name, place) in former {
+                    try volumes.put(place, for: name)
+                    try routes.journal.put(.init(volume: name, node: control.node))
+                    try routes.journal.remove(.init(volume: name, node: route.target))
+                }
+            }
+            throw error
+        }
+    }
+
+    // MARK: And back
+
+    /// Makes it anew where it was, of what is there still: the gateway counts what it was as gone.
+    /// - Throws: always, with what its user is told.
+    private func goBack(
+        _ route: Route, _ left: String, _ moved: Creation, _ luggage: Luggage, _ placed: Placed, because error: Stayed
+    ) async throws -> Never {
+        let ticketing = NodeDialer.Ticketing(ticket: route.ticket, renew: nil)
+        do {
+            let failed = routes[route.containerID]
+            try restore(route, left)
+            if let failed, failed.target != route.target {
+                sweep(PendingLease(placed: placed, target: failed.target, creation: moved, madeAt: now()))
+            }
+            var former = NodeDialer(control: control, node: route.target, purpose: "layer", ticket: ticketing)
+            former.aliases = .fixed(nil)
+            let client = DockerClient(dialer: former, maximumIdle: 0)
+            try await makeVolume(luggage.waitingRoom, nil, at: route.target)
+            // It is no copy: after a crash it must be found.
+            try routes.journal.remove(.init(volume: luggage.waitingRoom, node: route.target))
+            try await Self.placeLayer(luggage.waitingRoom, into: false, client)
+            let removed = try await client.request("DELETE", "/containers/\(left)")
+            guard [204, 404].contains(removed.status) else { throw Stayed(reason: Self.message(of: removed)) }
+            await control.abandon(route.workload, epoch: placed.epoch, reason: error.reason)
+            var creation = moved
+            creation.request.id = .random()
+            creation.request.policy.target = route.target
+            creation.replaces = routes[route.containerID]
+            creation.isReturn = true
+            let again = try await control.place(creation.request, refused: [:])
+            guard again.decision.target == route.target else { throw Stayed(reason: again.decision.reason) }
+            try await make(creation, again, at: route.target, route)
+            if creation.wasRunning, let current = routes[route.containerID] {
+                await letAttachedFollow(route.containerID)
+                try await startThere(current)
+            }
+        } catch let second {
+            await discardCopies(luggage, at: placed.decision.target ?? route.target)
+            throw Stayed(
+                reason:
+                    "\(error.reason); and it could not be begun again at \(route.target): \(stayed(second).reason). "
+                    + "What it wrote is there, in its volumes and in volume \(luggage.waitingRoom) or its container")
+        }
+        await discardCopies(luggage, at: placed.decision.target ?? route.target)
+        try? await removeStray(.init(volume: luggage.waitingRoom, node: route.target))
+        throw error
+    }
+
+    private func restore(_ route: Route, _ left: String) throws {
+        guard let current = routes[route.containerID], current.target != route.target else { return }
+        leaveMounts(of: current)
+        try aliases.put(route.containerID, engineID: left, at: route.target)
+        try routes.put(route)
+        try aliases.remove(route.containerID, at: current.target)
+    }
+}
+
+/// What a move with state has come to.
+@NodeLoop
+private final class MoveState {
+    var creation: FrontDoor.Creation
+    var isMoving = false
+    var stoppedAt: ContinuousClock.Instant?
+
+    init(_ creation: FrontDoor.Creation) { self.creation = creation }
+}
+
+extension JSON {
+    fileprivate func withImage(_ id: String) -> JSON {
+        var json = self
+        json.set(.string(id), named: "Image")
+        return json
+    }
+}
