@@ -73,8 +73,7 @@ extension FrontDoor {
             "a container was moved with what it wrote",
             metadata: [
                 "container": "\(route.name)", "from": "\(route.target)", "to": "\(node)",
-                "stopped":
-                    "\(journey.stopped ?? .zero)", "bytes": "\(journey.ahead)", "last": "\(journey.last)",
+                "stopped": "\(journey.stopped ?? .zero)", "bytes": "\(journey.ahead)", "last": "\(journey.last)",
             ])
         return journey
     }

@@ -22,7 +22,7 @@ extension FrontDoor {
     }
 
     /// A daemon that ended in the middle of a move may have recorded where the container is, and not where its volumes are.
-    private func adoptStrays() {
+    func adoptStrays() {
         for stray in (try? routes.journal.strays()) ?? [] {
             guard routes.routes(to: stray.node).contains(where: { $0.volumes.contains(stray.volume) }),
                 case .away(let former, var shown)? = volumes[stray.volume], former != stray.node

@@ -24,19 +24,32 @@ extension Guard {
         }
     }
 
+    private typealias FrameHandler = @Sendable (TreeFrame) async throws -> Void
+
     private nonisolated func serve(
         _ call: Lighter_V1_TreeCall, _ caller: Result<CallScope, DockerFailure>, _ pipe: ChannelPipe.Prepared
     ) async {
         do {
             try await pipe.with { pipe in
+                var handle: FrameHandler?
+                var reader = TreeFrameReader()
                 do {
-                    call.writes ? try await take(call.volume, caller, pipe) : try await give(call.volume, caller, pipe)
+                    handle =
+                        call.writes
+                        ? try await taker(call.volume, caller, pipe) : try await giver(call.volume, caller, pipe)
                 } catch {
-                    let reason = (error as? DockerFailure)?.message ?? (error as? MountError)?.message ?? "\(error)"
-                    self.logger.info("a tree does not travel", metadata: ["reason": "\(reason)"])
-                    try await pipe.send(TreeFrame.failed(reason).bytes)
-                    // Whoever hears that hangs up.
-                    for try await _ in pipe.inbound {}
+                    try await self.refuse(error, pipe)
+                }
+                for try await bytes in pipe.inbound {
+                    // Whoever has heard of a failure hangs up.
+                    guard let current = handle else { continue }
+                    do {
+                        reader.add(bytes)
+                        while let frame = try reader.next() { try await current(frame) }
+                    } catch {
+                        handle = nil
+                        try await self.refuse(error, pipe)
+                    }
                 }
             }
         } catch {
@@ -44,34 +57,29 @@ extension Guard {
         }
     }
 
-    private nonisolated func give(
+    private nonisolated func refuse(_ error: any Error, _ pipe: ChannelPipe) async throws {
+        let reason = (error as? DockerFailure)?.message ?? (error as? MountError)?.message ?? "\(error)"
+        logger.info("a tree does not travel", metadata: ["reason": "\(reason)"])
+        try await pipe.send(TreeFrame.failed(reason).bytes)
+    }
+
+    private nonisolated func giver(
         _ volume: String, _ caller: Result<CallScope, DockerFailure>, _ pipe: ChannelPipe
-    ) async throws {
-        let place = try await source(volume, caller)
-        let source = try TreeSource(path: place, isLayer: volume.isEmpty)
-        var reader = TreeFrameReader()
-        for try await bytes in pipe.inbound {
-            reader.add(bytes)
-            while let frame = try reader.next() {
-                guard case .pass = frame else {
-                    throw MountError(.protocolViolation, "a source is only asked for passes")
-                }
-                try await source.pass { try await pipe.send($0) }
-            }
+    ) async throws -> FrameHandler {
+        let source = try TreeSource(path: try await source(volume, caller), isLayer: volume.isEmpty)
+        return { frame in
+            guard case .pass = frame else { throw MountError(.protocolViolation, "a source is only asked for passes") }
+            try await source.pass { try await pipe.send($0) }
         }
     }
 
-    private nonisolated func take(
+    private nonisolated func taker(
         _ volume: String, _ caller: Result<CallScope, DockerFailure>, _ pipe: ChannelPipe
-    ) async throws {
+    ) async throws -> FrameHandler {
         let copy = try TreeCopy(path: try await emptyVolume(volume, caller))
-        var reader = TreeFrameReader()
-        for try await bytes in pipe.inbound {
-            reader.add(bytes)
-            while let frame = try reader.next() {
-                try await checkRoom()
-                if try await copy.take(frame) { try await pipe.send(TreeFrame.end(TreeTally()).bytes) }
-            }
+        return { [self] frame in
+            try await checkRoom()
+            if try await copy.take(frame) { try await pipe.send(TreeFrame.end(TreeTally()).bytes) }
         }
     }
 
