@@ -17,7 +17,7 @@ extension FrontDoor {
 
     /// - Throws: `Stayed` with what cannot travel.
     func luggage(_ container: JSON, of route: Route, to node: NodeID) async throws -> Luggage {
-        let luggage = Luggage(container, route.workload, presentation.name)
+        var luggage = Luggage(container, route.workload, presentation.name)
         guard !route.removesItself else {
             throw Stayed(reason: "it removes itself when it is stopped (--rm), with all that it wrote")
         }
@@ -33,7 +33,10 @@ extension FrontDoor {
                 )
             }
         }
-        try checkAlone(luggage, route)
+        for index in luggage.volumes.indices {
+            luggage.volumes[index].shown = try await shown(luggage.volumes[index].name, route)
+        }
+        try await checkAlone(luggage, route)
         guard container["GraphDriver"]?["Data"]?["UpperDir"]?.stringValue?.isEmpty == false else {
             throw Stayed(reason: Self.outOfReach(route.target))
         }
@@ -46,14 +49,41 @@ extension FrontDoor {
         "the engine of node \(node) keeps what containers write out of reach: only with overlay2 it can travel"
     }
 
+    /// A volume as its users see it.
+    private func shown(_ volume: String, _ route: Route) async throws -> JSON {
+        if case .away(_, let shown)? = volumes[volume] { return shown }
+        guard route.target == control.node else { return [:] }
+        let answer = try await client(at: control.node, purpose: "volume").request("GET", Self.volumePath(volume))
+        let shown = answer.status == 200 ? try answer.json() : [:]
+        guard shown["Options"]?.objectValue?.isEmpty ?? true else {
+            throw Stayed(reason: "volume \(volume) has options, with which it stays where it is")
+        }
+        return shown
+    }
+
     /// A volume is in one place, and draws all who use it there.
-    func checkAlone(_ luggage: Luggage, _ route: Route) throws(Stayed) {
+    func checkAlone(_ luggage: Luggage, _ route: Route) async throws {
         for volume in luggage.volumes {
-            let others = routes.all.filter { $0.containerID != route.containerID && $0.volumes.contains(volume.name) }
-            guard others.isEmpty else {
-                let names = others.map(\.name).sorted().joined(separator: ", ")
+            var others = routes.all.filter { $0.volumes.contains(volume.name) }.map { ($0.containerID, $0.name) }
+            if route.target == control.node { others += try await usersHere(of: volume.name) }
+            let names = others.filter { $0.0 != route.containerID }.map(\.1).sorted().joined(separator: ", ")
+            guard names.isEmpty else {
                 throw Stayed(reason: "volume \(volume.name) is used by \(names), too: move or remove that first")
             }
+        }
+    }
+
+    private func usersHere(of volume: String) async throws -> [(String, String)] {
+        var filters = DockerFilters()
+        filters.add("volume", volume)
+        var query = Query()
+        query.set("all", "1")
+        query.setFilters(filters)
+        let client = try client(at: control.node, purpose: "list")
+        let list = try await client.request("GET", query.target("/containers/json")).json().arrayValue ?? []
+        return list.map { user in
+            let name = user["Names"]?[0]?.stringValue.map { String($0.dropFirst()) } ?? ""
+            return (user["Id"]?.stringValue ?? "", name)
         }
     }
 
@@ -86,7 +116,7 @@ extension FrontDoor {
         guard let id = container["Image"]?.stringValue.flatMap({ LayerDigest(imageID: $0) }) else {
             throw Stayed(reason: "its engine does not say what image it was made of")
         }
-        let here = try await bring(id, from: route.target)
+        let here = route.target == control.node ? id : try await bring(id, from: route.target)
         guard let image = await localImage("\(here)") else {
             throw Stayed(reason: "its image \(id) is not on this device: pull or build it again")
         }
@@ -114,8 +144,7 @@ extension FrontDoor {
     func makeCopies(_ luggage: Luggage, at node: NodeID) async throws {
         try await makeVolume(luggage.waitingRoom, nil, at: node)
         for volume in luggage.volumes {
-            let shown: JSON? = if case .away(_, let shown)? = volumes[volume.name] { shown } else { nil }
-            try await makeVolume(volume.name, shown?["Labels"], at: node)
+            try await makeVolume(volume.name, volume.shown["Labels"], at: node)
         }
     }
 
@@ -150,9 +179,7 @@ extension FrontDoor {
     ) async throws -> Journey {
         var trees: [(source: TreeCarrier.Source, target: TreeCarrier.Target)] = []
         for (volume, copy) in [("", luggage.waitingRoom)] + luggage.volumes.map({ ($0.name, $0.name) }) {
-            var dialer = dialer(to: route, purpose: "tree")
-            dialer.kind = .tree(volume: volume, writes: false)
-            trees.append((.away(dialer), try await target(copy, at: node)))
+            trees.append((try await source(volume, of: route), try await target(copy, at: node)))
         }
         let box = JourneyBox()
         try await TreeCarrier.with(trees) { carriers in
@@ -165,6 +192,19 @@ extension FrontDoor {
             for carrier in carriers { box.journey.last += try await carrier.pass().bytes }
         }
         return box.journey
+    }
+
+    /// - Parameter volume: empty for the writable layer.
+    private func source(_ volume: String, of route: Route) async throws -> TreeCarrier.Source {
+        guard route.target == control.node else {
+            var dialer = dialer(to: route, purpose: "tree")
+            dialer.kind = .tree(volume: volume, writes: false)
+            return .away(dialer)
+        }
+        let layer = await inspectLocal(route.containerID)?["GraphDriver"]?["Data"]?["UpperDir"]?.stringValue
+        let path = volume.isEmpty ? layer : try await mountpoint(of: volume)
+        guard let path else { throw Stayed(reason: Self.outOfReach(control.node)) }
+        return .here(try TreeSource(path: path, isLayer: volume.isEmpty))
     }
 
     private func target(_ volume: String, at node: NodeID) async throws -> TreeCarrier.Target {
@@ -211,7 +251,7 @@ extension FrontDoor {
                 if node == control.node {
                     try volumes.put(nil, for: volume.name)
                 } else {
-                    var shown: JSON = if case .away(_, let shown)? = volumes[volume.name] { shown } else { [:] }
+                    var shown = volume.shown
                     let answer = try? await client(at: node, purpose: "volume").request(
                         "GET", Self.volumePath(volume.name))
                     if let answer, answer.status == 200, let found = try? JSON.parse(answer.body) {

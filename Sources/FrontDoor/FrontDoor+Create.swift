@@ -277,7 +277,10 @@ extension FrontDoor {
         settleHere(creation.spec.namedVolumes)
         preload(creation.image)
         localWorkload(id, workload)
-        do { try routes.journal.putLocal(id, workload) } catch {
+        do {
+            try routes.journal.putLocal(id, workload)
+            try routes.journal.putAsked(id, head: creation.head.raw, body: creation.body)
+        } catch {
             logger.error("the journal did not take a container of this device", metadata: ["error": "\(error)"])
         }
         let warnings = decision.warnings + creation.sharing.warnings(at: control.node)

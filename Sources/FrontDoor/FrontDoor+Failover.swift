@@ -225,7 +225,7 @@ extension FrontDoor {
         _ lost: Route, engineID: String, _ creation: Creation, _ lease: PendingLease
     ) async throws -> Attempt {
         let id = lost.containerID
-        guard var route = routes[id] else {
+        guard var route = routes[id] ?? (lost.target == control.node ? lost : nil) else {
             // It was removed meanwhile.
             sweep(lease)
             await giveBack(lease, "its user removed it")
@@ -337,9 +337,11 @@ extension FrontDoor {
         workload.decision = placed.decision
         try aliases.put(id, engineID: engineID, at: control.node)
         let ran = creation.isMove ? creation.wasRunning : !fresh.contains(id)
+        let kept = try routes.journal.asked(of: id)
         drop(lost)
         localWorkload(engineID, workload)
         try routes.journal.putLocal(engineID, workload)
+        if let kept { try routes.journal.putAsked(id, head: kept.head, body: kept.body) }
         logger.notice(
             "a container came back to this device", metadata: ["container": "\(lost.name)", "from": "\(lost.target)"])
         if let luggage = creation.luggage { await settle(luggage, at: control.node, before: lost.target) }

@@ -154,7 +154,7 @@ extension FrontDoor {
             mount["Source"]?.stringValue.map { !route.anonymousVolumes.contains(presentation.name($0)) } ?? true
         }
         var container = container
-        container.update(named: "HostConfig") { $0["Mounts"] = kept.isEmpty ? .null : .array(kept) }
+        container.update(named: "HostConfig") { $0["Mounts"] = kept.isEmpty ? nil : .array(kept) }
         return container
     }
 }

@@ -25,7 +25,8 @@ extension FrontDoor {
             guard let asked = try? JSON.parse(body), let reference = asked["Container"]?.stringValue,
                 let name = asked["Node"]?.stringValue
             else { throw DockerFailure(status: 400, message: "lighter: the body must have Container and Node") }
-            let route = try await movable(reference)
+            let goesWhole = asked["State"]?.boolValue == true
+            let route = try await movable(reference, goesWhole)
             guard let node = control.snapshot.nodes.first(where: { $0.id.name == name })?.id else {
                 throw DockerFailure(status: 404, message: "lighter: the fleet has no node '\(name)'")
             }
@@ -37,7 +38,7 @@ extension FrontDoor {
                 "To": .string(node.name),
             ]
             do {
-                if asked["State"]?.boolValue == true {
+                if goesWhole {
                     let journey = try await moveWithState(route, to: node, cause: .user)
                     told["Stopped"] = journey.stopped.map { .int(Int64($0 / .nanoseconds(1))) } ?? .null
                     told["Bytes"] = ["Ahead": .int(journey.ahead), "Last": .int(journey.last)]
@@ -60,20 +61,28 @@ extension FrontDoor {
         try await move(route, to: node, cause: .user)
     }
 
-    private func movable(_ reference: String) async throws(DockerFailure) -> Route {
+    private func movable(_ reference: String, _ goesWhole: Bool) async throws(DockerFailure) -> Route {
         switch routes.resolve(reference) {
         case .exact(let route), .prefix(let route): return route
         case .ambiguous:
             throw DockerFailure(status: 400, message: "lighter: several containers' ids begin with \(reference)")
         case .none:
-            guard await inspectLocal(reference) != nil else {
+            guard let container = await inspectLocal(reference) else {
                 throw DockerFailure(status: 404, message: "lighter: there is no container \(reference)")
             }
-            throw DockerFailure(
-                status: 409,
-                message:
-                    "lighter: \(reference) runs on this device's own engine; only what Lighter has placed elsewhere "
-                    + "can be moved: run it anew with --label lighter.target=NODE")
+            guard goesWhole else {
+                throw DockerFailure(
+                    status: 409,
+                    message:
+                        "lighter: \(reference) runs on this device's own engine, and moves with --with-state only: else run "
+                        + "it anew with --label lighter.target=NODE")
+            }
+            guard let route = routeHere(container) else {
+                throw DockerFailure(
+                    status: 409,
+                    message: "lighter: \(reference) was not made by way of Lighter, or by an older one: run it anew")
+            }
+            return route
         }
     }
 

@@ -34,6 +34,10 @@ extension FrontDoor {
     }
 
     private func inspected(_ route: Route) async throws -> JSON {
+        if route.target == control.node {
+            guard let found = await inspectLocal(route.containerID) else { throw Stayed(reason: "it is gone") }
+            return found
+        }
         let client = DockerClient(dialer: dialer(to: route, purpose: "inspect"), maximumIdle: 0)
         let answer = try await client.request("GET", "/containers/\(route.containerID)/json")
         guard answer.status == 200 else { throw Stayed(reason: Self.message(of: answer)) }
@@ -51,20 +55,23 @@ extension FrontDoor {
         do {
             try await makeCopies(luggage, at: node)
             journey = try await carry(luggage, of: route, to: node) { [self] in try await beginStop(route, state) }
-            try checkAlone(luggage, route)
+            try await checkAlone(luggage, route)
             placed = try await place(carried: state.creation, route)
         } catch {
-            if state.isMoving, !(error is Undecided) { await startAgain(route, state.creation) }
+            if state.isMoving, !(error is Undecided) { await startWhereItWas(route, state.creation) }
             start { [self] in await discardCopies(luggage, at: node) }
             throw stayed(error)
         }
         do {
             try await arrive(state.creation, placed, luggage, at: node, route)
         } catch {
+            guard route.target != control.node else {
+                try await stayHere(route, left, state.creation, luggage, placed, because: stayed(error))
+            }
             try await goBack(route, left, state.creation, luggage, placed, because: stayed(error))
         }
         if let stoppedAt = state.stoppedAt { journey.stopped = stoppedAt.duration(to: .now) }
-        await clear(left, of: route)
+        if route.target == control.node { await clearHere(left) } else { await clear(left, of: route) }
         await discardCopies(luggage, at: route.target)
         do { try await removeStray(.init(volume: luggage.waitingRoom, node: node)) } catch {
             logger.debug("a waiting room stays for a while", metadata: ["reason": "\(error)"])
@@ -86,17 +93,20 @@ extension FrontDoor {
 
     /// From here on its users wait.
     private func beginStop(_ route: Route, _ state: MoveState) async throws {
-        guard let current = routes[route.containerID], current.epoch == route.epoch else {
+        let isHere = route.target == control.node
+        guard let current = isHere ? route : routes[route.containerID], current.epoch == route.epoch else {
             throw Stayed(reason: "it was removed, or begun elsewhere, meanwhile")
         }
+        let container: JSON = isHere ? try await inspected(route) : .null
         guard control.isConnected else { throw Stayed(reason: "the gateway cannot be asked now: try again") }
         guard moving.insert(route.containerID).inserted else {
             throw Stayed(reason: "it is being given another node just now")
         }
         state.isMoving = true
-        state.creation.wasRunning = ["running", "restarting"].contains(lastStates[route.containerID])
+        let condition = isHere ? container["State"]?["Status"]?.stringValue : lastStates[route.containerID]
+        state.creation.wasRunning = ["running", "restarting"].contains(condition)
         if state.creation.wasRunning { state.stoppedAt = .now }
-        try await stop(current, state.creation)
+        if isHere { try await stopHere(route, state.creation) } else { try await stop(current, state.creation) }
     }
 
     /// Whether the gateway has given it away is not known: it must not be started.
@@ -104,25 +114,34 @@ extension FrontDoor {
         var description: String
     }
 
+    /// The gateway gives it the other node once the report that it has stopped is there.
     private func place(carried creation: Creation, _ route: Route) async throws -> Placed {
         let end = ContinuousClock.now + .seconds(60)
+        let reported = ContinuousClock.now + .seconds(10)
+        var isOpen = false
         while true {
-            let last: SessionError
             switch await asked(creation.request, route.epoch) {
             case .success(let placed):
                 guard placed.decision.target != nil else { throw Stayed(reason: placed.decision.reason) }
                 return placed
-            case .failure(let error): last = error
+            case .failure(let error) where [.unavailable, .timedOut].contains(error.code):
+                isOpen = true
+                guard ContinuousClock.now < end else {
+                    throw Undecided(
+                        description: "the gateway does not say whether it was given away, so that it is stopped at "
+                            + "\(route.target): `docker start` it when the gateway is back")
+                }
+            case .failure(let error):
+                // What was given away, and not heard of, may be given again: nothing of it has been made.
+                if isOpen, let placed = try? await control.place(creation.request, refused: [:]),
+                    placed.decision.target == creation.request.policy.target
+                {
+                    return placed
+                }
+                guard error.code == .conflict, ContinuousClock.now < (isOpen ? end : reported) else {
+                    throw Stayed(reason: error.message)
+                }
             }
-            let isOpen = [.unavailable, .timedOut].contains(last.code)
-            guard isOpen || last.code == .conflict, ContinuousClock.now < end else {
-                guard isOpen else { throw Stayed(reason: last.message) }
-                throw Undecided(
-                    description: "the gateway does not say whether it was given away, so that it is stopped at "
-                        + "\(route.target): `docker start` it when the gateway is back")
-            }
-            // The report that it has stopped may still be on its way.
-            if last.code == .conflict, ContinuousClock.now > end - .seconds(50) { throw Stayed(reason: last.message) }
             try await Task.sleep(for: .milliseconds(20))
         }
     }

@@ -23,7 +23,7 @@ package final class FrontDoor: Planning {
     let logger: Logger
     let aliases: AliasBook
     private let engineSocket: UnixDialer?
-    private let plainEngineClient: DockerClient?
+    let plainEngineClient: DockerClient?
     /// This node as it measures itself at this moment.
     let describeNode: @Sendable () -> Node
     /// Told of every container that was created on this device's own engine.

@@ -10,6 +10,8 @@ struct Luggage: Sendable {
         /// Where the container has it.
         var path: String
         var isReadOnly: Bool
+        /// As its users see it where it is.
+        var shown: JSON = [:]
     }
 
     var volumes: [Volume]

@@ -99,15 +99,15 @@ class Moving(Case):
         first = self.begun(name, "-v", f"{volume}:/data", "-v", "/unnamed", "busybox", "sh", "-c", APPEND)
         second = self.other(first)
         script = ("echo a >/unnamed/a; mkdir -p /made/deep; echo x >/made/x; ln /made/x /made/y; ln -s x /made/z; "
-                  "chown 1234:99 /made/x; chmod 4750 /made/deep; rm /bin/yes; rm -r /etc/init.d 2>/dev/null; mkfifo /made/fifo; "
+                  "chown 1234:99 /made/x; chmod 4750 /made/deep; rm /usr/bin/yes; rm -r /etc/init.d 2>/dev/null; mkfifo /made/fifo; "
                   "dd if=/dev/urandom of=/data/large bs=1M count=20 2>/dev/null; sha256sum /data/large >/sum")
         self.docker("exec", name, "sh", "-c", script)
         os.setxattr(self.layer(first, name) / "made/x", "user.color", b"red")
-        identity = self.inspect(name, "{{.Id}} {{.Name}} {{.Config.Image}} {{.Image}} {{.Config.Hostname}} {{json .HostConfig.Mounts}}")
+        identity = self.inspect(name, "{{.Id}} {{.Name}} {{.Config.Image}} {{.Image}} {{.Config.Hostname}} {{json .Config.Volumes}}")
         unnamed = json.loads(self.inspect(name, "{{json .Mounts}}"))
         [unnamed] = [m["Name"] for m in unnamed if m["Destination"] == "/unnamed"]
         count = 0
-        for source, target in ((first, second), (second, first), (first, DEVICE)):
+        for source, target in ((first, second), (second, first), (first, DEVICE), (DEVICE, second)):
             self.moves(name, source, target)
             self.assertEqual(self.place(name), target)
             self.assertIsNone(self.on_engine(source, name))
@@ -116,20 +116,21 @@ class Moving(Case):
                 v.startswith("lighter-layer-") for n in (FIRST, SECOND, DEVICE) for v in self.volumes(n)))
             self.assertLessEqual({volume, unnamed}, self.volumes(target))
             self.assertLessEqual({volume, unnamed}, set(self.docker("volume", "ls", "-q").out.split()))
-            checked = self.docker("exec", name, "sh", "-c", "sha256sum -c /sum && cat /unnamed/a; ls /bin/yes; "
+            checked = self.docker("exec", name, "sh", "-c", "sha256sum -c /sum && cat /unnamed/a; ls /usr/bin/yes; "
                                   "stat -c '%u:%g %h %a' /made/x /made/y /made/deep; readlink /made/z; ls -l /made/fifo")
             self.assertEqual(checked.out.splitlines()[:6],
                              ["/data/large: OK", "a", "1234:99 2 644", "1234:99 2 644", "0:0 2 4750", "x"])
-            self.assertIn("/bin/yes", checked.err)
+            self.assertIn("/usr/bin/yes", checked.err)
             self.assertEqual(os.getxattr(self.layer(target, name) / "made/x", "user.color"), b"red")
             now = self.assert_whole(name)
             self.assertGreater(now, count)
             count = now
             if target != DEVICE:
                 self.assertEqual(self.inspect(name, "{{.Id}} {{.Name}} {{.Config.Image}} {{.Image}} {{.Config.Hostname}} "
-                                              "{{json .HostConfig.Mounts}}"), identity)
+                                              "{{json .Config.Volumes}}"), identity)
                 shown = json.loads(self.docker("volume", "inspect", volume).out)[0]
                 self.assertEqual(shown["Status"], {"lighter.node": target})
+                self.assertNotIn("Mounts", json.loads(self.inspect(name, "{{json .HostConfig}}")))
                 reader = self.name()
                 self.docker("run", "--name", reader, "-v", f"{volume}:/data", "busybox", "head", "-n", "1", "/data/log")
                 self.assertIsNotNone(self.on_engine(target, reader), "the volume draws its containers there")
@@ -225,7 +226,7 @@ class Moving(Case):
         name, volume = self.name(), self.volume()
         first = self.begun(name, "-v", f"{volume}:/data", "-v", "/unnamed", "busybox", "sh", "-c", APPEND)
         second = self.other(first)
-        self.docker("exec", name, "sh", "-c", "echo kept >/mine; echo kept >/unnamed/f; rm /bin/yes")
+        self.docker("exec", name, "sh", "-c", "echo kept >/mine; echo kept >/unnamed/f; rm /usr/bin/yes")
         full = self.inspect(name, "{{.Id}}")
         self.engine(second, "create", "--name", f"{name}.{DEVICE}", "busybox", "true", expect=0)
         self.addCleanup(lambda: self.engine(second, "rm", "-f", f"{name}.{DEVICE}"))
@@ -235,13 +236,44 @@ class Moving(Case):
         eventually("it runs", lambda: self.on_engine(first, name) == "running")
         self.assertEqual(self.inspect(name, "{{.Id}} {{.State.Status}}"), f"{full} running")
         self.assertEqual(self.docker("exec", name, "cat", "/mine", "/unnamed/f").out, "kept\nkept\n")
-        self.docker("exec", name, "ls", "/bin/yes", expect=1)
+        self.docker("exec", name, "ls", "/usr/bin/yes", expect=1)
         self.assert_whole(name)
         eventually("nothing else is left", lambda: not {
             v for n in (FIRST, SECOND) for v in self.volumes(n) if v.startswith("lighter-layer-")} and volume not in self.volumes(second))
         self.engine(second, "rm", "-f", f"{name}.{DEVICE}", expect=0)
         self.moves(name, first, second)
         self.assertEqual(self.docker("exec", name, "cat", "/mine", "/unnamed/f").out, "kept\nkept\n")
+        self.assert_whole(name)
+
+    def test_one_of_the_device_itself_leaves_it_and_is_the_same(self):
+        name, volume = self.name(), self.volume()
+        self.docker("run", "-d", "--init", "--name", name, "--label", "lighter.policy=local", "-p", "18090:80", "-v",
+                    f"{volume}:/data", "-v", "/unnamed", "busybox", "sh", "-c", f"httpd -p 80 -h /data; {APPEND}")
+        self.assertEqual(self.place(name), DEVICE)
+        self.docker("exec", name, "sh", "-c", "echo kept >/mine; echo kept >/unnamed/f; rm /usr/bin/yes; echo page >/data/index.html")
+        full = self.inspect(name, "{{.Id}} {{.Config.Hostname}} {{.Config.Image}}")
+        self.moves(name, DEVICE, FIRST)
+        self.assertEqual(self.place(name), FIRST)
+        self.assertIsNone(self.on_engine(DEVICE, name))
+        self.assertNotIn(volume, self.volumes(DEVICE))
+        self.assertEqual(self.inspect(name, "{{.Id}} {{.Config.Hostname}} {{.Config.Image}}"), full)
+        self.assertEqual(self.docker("ps", "-aq", "--no-trunc", "--filter", f"name={name}").out.split(), [full.split()[0]])
+        self.assertEqual(self.docker("exec", full[:12], "cat", "/mine", "/unnamed/f").out, "kept\nkept\n")
+        self.assertEqual(self.fleet("exec", DEVICE, "wget", "-qO-", "http://localhost:18090/").line, "page")
+        self.docker("exec", name, "ls", "/usr/bin/yes", expect=1)
+        self.assert_whole(name)
+        self.engine(SECOND, "create", "--name", f"{name}.{DEVICE}", "busybox", "true", expect=0)
+        self.addCleanup(lambda: self.engine(SECOND, "rm", "-f", f"{name}.{DEVICE}"))
+        self.moves(name, FIRST, DEVICE)
+        code, _, err = self.move(name, SECOND)
+        self.assertEqual(code, 1)
+        self.assertIn(f"{name} stays at {DEVICE}", err)
+        self.assertEqual(self.place(name), DEVICE)
+        self.assertEqual(self.inspect(name, "{{.Id}} {{.Config.Hostname}} {{.Config.Image}}"), full)
+        self.assert_whole(name)
+        self.engine(SECOND, "rm", "-f", f"{name}.{DEVICE}", expect=0)
+        self.moves(name, DEVICE, SECOND)
+        self.assertEqual(self.docker("exec", full[:12], "cat", "/mine", "/unnamed/f").out, "kept\nkept\n")
         self.assert_whole(name)
 
     def test_unnamed_volumes_still_go_with_it(self):
