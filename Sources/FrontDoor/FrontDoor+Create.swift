@@ -40,6 +40,8 @@ extension FrontDoor {
         var wasRunning = false
         /// What goes along with one that is moved.
         var luggage: Luggage?
+        /// What the engine here calls one that leaves this device.
+        var leftHere: String?
         /// It could not be moved, and is begun again where it was.
         var isReturn = false
     }

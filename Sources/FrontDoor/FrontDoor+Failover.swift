@@ -103,6 +103,7 @@ extension FrontDoor {
     struct Stayed: Error {
         var reason: String
         var isBack = false
+        var isGone = false
     }
 
     private func replace(_ lost: Route) async throws {
@@ -153,12 +154,15 @@ extension FrontDoor {
         let (_, _, query) = DockerPath.parse(method: asked.head.method, target: asked.head.target)
         var wish = try wish(of: asked.spec)
         var sharing = await sharingPlan(for: asked.spec, stays: false, leaving: carrying?.names ?? [])
-        if let need = sharing.needs.first(where: { $0.node == lost.target }) { throw Stayed(reason: need.reason) }
+        let returns = chosen == lost.target
+        if !returns, let need = sharing.needs.first(where: { $0.node == lost.target }) {
+            throw Stayed(reason: need.reason)
+        }
         if let chosen {
             wish.policy.target = chosen
             sharing.company = nil
         }
-        if wish.policy.target == lost.target { throw Stayed(reason: "its policy names no other node") }
+        if !returns, wish.policy.target == lost.target { throw Stayed(reason: "its policy names no other node") }
         var creation = try await describe(asked.head, lost.name, query, asked.body, asked.spec, wish, sharing)
         creation.name = lost.name
         creation.query.set("name", lost.name)

@@ -33,14 +33,18 @@ extension FrontDoor {
         return try await travel(creation, luggage, route, node)
     }
 
-    private func inspected(_ route: Route) async throws -> JSON {
+    func inspected(_ route: Route) async throws -> JSON {
         if route.target == control.node {
-            guard let found = await inspectLocal(route.containerID) else { throw Stayed(reason: "it is gone") }
+            guard let found = await inspectLocal(route.containerID) else {
+                throw Stayed(reason: "it is gone", isGone: true)
+            }
             return found
         }
         let client = DockerClient(dialer: dialer(to: route, purpose: "inspect"), maximumIdle: 0)
         let answer = try await client.request("GET", "/containers/\(route.containerID)/json")
-        guard answer.status == 200 else { throw Stayed(reason: Self.message(of: answer)) }
+        guard answer.status == 200 else {
+            throw Stayed(reason: Self.message(of: answer), isGone: answer.status == 404)
+        }
         return try answer.json()
     }
 
@@ -56,20 +60,23 @@ extension FrontDoor {
             try await makeCopies(luggage, at: node)
             journey = try await carry(luggage, of: route, to: node) { [self] in try await beginStop(route, state) }
             try await checkAlone(luggage, route)
+            if state.creation.wasRunning { try routes.journal.put(halt(route, isGiven: true)) }
             placed = try await place(carried: state.creation, route)
         } catch {
-            if state.isMoving, !(error is Undecided) { await startWhereItWas(route, state.creation) }
+            if error is Undecided {
+                start { [self] in await recover(halt(route, isGiven: true)) }
+            } else if state.isMoving {
+                await startWhereItWas(route, state.creation)
+            }
             start { [self] in await discardCopies(luggage, at: node) }
             throw stayed(error)
         }
         do {
             try await arrive(state.creation, placed, luggage, at: node, route)
         } catch {
-            guard route.target != control.node else {
-                try await stayHere(route, left, state.creation, luggage, placed, because: stayed(error))
-            }
             try await goBack(route, left, state.creation, luggage, placed, because: stayed(error))
         }
+        try routes.journal.removeHalt(of: route.containerID)
         if let stoppedAt = state.stoppedAt { journey.stopped = stoppedAt.duration(to: .now) }
         if route.target == control.node { await clearHere(left) } else { await clear(left, of: route) }
         await discardCopies(luggage, at: route.target)
@@ -85,10 +92,14 @@ extension FrontDoor {
         return journey
     }
 
-    private func stayed(_ error: any Error) -> Stayed {
+    func stayed(_ error: any Error) -> Stayed {
         if let known = error as? Stayed { return known }
         let said = (error as? DockerFailure)?.message ?? (error as? FrontDoorError)?.message ?? "\(error)"
         return Stayed(reason: said.hasPrefix("lighter: ") ? String(said.dropFirst("lighter: ".count)) : said)
+    }
+
+    private func halt(_ route: Route, isGiven: Bool) -> Journal.Halt {
+        Journal.Halt(container: route.containerID, epoch: route.epoch, isGiven: isGiven)
     }
 
     /// From here on its users wait.
@@ -105,7 +116,11 @@ extension FrontDoor {
         state.isMoving = true
         let condition = isHere ? container["State"]?["Status"]?.stringValue : lastStates[route.containerID]
         state.creation.wasRunning = ["running", "restarting"].contains(condition)
-        if state.creation.wasRunning { state.stoppedAt = .now }
+        if isHere { state.creation.leftHere = aliases.engineID(of: route.containerID, at: control.node) }
+        if state.creation.wasRunning {
+            try routes.journal.put(halt(route, isGiven: false))
+            state.stoppedAt = .now
+        }
         if isHere { try await stopHere(route, state.creation) } else { try await stop(current, state.creation) }
     }
 
@@ -128,8 +143,9 @@ extension FrontDoor {
                 isOpen = true
                 guard ContinuousClock.now < end else {
                     throw Undecided(
-                        description: "the gateway does not say whether it was given away, so that it is stopped at "
-                            + "\(route.target): `docker start` it when the gateway is back")
+                        description:
+                            "the gateway does not say whether it was given away: it is made anew at \(route.target), and "
+                            + "started, when the gateway is back")
                 }
             case .failure(let error):
                 // What was given away, and not heard of, may be given again: nothing of it has been made.
@@ -223,50 +239,66 @@ extension FrontDoor {
 
     // MARK: And back
 
-    /// Makes it anew where it was, of what is there still: the gateway counts what it was as gone.
     /// - Throws: always, with what its user is told.
     private func goBack(
         _ route: Route, _ left: String, _ moved: Creation, _ luggage: Luggage, _ placed: Placed, because error: Stayed
     ) async throws -> Never {
-        let ticketing = NodeDialer.Ticketing(ticket: route.ticket, renew: nil)
+        let isHere = route.target == control.node
         do {
-            let failed = routes[route.containerID]
-            try restore(route, left)
-            if let failed, failed.target != route.target {
-                sweep(PendingLease(placed: placed, target: failed.target, creation: moved, madeAt: now()))
+            if isHere {
+                try await stayHere(route, moved, placed)
+            } else {
+                try await makeAnew(route, left, moved, luggage, placed, error.reason)
             }
-            var former = NodeDialer(control: control, node: route.target, purpose: "layer", ticket: ticketing)
-            former.aliases = .fixed(nil)
-            let client = DockerClient(dialer: former, maximumIdle: 0)
-            try await makeVolume(luggage.waitingRoom, nil, at: route.target)
-            // It is no copy: after a crash it must be found.
-            try routes.journal.remove(.init(volume: luggage.waitingRoom, node: route.target))
-            try await Self.placeLayer(luggage.waitingRoom, into: false, client)
-            let removed = try await client.request("DELETE", "/containers/\(left)")
-            guard [204, 404].contains(removed.status) else { throw Stayed(reason: Self.message(of: removed)) }
-            await control.abandon(route.workload, epoch: placed.epoch, reason: error.reason)
-            var creation = moved
-            creation.request.id = .random()
-            creation.request.policy.target = route.target
-            creation.replaces = routes[route.containerID]
-            creation.isReturn = true
-            let again = try await control.place(creation.request, refused: [:])
-            guard again.decision.target == route.target else { throw Stayed(reason: again.decision.reason) }
-            try await make(creation, again, at: route.target, route)
-            if creation.wasRunning, let current = routes[route.containerID] {
-                await letAttachedFollow(route.containerID)
-                try await startThere(current)
-            }
+            try routes.journal.removeHalt(of: route.containerID)
         } catch let second {
-            await discardCopies(luggage, at: placed.decision.target ?? route.target)
+            if moved.wasRunning { start { [self] in await recover(halt(route, isGiven: true)) } }
+            let remedy =
+                isHere
+                ? "`docker start` it"
+                : "what it wrote is there, in its volumes and in volume \(luggage.waitingRoom) or its container"
             throw Stayed(
                 reason:
-                    "\(error.reason); and it could not be begun again at \(route.target): \(stayed(second).reason). "
-                    + "What it wrote is there, in its volumes and in volume \(luggage.waitingRoom) or its container")
+                    "\(error.reason); and it was not begun again at \(route.target): \(stayed(second).reason); \(remedy)"
+            )
         }
-        await discardCopies(luggage, at: placed.decision.target ?? route.target)
-        try? await removeStray(.init(volume: luggage.waitingRoom, node: route.target))
+        start { [self] in await discardCopies(luggage, at: placed.decision.target ?? route.target) }
         throw error
+    }
+
+    /// Makes it anew where it was, of what is there still: the gateway counts what it was as gone.
+    /// - Parameter placed: what the gateway has given it; nil where that is not known.
+    func makeAnew(
+        _ route: Route, _ left: String, _ moved: Creation, _ luggage: Luggage, _ placed: Placed?, _ reason: String
+    ) async throws {
+        if let placed, let failed = routes[route.containerID], failed.target != route.target {
+            try restore(route, left)
+            sweep(PendingLease(placed: placed, target: failed.target, creation: moved, madeAt: now()))
+        }
+        let ticketing = NodeDialer.Ticketing(ticket: route.ticket, renew: nil)
+        var former = NodeDialer(control: control, node: route.target, purpose: "layer", ticket: ticketing)
+        former.aliases = .fixed(nil)
+        let client = DockerClient(dialer: former, maximumIdle: 0)
+        try await makeVolume(luggage.waitingRoom, nil, at: route.target)
+        // It is no copy: after a crash it must be found.
+        try routes.journal.remove(.init(volume: luggage.waitingRoom, node: route.target))
+        try await Self.placeLayer(luggage.waitingRoom, into: false, client)
+        let removed = try await client.request("DELETE", "/containers/\(left)")
+        guard [204, 404].contains(removed.status) else { throw Stayed(reason: Self.message(of: removed)) }
+        await control.abandon(route.workload, epoch: placed?.epoch ?? route.epoch + 1, reason: reason)
+        var creation = moved
+        creation.request.id = .random()
+        creation.request.policy.target = route.target
+        creation.replaces = routes[route.containerID]
+        creation.luggage = luggage
+        creation.isReturn = true
+        let again = try await control.place(creation.request, refused: [:])
+        guard again.decision.target == route.target else { throw Stayed(reason: again.decision.reason) }
+        try await make(creation, again, at: route.target, route)
+        try? await removeStray(.init(volume: luggage.waitingRoom, node: route.target))
+        guard creation.wasRunning, let current = routes[route.containerID] else { return }
+        await letAttachedFollow(route.containerID)
+        try await startThere(current)
     }
 
     private func restore(_ route: Route, _ left: String) throws {

@@ -40,20 +40,6 @@ extension FrontDoor {
         guard [204, 304].contains(answer.status) else { throw Stayed(reason: Self.message(of: answer)) }
     }
 
-    func startWhereItWas(_ route: Route, _ creation: Creation) async {
-        guard route.target == control.node else { return await startAgain(route, creation) }
-        guard creation.wasRunning else { return }
-        do {
-            let client = try client(at: control.node, purpose: "start")
-            let answer = try await client.request("POST", "/containers/\(route.containerID)/start")
-            guard [204, 304].contains(answer.status) else { throw Stayed(reason: Self.message(of: answer)) }
-        } catch {
-            logger.error(
-                "a container that could not be moved does not run",
-                metadata: ["container": "\(route.name)", "error": "\(error)"])
-        }
-    }
-
     /// Removes what is left of it at the engine here.
     func clearHere(_ engineID: String) async {
         let answer = try? await plainEngineClient?.request("DELETE", "/containers/\(engineID)?force=1&v=1")
@@ -62,30 +48,31 @@ extension FrontDoor {
     }
 
     /// It could not be made elsewhere, and goes on here: the gateway counts what it was as gone.
-    /// - Throws: always, with what its user is told.
-    func stayHere(
-        _ route: Route, _ left: String, _ creation: Creation, _ luggage: Luggage, _ placed: Placed,
-        because error: Stayed
-    ) async throws -> Never {
+    /// - Parameter placed: what the gateway has given it; nil where that is not known.
+    func stayHere(_ route: Route, _ creation: Creation, _ placed: Placed?) async throws {
         let id = route.containerID
-        if let made = routes[id] {
+        var left = aliases.engineID(of: id, at: control.node) ?? id
+        if let placed, let made = routes[id] {
             leaveMounts(of: made)
             ports.close(id)
             sweep(PendingLease(placed: placed, target: made.target, creation: creation, madeAt: now()))
             try routes.remove(id)
             try aliases.remove(id, at: made.target)
-            if left != id { try aliases.put(id, engineID: left, at: control.node) }
+            if let former = creation.leftHere, former != id {
+                try aliases.put(id, engineID: former, at: control.node)
+                left = former
+            }
         }
-        await control.abandon(route.workload, epoch: placed.epoch, reason: error.reason)
+        await control.abandon(route.workload, epoch: placed?.epoch ?? route.epoch + 1, reason: "it could not be moved")
         if var workload = try routes.journal.localWorkloads()[left] {
             workload.id = .random()
             workload.version = Version(epoch: 1, sequence: 0)
             localWorkload(left, workload)
             try routes.journal.putLocal(left, workload)
         }
-        await startWhereItWas(route, creation)
-        let node = placed.decision.target ?? control.node
-        start { [self] in await discardCopies(luggage, at: node) }
-        throw error
+        guard creation.wasRunning else { return }
+        let client = try client(at: control.node, purpose: "start")
+        let answer = try await client.request("POST", "/containers/\(id)/start")
+        guard [204, 304].contains(answer.status) else { throw Stayed(reason: Self.message(of: answer)) }
     }
 }

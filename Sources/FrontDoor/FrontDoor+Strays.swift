@@ -11,6 +11,7 @@ extension FrontDoor {
     /// Removes strays as their nodes can be asked, until cancelled. An engine keeps those that a container uses.
     func sweepStrays() async {
         adoptStrays()
+        recoverHalts()
         while !Task.isCancelled {
             for stray in (try? routes.journal.strays()) ?? [] where !isTravelling(stray) {
                 do { try await removeStray(stray) } catch {

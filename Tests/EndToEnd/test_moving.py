@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 from fixture import FLEET, Case, OwnFleet, command_output, eventually, remote_only
@@ -222,14 +223,58 @@ class Moving(Case):
         self.moves(name, first, second)
         self.assert_whole(name)
 
+    def block(self, name, node, image):
+        """Takes the name that a container would have at a node."""
+        self.docker("run", "--rm", "--label", f"lighter.target={node}", "busybox", "true")
+        self.engine(node, "create", "--name", f"{name}.{DEVICE}", image, "true", expect=0)
+        self.addCleanup(lambda: self.engine(node, "rm", "-f", f"{name}.{DEVICE}"))
+
+    def stopping(self):
+        """A container on its way that takes ten seconds to stop, and is being stopped."""
+        name, volume = self.name(), self.volume()
+        first = self.begun(name, "-v", f"{volume}:/data", "busybox", "sh", "-c", f"trap : TERM; {APPEND}")
+        process = self.command(name, self.other(first))
+        time.sleep(3)
+        return name, volume, first, self.other(first), process
+
+    def test_a_device_whose_daemon_dies_while_it_is_stopped_has_it_go_on(self):
+        name, volume, first, second, process = self.stopping()
+        self.fleet("daemon", DEVICE, "kill")
+        process.communicate(timeout=60)
+        eventually("it has stopped", lambda: self.on_engine(first, name) == "exited", 20)
+        self.fleet("daemon", DEVICE, "start")
+        eventually("it runs again", lambda: self.on_engine(first, name) == "running", 30)
+        eventually("what had come is removed", lambda: volume not in self.volumes(second), 60)
+        self.assert_whole(name)
+
+    def test_a_gateway_that_is_away_for_a_while_is_waited_for(self):
+        name, _, first, second, process = self.stopping()
+        self.fleet("gateway", "kill")
+        eventually("it has stopped", lambda: self.on_engine(first, name) == "exited", 20)
+        time.sleep(1)
+        self.fleet("gateway", "start")
+        out, err = process.communicate(timeout=90)
+        self.assertEqual(process.returncode, 0, err)
+        print("   ", out.strip(), flush=True)
+        self.assertEqual(self.place(name), second)
+        self.assert_whole(name)
+
+    def test_a_node_that_is_cut_off_while_it_is_stopped_starts_it_when_it_is_back(self):
+        name, volume, first, second, process = self.stopping()
+        self.fleet("cut", first)
+        _, err = process.communicate(timeout=90)
+        self.assertEqual(process.returncode, 1, err)
+        self.fleet("heal", first)
+        eventually("it runs again", lambda: self.on_engine(first, name) == "running", 60)
+        self.assert_whole(name)
+
     def test_where_it_cannot_be_made_it_is_begun_again_where_it_was(self):
         name, volume = self.name(), self.volume()
         first = self.begun(name, "-v", f"{volume}:/data", "-v", "/unnamed", "busybox", "sh", "-c", APPEND)
         second = self.other(first)
         self.docker("exec", name, "sh", "-c", "echo kept >/mine; echo kept >/unnamed/f; rm /usr/bin/yes")
         full = self.inspect(name, "{{.Id}}")
-        self.engine(second, "create", "--name", f"{name}.{DEVICE}", "busybox", "true", expect=0)
-        self.addCleanup(lambda: self.engine(second, "rm", "-f", f"{name}.{DEVICE}"))
+        self.block(name, second, self.on_engine(first, name, "{{.Image}}"))
         code, _, err = self.move(name, second)
         self.assertEqual(code, 1)
         self.assertRegex(err, f"{name} stays at {first}: .*(in use|Conflict)")
@@ -262,8 +307,7 @@ class Moving(Case):
         self.assertEqual(self.fleet("exec", DEVICE, "wget", "-qO-", "http://localhost:18090/").line, "page")
         self.docker("exec", name, "ls", "/usr/bin/yes", expect=1)
         self.assert_whole(name)
-        self.engine(SECOND, "create", "--name", f"{name}.{DEVICE}", "busybox", "true", expect=0)
-        self.addCleanup(lambda: self.engine(SECOND, "rm", "-f", f"{name}.{DEVICE}"))
+        self.block(name, SECOND, self.on_engine(FIRST, name, "{{.Image}}"))
         self.moves(name, FIRST, DEVICE)
         code, _, err = self.move(name, SECOND)
         self.assertEqual(code, 1)
