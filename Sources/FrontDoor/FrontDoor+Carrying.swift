@@ -189,7 +189,12 @@ extension FrontDoor {
                 if start.duration(to: .now) < Self.shortPass { break }
             }
             try await stop()
-            for carrier in carriers { box.journey.last += try await carrier.pass().bytes }
+            for (index, carrier) in carriers.enumerated() {
+                let tally = try await carrier.pass()
+                box.journey.last += tally.bytes
+                // The first is the layer.
+                if index > 0, tally.entries == 0 { box.journey.empty.insert(luggage.volumes[index - 1].name) }
+            }
         }
         return box.journey
     }

@@ -60,6 +60,8 @@ extension FrontDoor {
             try await makeCopies(luggage, at: node)
             journey = try await carry(luggage, of: route, to: node) { [self] in try await beginStop(route, state) }
             try await checkAlone(luggage, route)
+            let body = state.creation.spec.json.withoutFilling(journey.empty).buffer
+            state.creation.spec = try CreateRequest(body)
             if state.creation.wasRunning { try routes.journal.put(halt(route, isGiven: true)) }
             placed = try await place(carried: state.creation, route)
         } catch {

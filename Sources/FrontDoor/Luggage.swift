@@ -40,6 +40,8 @@ struct Journey: Sendable {
     /// Bytes of contents that travelled while it ran, and those of the last difference.
     var ahead: Int64 = 0
     var last: Int64 = 0
+    /// Volumes that hold nothing, though their images may have something for them.
+    var empty: Set<String> = []
 }
 
 extension JSON {
@@ -62,6 +64,34 @@ extension JSON {
             }
             if !binds.isEmpty || host.value(named: "Binds") != nil { host.set(.array(binds), named: "Binds") }
             host.set(.array(mounts), named: "Mounts")
+        }
+        return json
+    }
+
+    /// A create request by which no engine fills these volumes with what the image has where they are.
+    func withoutFilling(_ volumes: Set<String>) -> JSON {
+        guard !volumes.isEmpty else { return self }
+        var json = self
+        json.update(named: "HostConfig") { host in
+            if let binds = host.value(named: "Binds")?.arrayValue {
+                let unfilled = binds.map { bind -> JSON in
+                    let parts = (bind.stringValue ?? "").split(separator: ":", omittingEmptySubsequences: false)
+                    guard let text = bind.stringValue, parts.count > 1, volumes.contains(String(parts[0])) else {
+                        return bind
+                    }
+                    return .string(text + (parts.count > 2 ? ",nocopy" : ":nocopy"))
+                }
+                host.set(.array(unfilled), named: "Binds")
+            }
+            if let mounts = host.value(named: "Mounts")?.arrayValue {
+                let unfilled = mounts.map { mount -> JSON in
+                    guard volumes.contains(mount.value(named: "Source")?.stringValue ?? "") else { return mount }
+                    var mount = mount
+                    mount.update(named: "VolumeOptions") { $0.set(true, named: "NoCopy") }
+                    return mount
+                }
+                host.set(.array(unfilled), named: "Mounts")
+            }
         }
         return json
     }

@@ -320,6 +320,28 @@ class Moving(Case):
         self.assertEqual(self.docker("exec", full[:12], "cat", "/mine", "/unnamed/f").out, "kept\nkept\n")
         self.assert_whole(name)
 
+    def test_an_emptied_volume_stays_empty(self):
+        name, volume = self.name(), self.volume()
+        first = self.begun(name, "-v", f"{volume}:/usr/bin", "busybox", "sleep", "600")
+        self.assertNotEqual(self.docker("exec", name, "ls", "/usr/bin").out, "")
+        self.docker("exec", name, "sh", "-c", "/bin/busybox rm -r /usr/bin/*")
+        self.moves(name, first, self.other(first))
+        self.assertEqual(self.docker("exec", name, "ls", "/usr/bin").out, "")
+
+    def test_exclusive_work_moves_too_and_its_streams_go_on(self):
+        name = self.name()
+        first = self.begun(name, "--restart", "always", "-v", "/unnamed", "-p", "18091:80", "busybox", "sh", "-c",
+                           "echo begun; httpd -p 80 -h /unnamed; i=0; while true; do i=$((i+1)); echo $i; usleep 100000; done")
+        second = self.other(first)
+        self.docker("exec", name, "sh", "-c", "echo page >/unnamed/index.html; echo kept >/mine")
+        logs = self.start("logs", "-f", name, stdin=subprocess.DEVNULL)
+        for source, target in ((first, second), (second, first)):
+            self.moves(name, source, target)
+            self.assertEqual(self.fleet("exec", DEVICE, "wget", "-qO-", "http://localhost:18091/").line, "page")
+            self.assertEqual(self.docker("exec", name, "cat", "/mine").line, "kept")
+        self.docker("rm", "-f", "-v", name)
+        self.assertEqual(logs.communicate(timeout=60)[0].decode().count("begun"), 3)
+
     def test_unnamed_volumes_still_go_with_it(self):
         name = self.name()
         first = self.begun(name, "-v", "/unnamed", "busybox", "sleep", "600")

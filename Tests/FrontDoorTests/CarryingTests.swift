@@ -80,6 +80,9 @@ struct CarryingTests {
                 ["Type": "volume", "Source": .string(Self.unnamed), "Target": "/un", "ReadOnly": false]
             ])
         #expect(asked.withVolumes([]) == asked)
+        let unfilled = made.withoutFilling(["data", Self.unnamed])
+        #expect(unfilled["HostConfig"]?["Binds"] == ["data:/data:nocopy"])
+        #expect(unfilled["HostConfig"]?["Mounts"]?[0]?["VolumeOptions"] == ["NoCopy": true])
     }
 
     @Test("What cannot travel is refused before anything is done, in words that say what to do")
