@@ -342,6 +342,42 @@ class Moving(Case):
         self.docker("rm", "-f", "-v", name)
         self.assertEqual(logs.communicate(timeout=60)[0].decode().count("begun"), 3)
 
+    def test_who_is_attached_over_a_websocket_hears_it_go_on(self):
+        name = self.name()
+        first = self.begun(name, "busybox", "sh", "-c", "i=0; while true; do i=$((i+1)); echo $i; usleep 100000; done")
+        connection = self.connection()
+        connection.connect()
+        connection.sock.sendall(
+            f"GET /v1.41/containers/{name}/attach/ws?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\nOrigin: http://d\r\n"
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode())
+        stream = connection.sock.makefile("rb")
+        self.assertIn(b" 101 ", stream.readline())
+        while stream.readline() != b"\r\n":
+            pass
+
+        def word():
+            kind, length = stream.read(2)
+            self.assertIn(kind & 0x0f, (1, 2), "nothing but text and bytes")
+            if length == 126:
+                length = int.from_bytes(stream.read(2), "big")
+            return stream.read(length).decode()
+
+        def count(enough):
+            heard = []
+            while len(heard) < enough:
+                heard += map(int, word().split())
+            return heard
+
+        before = count(5)
+        self.assertEqual(before, list(range(before[0], before[0] + len(before))))
+        self.moves(name, first, self.other(first))
+        after = count(before[-1])
+        while 1 not in after:
+            after = count(5)
+        again = after[after.index(1):] + count(5)
+        self.assertEqual(again, list(range(1, len(again) + 1)), "some of it was repeated, or lost")
+
     def test_unnamed_volumes_still_go_with_it(self):
         name = self.name()
         first = self.begun(name, "-v", "/unnamed", "busybox", "sleep", "600")
