@@ -260,7 +260,7 @@ extension FrontDoor {
         do {
             try aliases.put(id, engineID: engineID, at: lease.target)
             try routes.put(route)
-            try aliases.remove(id, at: lost.target)
+            if lost.target != lease.target { try aliases.remove(id, at: lost.target) }
             try execs.forget(containerID: id)
         } catch {
             sweep(lease)

@@ -34,7 +34,7 @@ extension FrontDoor {
         let here = elsewhere == nil ? await inspectLocal(halt.container).flatMap(routeHere) : nil
         guard let route = elsewhere ?? here else { return engineClient == nil || greeting.isKnown }
         guard halt.isGiven, route.epoch == halt.epoch else {
-            guard elsewhere == nil || lastStates[halt.container] != "running" else { return true }
+            // Whether it runs is not known for certain; to an engine it is nothing to start what does.
             try await startWhereItIs(route)
             return true
         }
