@@ -129,7 +129,48 @@ struct CarryingTests {
     }
 }
 
+extension CarryingTests {
+    @Test("What a daemon has stopped for a move, the next one starts")
+    func halts() async throws {
+        let folder = try ScratchFolder()
+        try await Rig.halt(in: folder.file("journal.db"))
+        try await Rig.with(engine: false, journal: folder.file("journal.db")) { rig in
+            let (starts, told) = AsyncStream<Void>.makeStream()
+            let engine = FakeEngine(path: rig.folder.file("1.sock")) { request in
+                switch request.line {
+                case "POST /containers/\(Rig.cloud)/start":
+                    told.yield()
+                    return .raw("HTTP/1.1 204 No Content\r\n\r\n")
+                case "GET /containers/\(Rig.cloud)/json": return .json(Self.container())
+                default: return .json([:], status: 500)
+                }
+            }
+            try await engine.start()
+            let node = try await rig.addNode("cloud1", enginePath: engine.path)
+            for await _ in starts { break }
+            while try await !rig.hasNoHalt() { await Task.yield() }
+            await node.stop()
+            await engine.stop()
+        }
+    }
+}
+
 extension Rig {
+    /// Leaves a journal as a daemon does that ends while a container is stopped for a move.
+    @NodeLoop
+    fileprivate static func halt(in path: String) throws {
+        let journal = try Journal(path: path)
+        try journal.put(
+            Route(
+                containerID: cloud, name: "web", workload: .random(), epoch: 1, target: try NodeID("cloud1"),
+                ticket: Array("ticket".utf8), ticketRenewal: 4e9, image: "busybox", imageID: "sha256:1",
+                hasTerminal: false, removesItself: false, createdAt: 1))
+        try journal.put(Journal.Halt(container: cloud, epoch: 1, isGiven: false))
+    }
+
+    @NodeLoop
+    fileprivate func hasNoHalt() throws -> Bool { try routes.journal.halts().isEmpty }
+
     @NodeLoop
     fileprivate func share(_ volume: String, with name: String) throws {
         try addRoute("b".repeated(64), name)
