@@ -142,6 +142,8 @@ extension FrontDoor {
 
     /// Makes the volumes that its copies will be. What is made is known to the journal before.
     func makeCopies(_ luggage: Luggage, at node: NodeID) async throws {
+        // Of an earlier try, it would hold what the container has not any more.
+        try await removeStray(.init(volume: luggage.waitingRoom, node: node))
         try await makeVolume(luggage.waitingRoom, nil, at: node)
         for volume in luggage.volumes {
             try await makeVolume(volume.name, volume.shown["Labels"], at: node)
@@ -239,7 +241,7 @@ extension FrontDoor {
         guard let made = await inspectLocal(engineID),
             let layer = made["GraphDriver"]?["Data"]?["UpperDir"]?.stringValue
         else { throw Stayed(reason: Self.outOfReach(control.node)) }
-        try await LayerPlace.move(try await mountpoint(of: luggage.waitingRoom), to: layer)
+        try await LayerPlace.move(try await mountpoint(of: luggage.waitingRoom), to: layer, replacing: true)
     }
 
     /// - Parameter client: of the node that has the container, with the ticket of its workload.

@@ -235,7 +235,12 @@ extension FrontDoor {
             await giveBack(lease, "its user removed it")
             return .done(failure(404, "No such container: \(lost.name)"))
         }
-        if let luggage = creation.luggage { try await unpack(luggage, lease, engineID: engineID) }
+        do {
+            if let luggage = creation.luggage { try await unpack(luggage, lease, engineID: engineID) }
+        } catch  where creation.isReturn {
+            // What it wrote may be in both places: neither is removed.
+            return .done(failure(500, "\(stayed(error).reason)"))
+        }
         route.workload = lease.workload
         route.target = lease.target
         route.epoch = lease.epoch

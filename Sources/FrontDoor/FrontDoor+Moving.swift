@@ -78,7 +78,7 @@ extension FrontDoor {
         } catch {
             try await goBack(route, left, state.creation, luggage, placed, because: stayed(error))
         }
-        try routes.journal.removeHalt(of: route.containerID)
+        try? routes.journal.removeHalt(of: route.containerID)
         if let stoppedAt = state.stoppedAt { journey.stopped = stoppedAt.duration(to: .now) }
         if route.target == control.node { await clearHere(left) } else { await clear(left, of: route) }
         await discardCopies(luggage, at: route.target)
@@ -281,12 +281,6 @@ extension FrontDoor {
         var former = NodeDialer(control: control, node: route.target, purpose: "layer", ticket: ticketing)
         former.aliases = .fixed(nil)
         let client = DockerClient(dialer: former, maximumIdle: 0)
-        try await makeVolume(luggage.waitingRoom, nil, at: route.target)
-        // It is no copy: after a crash it must be found.
-        try routes.journal.remove(.init(volume: luggage.waitingRoom, node: route.target))
-        try await Self.placeLayer(luggage.waitingRoom, into: false, client)
-        let removed = try await client.request("DELETE", "/containers/\(left)")
-        guard [204, 404].contains(removed.status) else { throw Stayed(reason: Self.message(of: removed)) }
         await control.abandon(route.workload, epoch: placed?.epoch ?? route.epoch + 1, reason: reason)
         var creation = moved
         creation.request.id = .random()
@@ -296,6 +290,12 @@ extension FrontDoor {
         creation.isReturn = true
         let again = try await control.place(creation.request, refused: [:])
         guard again.decision.target == route.target else { throw Stayed(reason: again.decision.reason) }
+        try await makeVolume(luggage.waitingRoom, nil, at: route.target)
+        // It is no copy: after a crash it must be found.
+        try routes.journal.remove(.init(volume: luggage.waitingRoom, node: route.target))
+        try await Self.placeLayer(luggage.waitingRoom, into: false, client)
+        let removed = try await client.request("DELETE", "/containers/\(left)")
+        guard [204, 404].contains(removed.status) else { throw Stayed(reason: Self.message(of: removed)) }
         try await make(creation, again, at: route.target, route)
         try? await removeStray(.init(volume: luggage.waitingRoom, node: route.target))
         guard creation.wasRunning, let current = routes[route.containerID] else { return }

@@ -17,7 +17,6 @@ struct Luggage: Sendable {
     var volumes: [Volume]
     /// The volume in which its writable layer waits.
     var waitingRoom: String
-    /// Where it goes on: the layer is put into place there, before anybody hears of the container.
     var names: Set<String> { Set(volumes.map(\.name)) }
 
     static let prefix = "lighter-layer-"

@@ -232,9 +232,9 @@ class Moving(Case):
     def stopping(self):
         """A container on its way that takes ten seconds to stop, and is being stopped."""
         name, volume = self.name(), self.volume()
-        first = self.begun(name, "-v", f"{volume}:/data", "busybox", "sh", "-c", f"trap : TERM; {APPEND}")
+        first = self.begun(name, "-v", f"{volume}:/data", "busybox", "sh", "-c", f"trap 'touch /stopping' TERM; {APPEND}")
         process = self.command(name, self.other(first))
-        time.sleep(3)
+        eventually("it is being stopped", (self.layer(first, name) / "stopping").exists, 30)
         return name, volume, first, self.other(first), process
 
     def test_a_device_whose_daemon_dies_while_it_is_stopped_has_it_go_on(self):

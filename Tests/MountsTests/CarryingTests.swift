@@ -198,10 +198,16 @@ struct CarryingTests {
         let before = scene.here.snapshot()
         let inode = scene.here.status("plain")?.st_ino
         try scene.there.write("rest", "r")
-        try await LayerPlace.move(scene.here.path, to: scene.there.path)
+        try await LayerPlace.move(scene.here.path, to: scene.there.path, replacing: true)
         #expect(scene.there.snapshot() == before)
         #expect(scene.there.status("plain")?.st_ino == inode)
         #expect(scene.there.status("").map { $0.st_mode & 0o777 } == 0o705)
         #expect(scene.here.names() == [])
+        // Out again, in two steps.
+        try scene.here.write("moved", "before")
+        try await LayerPlace.move(scene.there.path, to: scene.here.path, replacing: false)
+        #expect(scene.here.text("moved") == "before" && scene.here.text("plain") == "hello")
+        try await LayerPlace.move(scene.there.path, to: scene.here.path, replacing: false)
+        #expect(scene.here.text("plain") == "hello")
     }
 }

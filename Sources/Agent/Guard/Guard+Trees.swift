@@ -167,7 +167,7 @@ extension Guard {
     // MARK: Into place
 
     /// `{"Volume": NAME, "Into": BOOL}`: what the volume holds becomes the writable layer of the ticket's container, or the other
-    /// way round. What was there is gone, and what it came from is empty.
+    /// way round. What was in the layer is gone then; to take one out twice loses nothing.
     func placeLayer(_ asked: JSON, _ scope: CallScope) async throws(DockerFailure) -> JSON {
         guard let name = asked["Volume"]?.stringValue, let isInto = asked["Into"]?.boolValue,
             asked.objectValue?.members.count == 2
@@ -181,7 +181,7 @@ extension Guard {
         let layer = try layer(of: container)
         let volume = try await emptyVolume(name, .success(scope))
         do {
-            try await LayerPlace.move(isInto ? volume : layer, to: isInto ? layer : volume)
+            try await LayerPlace.move(isInto ? volume : layer, to: isInto ? layer : volume, replacing: isInto)
         } catch {
             throw DockerFailure(status: 500, message: "lighter: \((error as? MountError)?.message ?? "\(error)")")
         }

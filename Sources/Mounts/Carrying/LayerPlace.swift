@@ -6,15 +6,16 @@ internal import NIOPosix
 package enum LayerPlace {
     /// Puts all that a folder holds in another's place, and makes that what it is itself; it is empty then.
     ///
-    /// Nothing is copied. Whatever the other held is gone.
-    package static func move(_ source: String, to target: String) async throws {
+    /// Nothing is copied. What was ended in the middle may be done again where nothing is replaced.
+    /// - Parameter replacing: whether what the other holds goes.
+    package static func move(_ source: String, to target: String, replacing: Bool) async throws {
         try await NIOThreadPool.singleton.runIfActive {
             do throws(SystemFailure) {
                 let (from, to) = (try OpenFolder.open(trusted: source), try OpenFolder.open(trusted: target))
                 guard try from.descriptor.status().device == (try to.descriptor.status().device) else {
                     throw SystemFailure(EXDEV)
                 }
-                for name in try to.names() { try to.removeAll(name) }
+                for name in replacing ? try to.names() : [] { try to.removeAll(name) }
                 for name in try from.names() {
                     let result = withCString(name) {
                         renameat(from.descriptor.number, $0, to.descriptor.number, $0)
