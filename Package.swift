@@ -173,7 +173,10 @@ let package = Package(
             ]),
         tests(
             of: "Agent",
-            ["Compression", "DockerAPI", "Engine", "Images", "Leases", "Trust", "Wire", nioCore, nioPosix, logging]),
+            [
+                "Compression", "DockerAPI", "Engine", "Images", "Leases", "Mounts", "Trust", "Wire", nioCore, nioPosix,
+                logging,
+            ]),
         tests(of: "Mounts", ["Compression", "CFileAttributes", nioCore, nioPosix]),
         tests(of: "Ledger", ["LedgerEtcd", "Etcd", nioCore, nioPosix]),
         tests(of: "Etcd", [nioCore, nioPosix]),

@@ -72,6 +72,7 @@ package enum DockerPath {
         case ("POST", "lighter/offer"): .layerOffer
         case ("POST", "lighter/fetch"): .layerFetch
         case ("POST", "lighter/give"): .layerGift
+        case ("POST", "lighter/layer"): .layerPlace
         case ("POST", "lighter/chunks"): .missingChunks
         default: .other
         }

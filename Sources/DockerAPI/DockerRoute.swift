@@ -80,6 +80,8 @@ package enum DockerRoute: Sendable, Hashable {
     case layerFetch
     /// `POST /lighter/give`: a node's guard gets from another's what that has promised.
     case layerGift
+    /// `POST /lighter/layer`: a node has another's guard put a moved container's writable layer into place.
+    case layerPlace
     /// `POST /lighter/chunks`: which chunks of a build's context another node lacks.
     case missingChunks
     case other

@@ -45,7 +45,7 @@ final class Exchange {
 
     /// How the answer is shown that may go on elsewhere; nil: it ends here.
     var shown: Shown?
-    private var frames: WholeFrames?
+    private var frames: (any OutputCutter)?
     /// Whether it has ended here, and it is not certain yet that it goes on.
     var isBetween = false
     /// It has ended, and does not go on.
@@ -59,7 +59,7 @@ final class Exchange {
         self.backend = backend
         self.usedSpare = usedSpare
         body = BodyReader(forward.body == nil ? request.framing : .none)
-        frames = forward.succession?.isMultiplexed ?? false ? WholeFrames() : nil
+        frames = forward.succession?.cutter
     }
 
     /// What the client has begun to hear of another goes on with this one.
@@ -69,7 +69,7 @@ final class Exchange {
         self.backend = backend
         usedSpare = false
         body = BodyReader(BodyFraming.none)
-        frames = forward.succession?.isMultiplexed ?? false ? WholeFrames() : nil
+        frames = forward.succession?.cutter
         shown = former.shown
         answeredEarly = true
     }

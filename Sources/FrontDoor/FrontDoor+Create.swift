@@ -38,6 +38,12 @@ extension FrontDoor {
         var cause = MoveCause.user
         /// Of one that is moved.
         var wasRunning = false
+        /// What goes along with one that is moved.
+        var luggage: Luggage?
+        /// What the engine here calls one that leaves this device.
+        var leftHere: String?
+        /// It could not be moved, and is begun again where it was.
+        var isReturn = false
     }
 
     func create(_ head: RequestHead, _ name: String, _ query: Query, _ body: ByteBuffer) async -> Job.Outcome {
@@ -53,6 +59,7 @@ extension FrontDoor {
         let name = name.hasPrefix("/") ? String(name.dropFirst()) : name
         do {
             let wish = try wish(of: spec)
+            try await waitForTravellers(spec.namedVolumes)
             let sharing = await sharingPlan(for: spec, stays: wish.stays)
             // Only those that have no place yet could settle in two.
             guard sharing.isUnsettled else {
@@ -289,7 +296,10 @@ extension FrontDoor {
         settleHere(creation.spec.namedVolumes)
         preload(creation.image)
         localWorkload(id, workload)
-        do { try routes.journal.putLocal(id, workload) } catch {
+        do {
+            try routes.journal.putLocal(id, workload)
+            try routes.journal.putAsked(id, head: creation.head.raw, body: creation.body)
+        } catch {
             logger.error("the journal did not take a container of this device", metadata: ["error": "\(error)"])
         }
         let warnings = decision.warnings + creation.sharing.warnings(at: control.node)

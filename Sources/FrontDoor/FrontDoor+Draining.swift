@@ -106,7 +106,9 @@ extension FrontDoor {
 
     /// - Returns: why it was not moved; nil where it was.
     private func moveOff(_ route: Route) async -> String? {
-        guard moving.insert(route.containerID).inserted else { return "it is being given another node just now" }
+        guard carrying[route.containerID] == nil, moving.insert(route.containerID).inserted else {
+            return "it is being given another node just now"
+        }
         defer { endMoving(route) }
         do {
             let asked = try createRequest(of: route)

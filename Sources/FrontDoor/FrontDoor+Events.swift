@@ -158,7 +158,7 @@ private final class EventMerge {
             // In whole lines: other nodes' events come in between.
             for try await line in Lines(stream.body) {
                 let event = try? JSON.parse(line)
-                if let event, door.eventLog.hides(event) { continue }
+                if let event, door.eventLog.hides(event) || door.isLeaving(event["Actor"]?["ID"]) { continue }
                 var line = event.flatMap { EventAction.canonical($0)?.buffer } ?? line
                 line.writeString("\n")
                 try await client.write(line)
@@ -302,7 +302,9 @@ private final class EventMerge {
 
     private func history(_ local: Local?, _ nodes: Set<NodeID>) async {
         var events: [JSON] = []
-        if let stream = await local?() { events += await documents(stream).filter { !door.eventLog.hides($0) } }
+        if let stream = await local?() {
+            events += await documents(stream).filter { !door.eventLog.hides($0) && !door.isLeaving($0["Actor"]?["ID"]) }
+        }
         for node in nodes {
             guard let stream = try? await open(node, since: nil) else { continue }
             events += await documents(stream).compactMap { shown($0, at: node) }

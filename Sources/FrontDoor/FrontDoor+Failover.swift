@@ -103,6 +103,7 @@ extension FrontDoor {
     struct Stayed: Error {
         var reason: String
         var isBack = false
+        var isGone = false
     }
 
     private func replace(_ lost: Route) async throws {
@@ -144,17 +145,24 @@ extension FrontDoor {
     }
 
     /// What was asked for once, as a create of now.
-    /// - Parameter chosen: the node that its user chose; nil for any.
-    func creation(_ lost: Route, _ asked: Asked, chosen: NodeID? = nil) async throws -> Creation {
+    /// - Parameters:
+    ///   - chosen: the node that its user chose; nil for any.
+    ///   - carrying: what of it goes along, and so does not keep it where it is.
+    func creation(
+        _ lost: Route, _ asked: Asked, chosen: NodeID? = nil, carrying: Luggage? = nil
+    ) async throws -> Creation {
         let (_, _, query) = DockerPath.parse(method: asked.head.method, target: asked.head.target)
         var wish = try wish(of: asked.spec)
-        var sharing = await sharingPlan(for: asked.spec, stays: false)
-        if let need = sharing.needs.first(where: { $0.node == lost.target }) { throw Stayed(reason: need.reason) }
+        var sharing = await sharingPlan(for: asked.spec, stays: false, leaving: carrying?.names ?? [])
+        let returns = chosen == lost.target
+        if !returns, let need = sharing.needs.first(where: { $0.node == lost.target }) {
+            throw Stayed(reason: need.reason)
+        }
         if let chosen {
             wish.policy.target = chosen
             sharing.company = nil
         }
-        if wish.policy.target == lost.target { throw Stayed(reason: "its policy names no other node") }
+        if !returns, wish.policy.target == lost.target { throw Stayed(reason: "its policy names no other node") }
         var creation = try await describe(asked.head, lost.name, query, asked.body, asked.spec, wish, sharing)
         creation.name = lost.name
         creation.query.set("name", lost.name)
@@ -162,6 +170,7 @@ extension FrontDoor {
         creation.request.name = lost.name
         creation.loss = lost.loss
         creation.replaces = lost
+        creation.luggage = carrying
         if creation.awayImage?.node == lost.target { creation.awayImage = nil }
         return creation
     }
@@ -220,19 +229,28 @@ extension FrontDoor {
         _ lost: Route, engineID: String, _ creation: Creation, _ lease: PendingLease
     ) async throws -> Attempt {
         let id = lost.containerID
-        guard var route = routes[id] else {
+        guard var route = routes[id] ?? (lost.target == control.node ? lost : nil) else {
             // It was removed meanwhile.
             sweep(lease)
             await giveBack(lease, "its user removed it")
             return .done(failure(404, "No such container: \(lost.name)"))
         }
+        do {
+            if let luggage = creation.luggage { try await unpack(luggage, lease, engineID: engineID) }
+        } catch  where creation.isReturn {
+            // What it wrote may be in both places: neither is removed.
+            return .done(failure(500, "\(stayed(error).reason)"))
+        }
+        route.workload = lease.workload
         route.target = lease.target
         route.epoch = lease.epoch
         route.ticket = lease.ticket
         route.ticketRenewal = now() + Self.ticketRenewal
         route.imageID = creation.image?.id ?? creation.awayImage.map { "\($0.id)" } ?? route.imageID
         route.networks = creation.sharing.networks.map(\.id)
-        if creation.isMove {
+        if creation.isReturn {
+            route.note = "begun again at \(lease.target), as it could not be moved"
+        } else if creation.isMove {
             route.note = "moved from \(lost.target) \(creation.cause.rawValue)"
             if creation.cause == .user || route.original == lease.target { route.original = nil }
         } else {
@@ -247,7 +265,7 @@ extension FrontDoor {
         do {
             try aliases.put(id, engineID: engineID, at: lease.target)
             try routes.put(route)
-            try aliases.remove(id, at: lost.target)
+            if lost.target != lease.target { try aliases.remove(id, at: lost.target) }
             try execs.forget(containerID: id)
         } catch {
             sweep(lease)
@@ -314,6 +332,12 @@ extension FrontDoor {
             await control.abandon(lost.workload, epoch: placed.epoch, reason: "create answered \(answer.status)")
             throw Stayed(reason: "this device's engine refused it: \(Self.message(of: answer))")
         }
+        do {
+            if let luggage = creation.luggage { try await unpack(luggage, nil, engineID: engineID) }
+        } catch {
+            _ = try? await engineClient.request("DELETE", "/containers/\(engineID)?force=1")
+            throw error
+        }
         var workload = Workload(
             id: lost.workload, tenant: control.tenant, origin: control.node, target: control.node, state: .created,
             version: Version(epoch: placed.epoch, sequence: 0), containerID: engineID, name: lost.name,
@@ -322,11 +346,14 @@ extension FrontDoor {
         workload.decision = placed.decision
         try aliases.put(id, engineID: engineID, at: control.node)
         let ran = creation.isMove ? creation.wasRunning : !fresh.contains(id)
+        let kept = try routes.journal.asked(of: id)
         drop(lost)
         localWorkload(engineID, workload)
         try routes.journal.putLocal(engineID, workload)
+        if let kept { try routes.journal.putAsked(id, head: kept.head, body: kept.body) }
         logger.notice(
             "a container came back to this device", metadata: ["container": "\(lost.name)", "from": "\(lost.target)"])
+        if let luggage = creation.luggage { await settle(luggage, at: control.node, before: lost.target) }
         guard ran else { return }
         await letAttachedFollow(id)
         let started = try await engineClient.request("POST", "/containers/\(engineID)/start")
@@ -347,7 +374,7 @@ extension FrontDoor {
 
 extension Job.Outcome {
     /// What an answer that is an error says.
-    fileprivate var refusal: String? {
+    var refusal: String? {
         guard case .answer(let answer) = self else { return nil }
         return String(buffer: answer.bytes).split(separator: "\r\n\r\n", maxSplits: 1).last.map(String.init)
     }

@@ -27,7 +27,7 @@ extension FrontDoor {
                 guard answer.status == 200, let list = try? JSON.parse(answer.body).arrayValue else {
                     return .answer(Answer(answer.bytes))
                 }
-                found += list.filter { request.admits($0, by: anchors, isLocal: true) }
+                found += list.filter { request.admits($0, by: anchors, isLocal: true) && !isLeaving($0["Id"]) }
             } catch {
                 // What runs elsewhere is there all the same.
                 guard !routes.isEmpty else { return failure(503, "lighter: \(error)") }

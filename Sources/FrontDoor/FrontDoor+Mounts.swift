@@ -109,9 +109,9 @@ extension FrontDoor {
 
     /// `GET /containers/ID/json`, with the device's own paths.
     func inspectedMounts(_ container: JSON, _ route: Route) -> JSON {
+        var container = withoutNamesOfUnnamed(container, route)
         guard !route.mounts.isEmpty else { return container }
         let sources = Dictionary(route.mounts.map { ($0.target, $0.source) }) { first, _ in first }
-        var container = container
         if let listed = container["Mounts"]?.arrayValue {
             container["Mounts"] = .array(
                 listed.map { mount in
@@ -142,6 +142,19 @@ extension FrontDoor {
                     })
             }
         }
+        return container
+    }
+
+    /// Volumes without names are named in a create after a move; its user never did.
+    private func withoutNamesOfUnnamed(_ container: JSON, _ route: Route) -> JSON {
+        guard !route.anonymousVolumes.isEmpty, let mounts = container["HostConfig"]?["Mounts"]?.arrayValue else {
+            return container
+        }
+        let kept = mounts.filter { mount in
+            mount["Source"]?.stringValue.map { !route.anonymousVolumes.contains(presentation.name($0)) } ?? true
+        }
+        var container = container
+        container.update(named: "HostConfig") { $0["Mounts"] = kept.isEmpty ? nil : .array(kept) }
         return container
     }
 }

@@ -17,50 +17,72 @@ enum MoveCause: String, Sendable {
 extension FrontDoor {
     /// `POST /lighter/move` with `{"Container": REFERENCE, "Node": NAME}`; answered with `{"Id", "Name", "From", "To"}` once it
     /// runs there, if it ran. It is stopped in between; its image is there before.
+    ///
+    /// With `"State": true` what it wrote goes along; then `Stopped` says for how many nanoseconds it did not run (null where it did
+    /// not anyway), and `Bytes` what travelled `Ahead` and as the `Last` difference.
     func moveContainer(_ body: ByteBuffer) async -> Job.Outcome {
         await answering {
             guard let asked = try? JSON.parse(body), let reference = asked["Container"]?.stringValue,
                 let name = asked["Node"]?.stringValue
             else { throw DockerFailure(status: 400, message: "lighter: the body must have Container and Node") }
-            let route = try await movable(reference)
+            let goesWhole = asked["State"]?.boolValue == true
+            let route = try await movable(reference, goesWhole)
             guard let node = control.snapshot.nodes.first(where: { $0.id.name == name })?.id else {
                 throw DockerFailure(status: 404, message: "lighter: the fleet has no node '\(name)'")
             }
             guard node != route.target else {
                 throw DockerFailure(status: 409, message: "lighter: \(route.name) is at \(node) already")
             }
-            guard moving.insert(route.containerID).inserted else {
-                throw DockerFailure(
-                    status: 409, message: "lighter: \(route.name) is being given another node just now")
-            }
-            defer { endMoving(route) }
+            var told: JSON = [
+                "Id": .string(route.containerID), "Name": .string(route.name), "From": .string(route.target.name),
+                "To": .string(node.name),
+            ]
             do {
-                try await move(route, to: node, cause: .user)
+                if goesWhole {
+                    let journey = try await moveWithState(route, to: node, cause: .user)
+                    told["Stopped"] = journey.stopped.map { .int(Int64($0 / .nanoseconds(1))) } ?? .null
+                    told["Bytes"] = ["Ahead": .int(journey.ahead), "Last": .int(journey.last)]
+                } else {
+                    try await moveBare(route, to: node)
+                }
             } catch let error as Stayed {
                 throw DockerFailure(
                     status: 409, message: "lighter: \(route.name) stays at \(route.target): \(error.reason)")
             }
-            return DockerResponse(json: [
-                "Id": .string(route.containerID), "Name": .string(route.name), "From": .string(route.target.name),
-                "To": .string(node.name),
-            ])
+            return DockerResponse(json: told)
         }
     }
 
-    private func movable(_ reference: String) async throws(DockerFailure) -> Route {
+    private func moveBare(_ route: Route, to node: NodeID) async throws {
+        guard carrying[route.containerID] == nil, moving.insert(route.containerID).inserted else {
+            throw Stayed(reason: "it is being given another node just now")
+        }
+        defer { endMoving(route) }
+        try await move(route, to: node, cause: .user)
+    }
+
+    private func movable(_ reference: String, _ goesWhole: Bool) async throws(DockerFailure) -> Route {
         switch routes.resolve(reference) {
         case .exact(let route), .prefix(let route): return route
         case .ambiguous:
             throw DockerFailure(status: 400, message: "lighter: several containers' ids begin with \(reference)")
         case .none:
-            guard await inspectLocal(reference) != nil else {
+            guard let container = await inspectLocal(reference) else {
                 throw DockerFailure(status: 404, message: "lighter: there is no container \(reference)")
             }
-            throw DockerFailure(
-                status: 409,
-                message:
-                    "lighter: \(reference) runs on this device's own engine; only what Lighter has placed elsewhere "
-                    + "can be moved: run it anew with --label lighter.target=NODE")
+            guard goesWhole else {
+                throw DockerFailure(
+                    status: 409,
+                    message:
+                        "lighter: \(reference) runs on this device's own engine, and moves with --with-state only: else run "
+                        + "it anew with --label lighter.target=NODE")
+            }
+            guard let route = routeHere(container) else {
+                throw DockerFailure(
+                    status: 409,
+                    message: "lighter: \(reference) was not made by way of Lighter, or by an older one: run it anew")
+            }
+            return route
         }
     }
 
@@ -90,7 +112,7 @@ extension FrontDoor {
     }
 
     /// Whatever would be refused is better refused before the container is stopped, and its image there before.
-    private func check(_ creation: Creation, mayGoTo node: NodeID) async throws {
+    func check(_ creation: Creation, mayGoTo node: NodeID) async throws {
         let decision = Placement.decide(
             creation.request, snapshot: freshSnapshot, now: now(), fleetReachable: control.isConnected, refused: [:],
             estimates: estimates, memory: &thresholds, policySource: "its user")
@@ -102,7 +124,7 @@ extension FrontDoor {
         try await ship(image, to: node).wait()
     }
 
-    private func stop(_ route: Route, _ creation: Creation) async throws {
+    func stop(_ route: Route, _ creation: Creation) async throws {
         guard creation.wasRunning else { return }
         let client = DockerClient(dialer: dialer(to: route, purpose: "stop"), maximumIdle: 0)
         let answer = try await client.request("POST", "/containers/\(route.containerID)/stop")
@@ -124,7 +146,7 @@ extension FrontDoor {
         }
     }
 
-    private func asked(_ request: WorkloadRequest, _ epoch: UInt64) async -> Result<Placed, SessionError> {
+    func asked(_ request: WorkloadRequest, _ epoch: UInt64) async -> Result<Placed, SessionError> {
         do {
             return .success(try await control.replace(request, epoch: epoch, isMove: true, refused: [:]))
         } catch {
@@ -132,7 +154,7 @@ extension FrontDoor {
         }
     }
 
-    private func startAgain(_ route: Route, _ creation: Creation) async {
+    func startAgain(_ route: Route, _ creation: Creation) async {
         guard creation.wasRunning, let current = routes[route.containerID], current.epoch == route.epoch else { return }
         do { try await startThere(current) } catch {
             logger.error(
@@ -142,7 +164,7 @@ extension FrontDoor {
     }
 
     /// Removes what is left of it where it was.
-    private func clear(_ engineID: String, of former: Route) async {
+    func clear(_ engineID: String, of former: Route) async {
         let ticket = NodeDialer.Ticketing(ticket: former.ticket, renew: nil)
         let dialer = NodeDialer(control: control, node: former.target, purpose: "remove", ticket: ticket)
         let client = DockerClient(dialer: dialer, maximumIdle: 0)

@@ -10,12 +10,14 @@ extension FrontDoor {
     /// Whether anything of this device is elsewhere that a container could share.
     private var sharesNothingElsewhere: Bool { routes.isEmpty && volumes.hasNone && leases.isEmpty }
 
-    /// - Parameter stays: The policy keeps it here unless it needs what is elsewhere.
-    func sharingPlan(for spec: CreateRequest, stays: Bool) async -> SharingPlan {
+    /// - Parameters:
+    ///   - stays: The policy keeps it here unless it needs what is elsewhere.
+    ///   - leaving: Volumes that go where it goes, wherever they are.
+    func sharingPlan(for spec: CreateRequest, stays: Bool, leaving: Set<String> = []) async -> SharingPlan {
         var plan = SharingPlan()
         if stays, sharesNothingElsewhere { return plan }
         noteReferences(of: spec, in: &plan)
-        await noteVolumes(of: spec, in: &plan)
+        await noteVolumes(of: spec, leaving: leaving, in: &plan)
         await noteNetworks(of: spec, in: &plan)
         if let project = spec.composeProject { plan.keys.insert("/project/\(project)") }
         plan.company = await company(of: plan, project: spec.composeProject)
@@ -36,11 +38,13 @@ extension FrontDoor {
 
     // MARK: Volumes
 
-    private func noteVolumes(of spec: CreateRequest, in plan: inout SharingPlan) async {
+    private func noteVolumes(of spec: CreateRequest, leaving: Set<String>, in plan: inout SharingPlan) async {
         let driven = spec.drivenVolumes
         for name in spec.namedVolumes {
             plan.keys.insert("/volume/\(name)")
-            if case .away(let node, _)? = volumes[name] {
+            if leaving.contains(name) {
+                // It goes along.
+            } else if case .away(let node, _)? = volumes[name] {
                 plan.needs.append((node, "volume \(name) is there"))
             } else if let user = routes.all.first(where: { $0.volumes.contains(name) }) {
                 plan.needs.append((user.target, "volume \(name) is there"))

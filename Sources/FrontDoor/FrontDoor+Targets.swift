@@ -183,9 +183,11 @@ extension FrontDoor {
         case .removed:
             do {
                 try routes.journal.removeLocal(workload.containerID)
+                if routes[workload.containerID] == nil { try routes.journal.removeAsked(workload.containerID) }
                 for id in aliases.shownIDs(at: control.node)
                 where aliases.engineID(of: id, at: control.node) == workload.containerID {
                     try aliases.remove(id, at: control.node)
+                    if routes[id] == nil { try routes.journal.removeAsked(id) }
                 }
             } catch {
                 logger.error("the journal did not take a removal", metadata: ["error": "\(error)"])

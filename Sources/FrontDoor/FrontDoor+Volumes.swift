@@ -105,7 +105,25 @@ extension FrontDoor {
 
     /// Forgets volumes that went with their container, unless another one uses them.
     func forgetVolumes(goneWith route: Route) {
-        for name in unused(route.anonymousVolumes) { forget(volume: name) }
+        for name in unused(route.anonymousVolumes) {
+            // One that came with a move is no anonymous one to the engine, and stays.
+            if case .away(let node, let shown)? = volumes[name],
+                shown["Mountpoint"]?.stringValue?.contains("/\(name).\(control.node)/") == true
+            {
+                start { [self] in await removeCarried(name, node) }
+            }
+            forget(volume: name)
+        }
+    }
+
+    private func removeCarried(_ name: String, _ node: NodeID) async {
+        let stray = Journal.Stray(volume: name, node: node)
+        do {
+            try routes.journal.put(stray)
+            try await removeStray(stray)
+        } catch {
+            logger.notice("a volume is removed later", metadata: ["volume": "\(name)", "reason": "\(error)"])
+        }
     }
 
     /// Looks whether a container that is gone has taken its volumes with it.

@@ -23,7 +23,7 @@ package final class FrontDoor: Planning {
     let logger: Logger
     let aliases: AliasBook
     private let engineSocket: UnixDialer?
-    private let plainEngineClient: DockerClient?
+    let plainEngineClient: DockerClient?
     /// This node as it measures itself at this moment.
     let describeNode: @Sendable () -> Node
     /// Told of every container that was created on this device's own engine.
@@ -95,6 +95,8 @@ package final class FrontDoor: Planning {
     var grants: [NodeID: NodeGrants] = [:]
     /// Containers that are being given another node.
     var moving: Set<String> = []
+    /// What containers take along that are on their way to another node, by their ids; most of the time they run meanwhile.
+    var carrying: [String: Luggage] = [:]
     /// Those of which something was told meanwhile.
     var passedOver: Set<String> = []
     /// Until when those that could not be are left alone, in seconds since 1970.
@@ -181,6 +183,7 @@ package final class FrontDoor: Planning {
                 group.addTask { await self.sweep(forgotten) }
                 group.addTask { await self.sweepNetworks() }
                 group.addTask { await self.settleRemembered() }
+                group.addTask { await self.sweepStrays() }
                 for await job in jobs { group.addTask { await job() } }
                 group.cancelAll()
             }

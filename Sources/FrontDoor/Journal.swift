@@ -39,6 +39,8 @@ package final class Journal {
         try database.run(Self.awayImageTable)
         try database.run(Self.imageNameTable)
         try database.run(Self.execTable)
+        try database.run(Self.strayTable)
+        try database.run(Self.haltTable)
         for table in Self.moveTables { try database.run(table) }
     }
 

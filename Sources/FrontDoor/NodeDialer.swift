@@ -27,6 +27,8 @@ struct NodeDialer: DockerDialer {
         case port(UInt16, isUDP: Bool)
         /// The mirror of a path of this device.
         case mount(source: String, isFile: Bool)
+        /// A volume, or the workload's writable layer where none is named.
+        case tree(volume: String, writes: Bool)
     }
 
     struct Ticketing: Sendable {
@@ -62,6 +64,8 @@ struct NodeDialer: DockerDialer {
             link.openPortStream(ticket: ticket, port: port, datagrams: isUDP, initializer)
         case .mount(let source, let isFile):
             link.openMountStream(ticket: ticket, source: source, isFile: isFile, initializer)
+        case .tree(let volume, let writes):
+            link.openTreeStream(ticket: ticket, volume: volume, writes: writes, initializer)
         }
     }
 }

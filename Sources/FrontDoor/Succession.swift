@@ -13,15 +13,23 @@ internal import Session
 final class Succession: Sendable {
     enum Kind: String {
         case attach, logs, stats
+        case attachWebSocket = "attach/ws"
+
+        /// Whether it hears and is heard from the first word on.
+        var isAttachment: Bool { self == .attach || self == .attachWebSocket }
     }
 
     /// How long a node has to be heard again, after a stream broke off, until the container counts as one that stays there.
     static let patience = Duration.seconds(2)
 
-    let kind: Kind
+    nonisolated let kind: Kind
     let containerID: String
-    /// Whether the output comes in frames.
-    nonisolated let isMultiplexed: Bool
+    /// What cuts its output where another's may follow; nil where that may be anywhere.
+    nonisolated var cutter: (any OutputCutter)? {
+        if kind == .attachWebSocket { return WholeMessages() }
+        return kind != .stats && !hasTerminal ? WholeFrames() : nil
+    }
+    private nonisolated let hasTerminal: Bool
     private let door: FrontDoor
     private let head: RequestHead
     private let query: Query
@@ -39,7 +47,7 @@ final class Succession: Sendable {
         self.door = door
         containerID = route.containerID
         epoch = route.epoch
-        isMultiplexed = kind != .stats && !route.hasTerminal
+        hasTerminal = route.hasTerminal
     }
 
     /// Its connection to the new container stands.
@@ -64,9 +72,9 @@ final class Succession: Sendable {
         let isMoving = door.moving.contains(containerID)
         guard let route = door.routes[containerID] else {
             guard door.aliases.engineID(of: containerID, at: door.control.node) != nil else { return .end }
-            return kind == .attach || !isMoving ? .hear(nil) : .wait
+            return kind.isAttachment || !isMoving ? .hear(nil) : .wait
         }
-        if route.epoch != epoch { return kind == .attach || !isMoving ? .hear(route) : .wait }
+        if route.epoch != epoch { return kind.isAttachment || !isMoving ? .hear(route) : .wait }
         if isMoving { return .wait }
         // Only what has a lease is begun elsewhere without being asked to.
         guard route.loss.isExclusive else { return .end }
@@ -114,8 +122,8 @@ final class Succession: Sendable {
         epoch = route?.epoch
         var query = query
         switch kind {
-        case .attach where isLate: query.set("logs", "1")
-        case .attach: query.remove("logs")
+        case .attach where isLate, .attachWebSocket where isLate: query.set("logs", "1")
+        case .attach, .attachWebSocket: query.remove("logs")
         case .logs:
             query.remove("tail")
             query.remove("since")
@@ -136,12 +144,13 @@ extension FrontDoor {
         guard let kind = Succession.Kind(rawValue: action) else { return nil }
         switch kind {
         case .attach where head.method == "POST" && head.framing.isEmpty: break
+        case .attachWebSocket where head.method == "GET": break
         case .logs where head.method == "GET" && query.flag("follow"): break
         case .stats where head.method == "GET": break
         default: return nil
         }
         let succession = Succession(kind, head, route, query, self)
-        if kind == .attach {
+        if kind.isAttachment {
             attached[route.containerID, default: []].removeAll { $0.succession == nil }
             attached[route.containerID, default: []].append(Attached(succession: succession))
         }

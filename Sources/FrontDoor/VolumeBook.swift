@@ -38,6 +38,10 @@ final class VolumeBook {
         }
     }
 
+    func places(of names: some Sequence<String>) -> [String: Place] {
+        places.filter { Set(names).contains($0.key) }
+    }
+
     var hasNone: Bool { places.isEmpty }
 
     /// - Parameter place: nil where it is this device's own from now on, or gone.

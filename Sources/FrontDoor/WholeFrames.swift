@@ -4,7 +4,7 @@ internal import NIOCore
 /// Passes a container's output on in whole frames, so that another's may follow wherever it breaks off.
 ///
 /// Bytes that are no frames pass as they are.
-struct WholeFrames {
+struct WholeFrames: OutputCutter {
     /// The most bytes that are held back; of a longer frame, what has come becomes one of its own.
     static let limit = 64 << 10
 
@@ -23,7 +23,6 @@ struct WholeFrames {
         return out
     }
 
-    /// What was held back, where the stream has ended and nothing follows.
     mutating func finish() -> ByteBuffer {
         defer { held = ByteBuffer() }
         return held

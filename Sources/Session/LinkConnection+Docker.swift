@@ -37,6 +37,18 @@ extension LinkConnection {
         return openStream(announcing: open, initializer)
     }
 
+    /// Opens a stream to a volume of the peer's engine, or to a container's writable layer where none is named.
+    package func openTreeStream(
+        ticket: [UInt8], volume: String, writes: Bool,
+        _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+    ) -> EventLoopFuture<any Channel> {
+        var open = Lighter_V1_StreamOpen()
+        open.tree.ticket = Data(ticket)
+        open.tree.volume = volume
+        open.tree.writes = writes
+        return openStream(announcing: open, initializer)
+    }
+
     /// Opens a stream to a port of a container at the peer; a peer that cannot connect to it closes the stream.
     ///
     /// - Parameters:

@@ -103,6 +103,52 @@ struct SuccessionTests {
         }
     }
 
+    private static func message(_ text: String) -> ByteBuffer {
+        var frame = ByteBuffer(bytes: [0x82, UInt8(text.utf8.count)])
+        frame.writeString(text)
+        return frame
+    }
+
+    @Test("Who is attached over a WebSocket hears the new container in whole frames, and the old one's last word never")
+    func webSocket() async throws {
+        try await with { scene in
+            let client = try await scene.rig.client()
+            let upgrade =
+                "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: a2V5\r\nSec-WebSocket-Version: 13\r\n"
+            try await client.send(
+                "GET /v1.41/containers/web/attach/ws?stream=1&stdout=1&logs=1 HTTP/1.1\r\nHost: d\r\n\(upgrade)\r\n")
+            let accepted = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+            let (old, _) = try await call(scene.first, "/attach/ws")
+            try await old.send(accepted)
+            try await old.send(Self.message("before"))
+            #expect(try await client.receiveHead().hasPrefix("HTTP/1.1 101"))
+            #expect(try await client.receive(count: 8) == Self.message("before"))
+            await scene.beginMove()
+            try await old.send(ByteBuffer(bytes: [0x88, 2, 3, 0xe8]))
+            await old.close()
+            try await scene.make()
+            let (new, head) = try await call(scene.second, "/attach/ws")
+            #expect(head.hasPrefix("GET /v1.41/containers/\(Rig.cloud)/attach/ws?stream=1&stdout=1 "))
+            #expect(head.contains("Sec-WebSocket-Key: a2V5"))
+            async let follows: Void = scene.rig.door.letAttachedFollow(Rig.cloud)
+            try await new.send(accepted)
+            var rest = Self.message("after")
+            try await new.send(rest.readSlice(length: 4) ?? ByteBuffer())
+            await follows
+            try await new.send(rest)
+            let heard = try await client.receive(count: 7)
+            #expect(heard == Self.message("after"))
+            await scene.endMove()
+            try await client.send("input")
+            #expect(try await new.receive(to: "input") == "input")
+            let last = ByteBuffer(bytes: [0x88, 0])
+            try await new.send(last)
+            await new.close()
+            try await tellEnd(scene.second)
+            #expect(try await client.receiveToEnd() == last)
+        }
+    }
+
     @Test("A container does not start elsewhere before those who were attached are so again")
     func order() async throws {
         try await with { scene in

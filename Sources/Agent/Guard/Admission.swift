@@ -27,6 +27,8 @@ package enum Admission: Sendable, Hashable {
     case layerFetch
     /// Layers that were promised to the caller; the guard makes the answer.
     case layerGift
+    /// A container's writable layer that is put into place, or out of it; the guard does it itself.
+    case layerPlace
     /// An image of the caller's own, by its id; actions `history` and `""` (DELETE).
     case ownImage(id: String, action: String, Query)
     case pull(Query)
@@ -98,6 +100,9 @@ package enum Admission: Sendable, Hashable {
         case .layerOffer: return .layerOffer
         case .layerFetch: return .layerFetch
         case .layerGift: return .layerGift
+        case .layerPlace:
+            _ = try ticketed(query, scope, "layer")
+            return .layerPlace
         case .imageCreate:
             guard query.first("fromSrc") == nil else {
                 throw refusal(node, "POST /images/create?fromSrc", "images are pulled or shipped, not imported")

@@ -45,6 +45,8 @@ extension Guard {
             .produced(try fetchLayers(try parsed(body), admitted.scope))
         case .layerGift:
             .produced(try await giveLayers(try parsed(body), admitted.scope))
+        case .layerPlace:
+            .answer(try await placeLayer(try parsed(body), admitted.scope))
         case .ownImage(let id, let action, let query):
             .passage(try await ownImage(head, admitted, id, action, query))
         case .pull(let query):

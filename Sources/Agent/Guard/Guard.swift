@@ -132,6 +132,7 @@ package final class Guard {
         case .docker(let call): accept(stream: stream, call: call, peer: peer)
         case .port(let call): accept(stream: stream, port: call, peer: peer)
         case .mount(let call): accept(stream: stream, mount: call, peer: peer)
+        case .tree(let call): accept(stream: stream, tree: call, peer: peer)
         case .lease: acceptLease(stream: stream, peer: peer)
         case .control, .relay, .relayed:
             stream.eventLoop.makeFailedFuture(
@@ -255,7 +256,7 @@ package final class Guard {
         var readsBody: Bool {
             switch admission {
             case .create, .exec, .missingLayers, .missingChunks, .objectCreate, .attachment, .sparseImage, .commit,
-                .heldImages, .imagePin, .layerOffer, .layerFetch, .layerGift:
+                .heldImages, .imagePin, .layerOffer, .layerFetch, .layerGift, .layerPlace:
                 true
             case .container(_, let action, _): action.hasCheckedBody
             default: false

@@ -26,7 +26,9 @@ package struct ContainerIndex: Sendable {
 
     /// Puts a record in, or in the place of the one with its id.
     package mutating func put(_ record: ContainerRecord) {
-        records[record.id] = record
+        if let old = records.updateValue(record, forKey: record.id), old.workload.id != record.workload.id {
+            byWorkload[old.workload.id]?.remove(record.id)
+        }
         byWorkload[record.workload.id, default: []].insert(record.id)
     }
 

@@ -66,8 +66,10 @@ package final class Inventory {
     // MARK: - What the front door tells
 
     /// Follows a container of this device's own work, whose labels say nothing; its state is reported from now on.
+    ///
+    /// One that is known already may have become other work to the gateway.
     package func adopt(containerID: String, workload: Workload) {
-        guard index[containerID] == nil else { return }
+        if let known = index[containerID], !known.isLocal || known.workload.id == workload.id { return }
         var workload = workload
         workload.containerID = containerID
         if workload.state == .pending { workload.state = .created }

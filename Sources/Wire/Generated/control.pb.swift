@@ -92,6 +92,14 @@ package nonisolated struct Lighter_V1_StreamOpen: Sendable {
     set {kind = .lease(newValue)}
   }
 
+  package var tree: Lighter_V1_TreeCall {
+    get {
+      if case .tree(let v)? = kind {return v}
+      return Lighter_V1_TreeCall()
+    }
+    set {kind = .tree(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -102,6 +110,7 @@ package nonisolated struct Lighter_V1_StreamOpen: Sendable {
     case port(Lighter_V1_PortCall)
     case mount(Lighter_V1_MountCall)
     case lease(Lighter_V1_LeaseCall)
+    case tree(Lighter_V1_TreeCall)
 
   }
 
@@ -175,6 +184,26 @@ package nonisolated struct Lighter_V1_MountCall: Sendable {
   package var source: String = String()
 
   package var isFile: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// What a container that is moved takes along, out of a node's engine or into it: frames follow (Sources/Mounts/Carrying).
+package nonisolated struct Lighter_V1_TreeCall: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// The signed ticket of the workload that it is read for; empty where a volume is written.
+  package var ticket: Data = Data()
+
+  /// A volume of the origin's; empty for the writable layer of the workload's container.
+  package var volume: String = String()
+
+  /// Whether the volume becomes a copy of what comes, rather than being read.
+  package var writes: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1774,7 +1803,7 @@ fileprivate nonisolated let _protobuf_package = "lighter.v1"
 
 nonisolated extension Lighter_V1_StreamOpen: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".StreamOpen"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}control\0\u{1}docker\0\u{1}relay\0\u{1}relayed\0\u{1}port\0\u{1}mount\0\u{1}lease\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}control\0\u{1}docker\0\u{1}relay\0\u{1}relayed\0\u{1}port\0\u{1}mount\0\u{1}lease\0\u{1}tree\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1873,6 +1902,19 @@ nonisolated extension Lighter_V1_StreamOpen: SwiftProtobuf.Message, SwiftProtobu
           self.kind = .lease(v)
         }
       }()
+      case 8: try {
+        var v: Lighter_V1_TreeCall?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .tree(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .tree(v)
+        }
+      }()
       default: break
       }
     }
@@ -1911,6 +1953,10 @@ nonisolated extension Lighter_V1_StreamOpen: SwiftProtobuf.Message, SwiftProtobu
     case .lease?: try {
       guard case .lease(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    }()
+    case .tree?: try {
+      guard case .tree(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
     }()
     case nil: break
     }
@@ -2058,6 +2104,46 @@ nonisolated extension Lighter_V1_MountCall: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.ticket != rhs.ticket {return false}
     if lhs.source != rhs.source {return false}
     if lhs.isFile != rhs.isFile {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Lighter_V1_TreeCall: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TreeCall"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ticket\0\u{1}volume\0\u{1}writes\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.ticket) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.volume) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.writes) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.ticket.isEmpty {
+      try visitor.visitSingularBytesField(value: self.ticket, fieldNumber: 1)
+    }
+    if !self.volume.isEmpty {
+      try visitor.visitSingularStringField(value: self.volume, fieldNumber: 2)
+    }
+    if self.writes != false {
+      try visitor.visitSingularBoolField(value: self.writes, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Lighter_V1_TreeCall, rhs: Lighter_V1_TreeCall) -> Bool {
+    if lhs.ticket != rhs.ticket {return false}
+    if lhs.volume != rhs.volume {return false}
+    if lhs.writes != rhs.writes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -49,9 +49,9 @@ final class GuardRig {
 
     /// Who the next stream's peer is, and what its opening message says.
     final class CallBox: Sendable {
-        private let value = SharedList<(Lighter_V1_DockerCall, PeerIdentity)>()
-        func put(_ call: Lighter_V1_DockerCall, _ peer: PeerIdentity) { value.append((call, peer)) }
-        func take() -> (Lighter_V1_DockerCall, PeerIdentity)? { value.popFirst() }
+        private let value = SharedList<(Lighter_V1_StreamOpen.OneOf_Kind, PeerIdentity)>()
+        func put(_ kind: Lighter_V1_StreamOpen.OneOf_Kind, _ peer: PeerIdentity) { value.append((kind, peer)) }
+        func take() -> (Lighter_V1_StreamOpen.OneOf_Kind, PeerIdentity)? { value.popFirst() }
     }
 
     init(
@@ -85,8 +85,8 @@ final class GuardRig {
         server = try await ServerBootstrap(group: NodeLoop.shared.loop)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
-                guard let (call, peer) = box.take() else { return channel.close() }
-                return desk.accept(stream: channel, call: call, peer: peer)
+                guard let (kind, peer) = box.take() else { return channel.close() }
+                return desk.accept(stream: channel, kind: kind, peer: peer)
             }
             .bind(unixDomainSocketPath: path).get()
     }
@@ -111,7 +111,11 @@ final class GuardRig {
     func connect(ticket: [UInt8] = [], peer: PeerIdentity? = nil) async throws -> GuardClient {
         var call = Lighter_V1_DockerCall()
         call.ticket = Data(ticket)
-        box.put(call, peer ?? PeerIdentity(role: .node(origin), tenant: .main))
+        return try await connect(.docker(call), peer: peer)
+    }
+
+    func connect(_ kind: Lighter_V1_StreamOpen.OneOf_Kind, peer: PeerIdentity? = nil) async throws -> GuardClient {
+        box.put(kind, peer ?? PeerIdentity(role: .node(origin), tenant: .main))
         let client = GuardClient()
         client.channel = try await ClientBootstrap(group: NodeLoop.shared.loop)
             .channelOption(.allowRemoteHalfClosure, value: true)
@@ -135,7 +139,7 @@ final class GuardRig {
         func dial(
             on loop: any EventLoop, _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
         ) -> EventLoopFuture<any Channel> {
-            box.put(Lighter_V1_DockerCall(), PeerIdentity(role: .node(peer), tenant: .main))
+            box.put(.docker(Lighter_V1_DockerCall()), PeerIdentity(role: .node(peer), tenant: .main))
             return UnixDialer(path: path).dial(on: loop, initializer)
         }
     }

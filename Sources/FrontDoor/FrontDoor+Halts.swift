@@ -1,0 +1,98 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Logging
+internal import Session
+
+/// What a move has stopped runs again, whatever became of the move: also where its node cannot be asked now, where the gateway
+/// does not answer, and after a crash of this daemon.
+extension FrontDoor {
+    /// Has those go on that an earlier run of this daemon has stopped.
+    func recoverHalts() {
+        for halt in (try? routes.journal.halts()) ?? [] { start { [self] in await recover(halt) } }
+    }
+
+    /// Tries until it runs, or is gone.
+    func recover(_ halt: Journal.Halt) async {
+        var pause = 0.5
+        while !Task.isCancelled {
+            do {
+                if try await goOn(halt) { return try routes.journal.removeHalt(of: halt.container) }
+            } catch {
+                logger.warning(
+                    "a container that was to be moved does not run yet",
+                    metadata: ["container": "\(halt.container)", "reason": "\(stayed(error).reason)"])
+            }
+            do { try await Task.sleep(for: .seconds(pause)) } catch { return }
+            pause = min(8, pause * 2)
+        }
+    }
+
+    /// - Returns: whether nothing is left to do.
+    private func goOn(_ halt: Journal.Halt) async throws -> Bool {
+        let elsewhere = routes[halt.container]
+        let here = elsewhere == nil ? await inspectLocal(halt.container).flatMap(routeHere) : nil
+        guard let route = elsewhere ?? here else { return engineClient == nil || greeting.isKnown }
+        guard halt.isGiven, route.epoch == halt.epoch else {
+            // Whether it runs is not known for certain; to an engine it is nothing to start what does.
+            try await startWhereItIs(route)
+            return true
+        }
+        guard control.isConnected, moving.insert(halt.container).inserted else { return false }
+        defer { endMoving(route) }
+        let container: JSON
+        do { container = try await inspected(route) } catch let error as Stayed where error.isGone {
+            logger.error(
+                "a move was not ended: what its container wrote waits in a volume",
+                metadata: [
+                    "container": "\(route.name)", "node": "\(route.target)",
+                    "volume": "\(Luggage.prefix)\(route.workload)",
+                ])
+            return true
+        }
+        let luggage = Luggage(container, route.workload, presentation.name)
+        var creation = try await creation(route, try createRequest(of: route), chosen: route.target, carrying: luggage)
+        creation.image = try await originalImage(container, of: route)
+        creation.spec = try CreateRequest(creation.spec.json.withVolumes(luggage.volumes).buffer)
+        (creation.isMove, creation.wasRunning) = (true, true)
+        if here != nil {
+            try await stayHere(route, creation, nil)
+        } else {
+            let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID
+            try await makeAnew(route, left, creation, luggage, nil, "its move was not ended")
+        }
+        return true
+    }
+
+    private func startWhereItIs(_ route: Route) async throws {
+        guard route.target == control.node else {
+            do { return try await startThere(route) } catch let error as DockerFailure
+                where ![502, 503].contains(error.status)
+            {
+                // The engine has said that it does not start.
+                logger.error(
+                    "a container that could not be moved does not run",
+                    metadata: ["container": "\(route.name)", "error": "\(error.message)"])
+                return
+            }
+        }
+        let client = try client(at: control.node, purpose: "start")
+        let answer = try await client.request("POST", "/containers/\(route.containerID)/start")
+        guard [204, 304].contains(answer.status) else { throw Stayed(reason: Self.message(of: answer)) }
+    }
+
+    /// It runs again if it ran: at once where that can be, else as soon as it can.
+    func startWhereItWas(_ route: Route, _ creation: Creation) async {
+        guard creation.wasRunning else { return }
+        let halt = Journal.Halt(container: route.containerID, epoch: route.epoch, isGiven: false)
+        do {
+            try routes.journal.put(halt)
+            if try await goOn(halt) { return try routes.journal.removeHalt(of: route.containerID) }
+        } catch {
+            logger.warning(
+                "a container that could not be moved is started when its node can be asked",
+                metadata: ["container": "\(route.name)", "reason": "\(stayed(error).reason)"])
+        }
+        start { [self] in await recover(halt) }
+    }
+}

@@ -1,0 +1,78 @@
+internal import DockerAPI
+internal import Engine
+internal import Fleet
+internal import Logging
+internal import NIOCore
+internal import Session
+
+/// A container of this device's own engine goes to another node: to its users it is the same.
+extension FrontDoor {
+    /// A container of the engine here, as if it were one elsewhere; nil where it is not known how it was asked for.
+    func routeHere(_ container: JSON) -> Route? {
+        guard let id = container["Id"]?.stringValue, let kept = try? routes.journal.asked(of: id),
+            let spec = try? CreateRequest(kept.body),
+            let workload = (try? routes.journal.localWorkloads())?[aliases.engineID(of: id, at: control.node) ?? id]
+        else { return nil }
+        let volumes = Luggage(container, workload.id, presentation.name).names.sorted()
+        var route = Route(
+            containerID: id, name: String((container["Name"]?.stringValue ?? "").drop { $0 == "/" }),
+            workload: workload.id, epoch: workload.version.epoch, target: control.node, ticket: [],
+            ticketRenewal: 0, image: spec.image, imageID: container["Image"]?.stringValue ?? "", hasTerminal: spec.tty,
+            removesItself: spec.host.autoRemove, createdAt: workload.createdAt)
+        route.ports = spec.host.publishedPorts.map(PublishedPort.init)
+        route.asked = spec.limitsOfOtherNodes
+        route.volumes = volumes
+        route.anonymousVolumes = volumes.filter(VolumeName.isAnonymous)
+        route.labels = spec.labels
+        route.command = (spec.entrypoint + spec.command).joined(separator: " ")
+        route.publishesAll = spec.host.publishAllPorts
+        if let loss = try? lossPolicy(of: spec) { route.loss = loss }
+        return route
+    }
+
+    /// Whether the engine here speaks of a container that is elsewhere by now.
+    func isLeaving(_ id: JSON?) -> Bool { id?.stringValue.map { routes[$0] != nil } ?? false }
+
+    func stopHere(_ route: Route, _ creation: Creation) async throws {
+        guard creation.wasRunning else { return }
+        let client = try client(at: control.node, purpose: "stop")
+        let answer = try await client.request("POST", "/containers/\(route.containerID)/stop")
+        guard [204, 304].contains(answer.status) else { throw Stayed(reason: Self.message(of: answer)) }
+    }
+
+    /// Removes what is left of it at the engine here.
+    func clearHere(_ engineID: String) async {
+        let answer = try? await plainEngineClient?.request("DELETE", "/containers/\(engineID)?force=1&v=1")
+        guard answer.map({ ![204, 404].contains($0.status) }) ?? true else { return }
+        logger.warning("what a container left on this device was not removed", metadata: ["container": "\(engineID)"])
+    }
+
+    /// It could not be made elsewhere, and goes on here: the gateway counts what it was as gone.
+    /// - Parameter placed: what the gateway has given it; nil where that is not known.
+    func stayHere(_ route: Route, _ creation: Creation, _ placed: Placed?) async throws {
+        let id = route.containerID
+        var left = aliases.engineID(of: id, at: control.node) ?? id
+        if let placed, let made = routes[id] {
+            leaveMounts(of: made)
+            ports.close(id)
+            sweep(PendingLease(placed: placed, target: made.target, creation: creation, madeAt: now()))
+            try routes.remove(id)
+            try aliases.remove(id, at: made.target)
+            if let former = creation.leftHere, former != id {
+                try aliases.put(id, engineID: former, at: control.node)
+                left = former
+            }
+        }
+        await control.abandon(route.workload, epoch: placed?.epoch ?? route.epoch + 1, reason: "it could not be moved")
+        if var workload = try routes.journal.localWorkloads()[left] {
+            workload.id = .random()
+            workload.version = Version(epoch: 1, sequence: 0)
+            localWorkload(left, workload)
+            try routes.journal.putLocal(left, workload)
+        }
+        guard creation.wasRunning else { return }
+        let client = try client(at: control.node, purpose: "start")
+        let answer = try await client.request("POST", "/containers/\(id)/start")
+        guard [204, 304].contains(answer.status) else { throw Stayed(reason: Self.message(of: answer)) }
+    }
+}

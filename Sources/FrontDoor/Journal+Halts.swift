@@ -1,0 +1,35 @@
+internal import Fleet
+
+/// Containers that ran and were stopped for a move, which has not come to its end.
+extension Journal {
+    struct Halt: Hashable, Sendable {
+        var container: String
+        /// Of the lease with which it ran.
+        var epoch: UInt64
+        /// Whether the gateway may have given it to another node: then it must not be started as what it was.
+        var isGiven: Bool
+    }
+
+    static let haltTable =
+        "CREATE TABLE IF NOT EXISTS halt(container TEXT PRIMARY KEY, epoch INTEGER NOT NULL, given INTEGER NOT NULL) WITHOUT ROWID"
+
+    func halts() throws(FrontDoorError) -> [Halt] {
+        var found: [Halt] = []
+        try database.query("SELECT container, epoch, given FROM halt") { row in
+            found.append(
+                Halt(
+                    container: row.text(0), epoch: UInt64(bitPattern: row.integer(1)), isGiven: row.integer(2) != 0))
+        }
+        return found
+    }
+
+    func put(_ halt: Halt) throws(FrontDoorError) {
+        try database.run(
+            "INSERT OR REPLACE INTO halt VALUES(?,?,?)",
+            [.text(halt.container), .integer(Int64(bitPattern: halt.epoch)), .integer(halt.isGiven ? 1 : 0)])
+    }
+
+    func removeHalt(of container: String) throws(FrontDoorError) {
+        try database.run("DELETE FROM halt WHERE container = ?", [.text(container)])
+    }
+}
