@@ -39,7 +39,8 @@ extension FrontDoor {
         var sizes: [String: JSON] = [:]
         for node in nodes {
             let client = DockerClient(dialer: nodeDialer(node, purpose: "df"), maximumIdle: 0)
-            guard let answer = try? await client.request(
+            guard
+                let answer = try? await client.request(
                     "GET", "/system/df", timeout: patience(Self.dfPatience, for: node)),
                 let found = (try? JSON.parse(answer.body))?["Volumes"]?.arrayValue
             else { continue }

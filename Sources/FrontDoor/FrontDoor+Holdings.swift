@@ -82,7 +82,8 @@ extension FrontDoor {
             rest = rest.dropFirst(LayerBook.askLimit)
             guard
                 let answer = try? await client.request(
-                    "POST", "/lighter/layers", body: question.buffer, timeout: patience(Self.holdingsPatience, for: node)),
+                    "POST", "/lighter/layers", body: question.buffer,
+                    timeout: patience(Self.holdingsPatience, for: node)),
                 answer.status == 200, let found = (try? JSON.parse(answer.body))?["Missing"]?.arrayValue
             else { return nil }
             missing.formUnion(found.compactMap { $0.stringValue.flatMap { LayerDigest($0) } })

@@ -110,7 +110,8 @@ extension FrontDoor {
             return try await imagesHere(path, body)
         }
         let client = DockerClient(dialer: nodeDialer(node, purpose: "image"), maximumIdle: 0)
-        let answer = try await client.request("POST", path, body: body.buffer, timeout: patience(Self.patience, for: node))
+        let answer = try await client.request(
+            "POST", path, body: body.buffer, timeout: patience(Self.patience, for: node))
         guard answer.status == 200 else {
             throw DockerFailure(status: answer.status, message: Self.message(of: answer))
         }

@@ -51,7 +51,8 @@ extension FrontDoor {
         var gone: [JSON] = []
         do {
             let client = DockerClient(dialer: nodeDialer(node, purpose: "prune"), maximumIdle: 0)
-            let answer = try await client.request("GET", request.listTarget, timeout: patience(Self.listPatience, for: node))
+            let answer = try await client.request(
+                "GET", request.listTarget, timeout: patience(Self.listPatience, for: node))
             guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else { return [] }
             for container in list where request.admits(container) {
                 // One by one, each by its own ticket: a label proves nothing about whose container it is.

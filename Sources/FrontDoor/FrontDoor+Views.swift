@@ -126,7 +126,8 @@ extension FrontDoor {
         let client = DockerClient(
             dialer: dialer(to: routes[route.containerID] ?? route, purpose: "view"), maximumIdle: 0)
         let answer = try await client.request(
-            "GET", "\(version)/containers/\(route.containerID)/json", timeout: patience(Self.listPatience, for: route.target))
+            "GET", "\(version)/containers/\(route.containerID)/json",
+            timeout: patience(Self.listPatience, for: route.target))
         return answer.status == 200 ? Array(answer.body.readableBytesView) : nil
     }
 }
