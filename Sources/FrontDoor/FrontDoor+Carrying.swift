@@ -73,7 +73,7 @@ extension FrontDoor {
         }
     }
 
-    private func usersHere(of volume: String) async throws -> [(String, String)] {
+    func usersHere(of volume: String) async throws -> [(String, String)] {
         var filters = DockerFilters()
         filters.add("volume", volume)
         var query = Query()

@@ -14,11 +14,28 @@ extension FrontDoor {
         where action == "wait" && query.first("condition") == "removed" && reference.utf8.count == 64
             && greeting.forgetsExitCodes:
             .handle(Job { _, client in await self.waitHere(head, reference, client) })
-        case .none: local(withShownID(head, reference))
+        case .none: stay(head, reference, action, query)
         case .exact(let route): remote(head, route, action, query)
         case .prefix(let route): planPrefix(head, reference, route, action, query)
         case .ambiguous: .ask { [self] in await isNamedHere(reference) ? local(head) : ambiguous(reference) }
         }
+    }
+
+    /// What is done to a container here waits while it is on its way to another node with what it wrote.
+    private func stay(_ head: RequestHead, _ reference: String, _ action: String, _ query: Query) -> Plan {
+        guard !moving.isEmpty, !["GET", "HEAD"].contains(head.method), action != "wait",
+            let travelling = carrying.first(where: { $0.key.hasPrefix(reference) || $0.value.container == reference }),
+            moving.contains(travelling.key)
+        else { return local(withShownID(head, reference)) }
+        return .ask { [self] in
+            await settled(travelling.key)
+            guard moving.contains(travelling.key) else { return planContainer(head, reference, action, query) }
+            return .handle(Job { _, _ in self.onItsWay(reference) })
+        }
+    }
+
+    private func onItsWay(_ reference: String) -> Job.Outcome {
+        failure(409, "lighter: \(reference) is on its way to another node: try again when it is there")
     }
 
     /// The beginning of an id that the engine here does not know the container by, as the whole of it.
@@ -93,9 +110,12 @@ extension FrontDoor {
             return remoteNow(head, route, action, query)
         }
         return .ask { [self] in
-            await settled(route)
+            await settled(route.containerID)
             guard moving.contains(route.containerID) else {
                 return planContainer(head, route.containerID, action, query)
+            }
+            guard carrying[route.containerID] == nil else {
+                return .handle(Job { _, _ in self.onItsWay(route.name) })
             }
             return remoteNow(head, route, action, query)
         }

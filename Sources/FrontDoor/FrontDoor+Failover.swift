@@ -92,9 +92,9 @@ extension FrontDoor {
     }
 
     /// What is done to a container while it is given another node waits for that.
-    func settled(_ route: Route) async {
+    func settled(_ containerID: String) async {
         let end = ContinuousClock.now + .seconds(30)
-        while moving.contains(route.containerID), ContinuousClock.now < end {
+        while moving.contains(containerID), ContinuousClock.now < end {
             do { try await Task.sleep(for: .milliseconds(50)) } catch { return }
         }
     }

@@ -32,7 +32,7 @@ extension FrontDoor {
     private func goOn(_ halt: Journal.Halt) async throws -> Bool {
         let elsewhere = routes[halt.container]
         let here = elsewhere == nil ? await inspectLocal(halt.container).flatMap(routeHere) : nil
-        guard let route = elsewhere ?? here else { return engineClient == nil || greeting.isKnown }
+        guard var route = elsewhere ?? here else { return engineClient == nil || greeting.isKnown }
         guard halt.isGiven, route.epoch == halt.epoch else {
             // Whether it runs is not known for certain; to an engine it is nothing to start what does.
             try await startWhereItIs(route)
@@ -42,15 +42,23 @@ extension FrontDoor {
         defer { endMoving(route) }
         let container: JSON
         do { container = try await inspected(route) } catch let error as Stayed where error.isGone {
+            // Nobody removes what is the last of it.
+            let waitingRoom = "\(Luggage.prefix)\(route.workload)"
+            for stray in try routes.journal.strays()
+            where stray.volume == waitingRoom || route.volumes.contains(stray.volume) {
+                try routes.journal.remove(stray)
+            }
             logger.error(
                 "a move was not ended: what its container wrote waits in a volume",
                 metadata: [
                     "container": "\(route.name)", "node": "\(route.target)",
-                    "volume": "\(Luggage.prefix)\(route.workload)",
+                    "volume": "\(waitingRoom)",
                 ])
             return true
         }
         let luggage = Luggage(container, route.workload, presentation.name)
+        // With the ticket with which it was found.
+        route = routes[halt.container] ?? route
         var creation = try await creation(route, try createRequest(of: route), chosen: route.target, carrying: luggage)
         creation.image = try await originalImage(container, of: route)
         creation.spec = try CreateRequest(creation.spec.json.withVolumes(luggage.volumes).buffer)

@@ -21,16 +21,32 @@ extension FrontDoor {
         guard Set(carrying.values.flatMap(\.names)).isDisjoint(with: luggage.names) else {
             throw Stayed(reason: "a volume of its is travelling just now")
         }
+        // Another may have begun while its engine was asked.
+        guard carrying[route.containerID] == nil else {
+            throw Stayed(reason: "it is being given another node just now")
+        }
         carrying[route.containerID] = luggage
-        defer { carrying[route.containerID] = nil }
-        var creation = try await creation(route, try createRequest(of: route), chosen: node, carrying: luggage)
-        creation.isMove = true
-        creation.cause = cause
-        creation.image = try await originalImage(container, of: route)
-        creation.awayImage = nil
-        creation.spec = try CreateRequest(creation.spec.json.withVolumes(luggage.volumes).buffer)
-        try await check(creation, mayGoTo: node)
-        return try await travel(creation, luggage, route, node)
+        var leftovers: NodeID?
+        do {
+            var creation = try await creation(route, try createRequest(of: route), chosen: node, carrying: luggage)
+            creation.isMove = true
+            creation.cause = cause
+            creation.image = try await originalImage(container, of: route)
+            creation.awayImage = nil
+            creation.spec = try CreateRequest(creation.spec.json.withVolumes(luggage.volumes).buffer)
+            try await check(creation, mayGoTo: node)
+            let journey = try await travel(creation, luggage, route, node, &leftovers)
+            carrying[route.containerID] = nil
+            return journey
+        } catch {
+            // Nothing travels again before its copies of this time are gone.
+            let left = leftovers
+            start { [self] in
+                if let left { await discardCopies(luggage, at: left) }
+                carrying[route.containerID] = nil
+            }
+            throw error
+        }
     }
 
     func inspected(_ route: Route) async throws -> JSON {
@@ -48,9 +64,11 @@ extension FrontDoor {
         return try answer.json()
     }
 
+    /// - Parameter leftovers: where it has left copies that are nothing's.
     private func travel(
-        _ asked: Creation, _ luggage: Luggage, _ route: Route, _ node: NodeID
+        _ asked: Creation, _ luggage: Luggage, _ former: Route, _ node: NodeID, _ leftovers: inout NodeID?
     ) async throws -> Journey {
+        var route = former
         let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID
         let state = MoveState(asked)
         defer { if state.isMoving { endMoving(route) } }
@@ -58,7 +76,9 @@ extension FrontDoor {
         let placed: Placed
         do {
             try await makeCopies(luggage, at: node)
-            journey = try await carry(luggage, of: route, to: node) { [self] in try await beginStop(route, state) }
+            journey = try await carry(luggage, of: route, to: node) { [self] in try await beginStop(former, state) }
+            // Its ticket may have been renewed on the way: the one from before would be too old for the way back.
+            if let current = routes[route.containerID], current.epoch == route.epoch { route = current }
             try await checkAlone(luggage, route)
             let body = state.creation.spec.json.withoutFilling(journey.empty).buffer
             state.creation.spec = try CreateRequest(body)
@@ -66,17 +86,19 @@ extension FrontDoor {
             placed = try await place(carried: state.creation, route)
         } catch {
             if error is Undecided {
-                start { [self] in await recover(halt(route, isGiven: true)) }
-            } else if state.isMoving {
-                await startWhereItWas(route, state.creation)
+                // The copies stay: what is there may be the last of it.
+                let halt = halt(route, isGiven: true)
+                start { [self] in await recover(halt) }
+            } else {
+                if state.isMoving { await startWhereItWas(route, state.creation) }
+                leftovers = node
             }
-            start { [self] in await discardCopies(luggage, at: node) }
             throw stayed(error)
         }
         do {
             try await arrive(state.creation, placed, luggage, at: node, route)
         } catch {
-            try await goBack(route, left, state.creation, luggage, placed, because: stayed(error))
+            try await goBack(route, left, state.creation, luggage, placed, because: stayed(error), &leftovers)
         }
         try? routes.journal.removeHalt(of: route.containerID)
         if let stoppedAt = state.stoppedAt { journey.stopped = stoppedAt.duration(to: .now) }
@@ -129,9 +151,17 @@ extension FrontDoor {
     /// Whether the gateway has given it away is not known: it must not be started.
     private struct Undecided: Error, CustomStringConvertible {
         var description: String
+
+        init(at node: NodeID) {
+            description =
+                "the gateway does not say whether it was given away: it is made anew at \(node), and started, when the gateway "
+                + "is back"
+        }
     }
 
     /// The gateway gives it the other node once the report that it has stopped is there.
+    ///
+    /// Once it was asked, only its own refusal says that nothing was given away.
     private func place(carried creation: Creation, _ route: Route) async throws -> Placed {
         let end = ContinuousClock.now + .seconds(60)
         let reported = ContinuousClock.now + .seconds(10)
@@ -143,12 +173,7 @@ extension FrontDoor {
                 return placed
             case .failure(let error) where [.unavailable, .timedOut].contains(error.code):
                 isOpen = true
-                guard ContinuousClock.now < end else {
-                    throw Undecided(
-                        description:
-                            "the gateway does not say whether it was given away: it is made anew at \(route.target), and "
-                            + "started, when the gateway is back")
-                }
+                guard ContinuousClock.now < end else { throw Undecided(at: route.target) }
             case .failure(let error):
                 // What was given away, and not heard of, may be given again: nothing of it has been made.
                 if isOpen, let placed = try? await control.place(creation.request, refused: [:]),
@@ -157,10 +182,12 @@ extension FrontDoor {
                     return placed
                 }
                 guard error.code == .conflict, ContinuousClock.now < (isOpen ? end : reported) else {
-                    throw Stayed(reason: error.message)
+                    throw isOpen ? Undecided(at: route.target) : Stayed(reason: error.message)
                 }
             }
-            try await Task.sleep(for: .milliseconds(20))
+            do { try await Task.sleep(for: .milliseconds(20)) } catch {
+                throw isOpen ? Undecided(at: route.target) : error
+            }
         }
     }
 
@@ -216,6 +243,7 @@ extension FrontDoor {
             creation.spec = try CreateRequest(creation.spec.json.withImage(image.id).buffer)
         }
         let former = volumes.places(of: luggage.names)
+        let left = aliases.engineID(of: route.containerID, at: route.target)
         do {
             try await comeHome(creation, placed, route)
         } catch {
@@ -229,6 +257,7 @@ extension FrontDoor {
             if routes[route.containerID] == nil {
                 try routes.journal.putAsked(route.containerID, head: kept.head.raw, body: kept.body)
                 try routes.put(route)
+                if let left { try aliases.put(route.containerID, engineID: left, at: route.target) }
                 for (name, place) in former {
                     try volumes.put(place, for: name)
                     try routes.journal.put(.init(volume: name, node: control.node))
@@ -243,7 +272,8 @@ extension FrontDoor {
 
     /// - Throws: always, with what its user is told.
     private func goBack(
-        _ route: Route, _ left: String, _ moved: Creation, _ luggage: Luggage, _ placed: Placed, because error: Stayed
+        _ route: Route, _ left: String, _ moved: Creation, _ luggage: Luggage, _ placed: Placed, because error: Stayed,
+        _ leftovers: inout NodeID?
     ) async throws -> Never {
         let isHere = route.target == control.node
         do {
@@ -254,7 +284,8 @@ extension FrontDoor {
             }
             try routes.journal.removeHalt(of: route.containerID)
         } catch let second {
-            if moved.wasRunning { start { [self] in await recover(halt(route, isGiven: true)) } }
+            let halt = halt(route, isGiven: true)
+            if moved.wasRunning { start { [self] in await recover(halt) } }
             let remedy =
                 isHere
                 ? "`docker start` it"
@@ -264,7 +295,7 @@ extension FrontDoor {
                     "\(error.reason); and it was not begun again at \(route.target): \(stayed(second).reason); \(remedy)"
             )
         }
-        start { [self] in await discardCopies(luggage, at: placed.decision.target ?? route.target) }
+        leftovers = placed.decision.target ?? route.target
         throw error
     }
 
@@ -289,14 +320,19 @@ extension FrontDoor {
         creation.luggage = luggage
         creation.isReturn = true
         let again = try await control.place(creation.request, refused: [:])
-        guard again.decision.target == route.target else { throw Stayed(reason: again.decision.reason) }
-        try await makeVolume(luggage.waitingRoom, nil, at: route.target)
-        // It is no copy: after a crash it must be found.
-        try routes.journal.remove(.init(volume: luggage.waitingRoom, node: route.target))
-        try await Self.placeLayer(luggage.waitingRoom, into: false, client)
-        let removed = try await client.request("DELETE", "/containers/\(left)")
-        guard [204, 404].contains(removed.status) else { throw Stayed(reason: Self.message(of: removed)) }
-        try await make(creation, again, at: route.target, route)
+        do {
+            guard again.decision.target == route.target else { throw Stayed(reason: again.decision.reason) }
+            try await makeVolume(luggage.waitingRoom, nil, at: route.target)
+            // It is no copy: after a crash it must be found.
+            try routes.journal.remove(.init(volume: luggage.waitingRoom, node: route.target))
+            try await Self.placeLayer(luggage.waitingRoom, into: false, client)
+            let removed = try await client.request("DELETE", "/containers/\(left)")
+            guard [204, 404].contains(removed.status) else { throw Stayed(reason: Self.message(of: removed)) }
+            try await make(creation, again, at: route.target, route)
+        } catch {
+            await control.abandon(creation.request.id, epoch: again.epoch, reason: stayed(error).reason)
+            throw error
+        }
         try? await removeStray(.init(volume: luggage.waitingRoom, node: route.target))
         guard creation.wasRunning, let current = routes[route.containerID] else { return }
         await letAttachedFollow(route.containerID)

@@ -14,6 +14,8 @@ struct Luggage: Sendable {
         var shown: JSON = [:]
     }
 
+    /// As its engine calls it.
+    var container: String
     var volumes: [Volume]
     /// The volume in which its writable layer waits.
     var waitingRoom: String
@@ -22,6 +24,7 @@ struct Luggage: Sendable {
     static let prefix = "lighter-layer-"
 
     init(_ container: JSON, _ workload: WorkloadID, _ name: (String) -> String) {
+        self.container = String((container["Name"]?.stringValue ?? "").drop { $0 == "/" })
         waitingRoom = Self.prefix + workload.hex
         volumes = (container["Mounts"]?.arrayValue ?? []).compactMap { mount in
             guard mount["Type"]?.stringValue == "volume", let volume = mount["Name"]?.stringValue,

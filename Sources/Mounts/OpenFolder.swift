@@ -1,3 +1,4 @@
+internal import CFileAttributes
 import Glibc
 
 /// A folder that is open: everything in it is reached by one name at a time, and no link is ever followed.
@@ -20,6 +21,38 @@ struct OpenFolder: Sendable {
     func file(_ name: some Collection<UInt8>, writable: Bool = false) throws(SystemFailure) -> Descriptor {
         let flags = (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY
         return try Descriptor(withCString(name) { openat(number, $0, flags) })
+    }
+
+    /// Opens a regular file, and nothing else that has taken its place meanwhile: to open a device can be to act on it.
+    ///
+    /// Fails with `ENXIO` for anything else.
+    /// - Parameter device: where it has to be; nil for anywhere.
+    func regularFile(
+        _ name: some Collection<UInt8>, on device: dev_t? = nil, writable: Bool = false
+    ) throws(SystemFailure) -> Descriptor {
+        let found = try place(name, of: S_IFREG, on: device)
+        let flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY
+        return try Descriptor(withExtendedLifetime(found) { Glibc.open("/proc/self/fd/\(found.number)", flags) })
+    }
+
+    /// The mode of what has been made there, of that kind and no other.
+    func setMode(of name: some Collection<UInt8>, of kind: mode_t, to mode: mode_t) throws(SystemFailure) {
+        let found = try place(name, of: kind, on: nil)
+        guard withExtendedLifetime(found, { chmod("/proc/self/fd/\(found.number)", mode) }) == 0 else { throw .last }
+    }
+
+    /// What stands there, without opening it.
+    private func place(
+        _ name: some Collection<UInt8>, of kind: mode_t, on device: dev_t?
+    ) throws(SystemFailure) -> Descriptor {
+        let flags = Int32(lighter_path_only) | O_NOFOLLOW | O_CLOEXEC
+        let found = try Descriptor(withCString(name) { openat(number, $0, flags) })
+        var status = stat()
+        guard fstat(found.number, &status) == 0 else { throw .last }
+        guard status.st_mode & S_IFMT == kind, device.map({ $0 == status.st_dev }) ?? true else {
+            throw SystemFailure(ENXIO)
+        }
+        return found
     }
 
     /// A new file that only its owner can read.

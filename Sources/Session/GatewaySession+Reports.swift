@@ -122,7 +122,8 @@ extension GatewaySession {
         if !configuration.advertisedAddresses.isEmpty { node.addresses = configuration.advertisedAddresses }
         let heartbeats = state.withLock { $0.roundTrip }
         let pings = link.rtt.map { Double($0.components.seconds) + Double($0.components.attoseconds) / 1e18 }
-        node.measures.gatewayRTT = [heartbeats, pings].compactMap(\.self).min() ?? 0
+        // Pings come seldom where heartbeats do.
+        node.measures.gatewayRTT = heartbeats ?? pings ?? 0
         node.measures.bandwidth = link.throughput
         return node
     }

@@ -241,7 +241,7 @@ package final class GatewaySession: ControlPlane {
     func settleLeases() async {
         while !Task.isCancelled {
             do { try await Task.sleep(for: .seconds(2)) } catch { return }
-            for lease in state.withLock({ $0.owed.due(.now()) }) {
+            for lease in state.withLock({ $0.owed.due(.now()) }) where state.withLock({ $0.owed.contains(lease) }) {
                 var isKnown = true
                 do throws(SessionError) {
                     try await giveBack(lease.workload, epoch: lease.epoch, reason: lease.reason)

@@ -32,6 +32,8 @@ struct OwedLeases {
     /// It is asked for again: what comes of that is to be used.
     mutating func remove(_ workload: WorkloadID) { leases[workload] = nil }
 
+    func contains(_ lease: Lease) -> Bool { leases[lease.workload] == lease }
+
     /// What is to be given back now.
     mutating func due(_ now: NIODeadline) -> [Lease] {
         for lease in leases.values where now - lease.since > Self.memory { leases[lease.workload] = nil }

@@ -12,6 +12,8 @@ enum StartupPages {
         let end: UInt
         /// Whether nobody can have written to it since it was mapped from its file.
         let isReadOnly: Bool
+        /// Whether it has no page of its own in memory.
+        var isOfFileAlone = false
     }
 
     static func release() {
@@ -22,7 +24,9 @@ enum StartupPages {
         while fgets(&line, Int32(line.count), maps) != nil {
             if let found = Self.mapping(line) {
                 mapping = found
-            } else if let found = mapping, found.isReadOnly, isOfFileAlone(line),
+            } else if let none = isZero(line, "Anonymous:") {
+                mapping?.isOfFileAlone = none
+            } else if let found = mapping, found.isReadOnly, found.isOfFileAlone, isZero(line, "Swap:") == true,
                 let start = UnsafeMutableRawPointer(bitPattern: found.start)
             {
                 madvise(start, Int(found.end - found.start), MADV_DONTNEED)
@@ -42,11 +46,14 @@ enum StartupPages {
         return Mapping(start: bounds[0], end: bounds[1], isReadOnly: isReadOnly)
     }
 
-    /// What was relocated at the start and made read-only then has pages of its own, and would be lost.
-    private static func isOfFileAlone(_ line: [CChar]) -> Bool {
+    /// Whether a line says that there are none of these; nil where it is about others.
+    ///
+    /// What was relocated at the start and made read-only then has pages of its own, in memory or swapped out, and would be lost.
+    private static func isZero(_ line: [CChar], _ key: StaticString) -> Bool? {
         line.withUnsafeBufferPointer { line in
-            guard let text = line.baseAddress, strncmp(text, "Anonymous:", 10) == 0 else { return false }
-            return strtol(text + 10, nil, 10) == 0
+            let start = UnsafeRawPointer(key.utf8Start).assumingMemoryBound(to: CChar.self)
+            guard let text = line.baseAddress, strncmp(text, start, key.utf8CodeUnitCount) == 0 else { return nil }
+            return strtol(text + key.utf8CodeUnitCount, nil, 10) == 0
         }
     }
 }

@@ -2,6 +2,7 @@ import DockerAPI
 import Engine
 import Fleet
 import LighterTesting
+import Session
 import Synchronization
 import Testing
 
@@ -123,8 +124,10 @@ struct CarryingTests {
     @Test("After a crash in the middle, a volume is where the container is that has it")
     func adoption() async throws {
         try await with { rig, _ in
-            let found = try await rig.adopt("data", from: "cloud2", by: "cloud1")
-            #expect(found == ["cloud1", "data cloud2"])
+            for home in ["cloud2", "edge1"] {
+                let found = try await rig.adopt("data", from: home, by: "cloud1")
+                #expect(found == ["cloud1", "data \(home)"])
+            }
         }
     }
 }
@@ -198,13 +201,14 @@ extension Rig {
 
     /// Where a volume is after a start, and its strays.
     @NodeLoop
-    fileprivate func adopt(_ volume: String, from home: String, by node: String) throws -> [String] {
-        try door.volumes.put(.away(try NodeID(home), ["Name": .string(volume)]), for: volume)
+    fileprivate func adopt(_ volume: String, from home: String, by node: String) async throws -> [String] {
+        let isAway = home != door.control.node.name
+        try door.volumes.put(isAway ? .away(try NodeID(home), ["Name": .string(volume)]) : nil, for: volume)
         guard var route = routes[Self.cloud] else { return [] }
         route.volumes = [volume]
         try routes.put(route)
         try routes.journal.put(.init(volume: volume, node: try NodeID(node)))
-        door.adoptStrays()
+        await door.adoptStrays()
         let strays = try routes.journal.strays().filter { $0.node.name == home }
         return [door.volumes[volume]?.node?.name ?? ""] + strays.map { "\($0.volume) \($0.node)" }
     }

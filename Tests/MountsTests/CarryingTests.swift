@@ -189,6 +189,34 @@ struct CarryingTests {
         #expect(throws: MountError.self) { _ = try open.next() }
     }
 
+    @Test("Nothing but a regular file is opened, and no mode is set through a link, whatever takes a file's place")
+    func onlyFiles() throws {
+        let scene = try Scene { _ in }
+        let folder = try OpenFolder.open(trusted: scene.here.path)
+        try scene.here.write("plain", "text")
+        #expect(mkfifo(scene.here.path + "/fifo", 0o600) == 0)
+        #expect(symlink("plain", scene.here.path + "/link") == 0)
+        // What /dev/null is: only root can make it.
+        let hasDevice = mknod(scene.here.path + "/device", S_IFCHR | 0o600, 0x103) == 0
+        for name in ["fifo", "link"] + (hasDevice ? ["device"] : []) {
+            for writable in [false, true] {
+                #expect(throws: SystemFailure.self) { _ = try folder.regularFile(Array(name.utf8), writable: writable) }
+            }
+        }
+        #expect(throws: SystemFailure.self) {
+            try folder.setMode(of: Array("link".utf8), of: S_IFIFO, to: 0o777)
+        }
+        try folder.setMode(of: Array("fifo".utf8), of: S_IFIFO, to: 0o620)
+        #expect(scene.here.status("fifo").map { $0.st_mode & 0o777 } == 0o620)
+        #expect(scene.here.status("plain").map { $0.st_mode & 0o777 } != 0o777)
+        var status = stat()
+        let plain = try folder.regularFile(Array("plain".utf8))
+        #expect(withExtendedLifetime(plain) { fstat(plain.number, &status) } == 0 && status.st_size == 4)
+        #expect(throws: SystemFailure.self) {
+            _ = try folder.regularFile(Array("plain".utf8), on: status.st_dev &+ 1)
+        }
+    }
+
     @Test("A layer is put into place without a copy, and whatever was there is gone")
     func place() async throws {
         let scene = try Scene { disk in

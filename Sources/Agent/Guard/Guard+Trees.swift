@@ -4,6 +4,7 @@ import Fleet
 import Logging
 import Mounts
 import NIOCore
+import Synchronization
 import Trust
 import Wire
 
@@ -77,9 +78,14 @@ extension Guard {
         _ volume: String, _ caller: Result<CallScope, DockerFailure>, _ pipe: ChannelPipe
     ) async throws -> FrameHandler {
         let copy = try TreeCopy(path: try await emptyVolume(volume, caller))
+        let isAtBeginning = Atomic(false)
         return { [self] frame in
             try await checkRoom()
-            if try await copy.take(frame) { try await pipe.send(TreeFrame.end(TreeTally()).bytes) }
+            // Who uses it meanwhile could be written to.
+            if isAtBeginning.exchange(false, ordering: .relaxed) { _ = try await emptyVolume(volume, caller) }
+            guard try await copy.take(frame) else { return }
+            isAtBeginning.store(true, ordering: .relaxed)
+            try await pipe.send(TreeFrame.end(TreeTally()).bytes)
         }
     }
 

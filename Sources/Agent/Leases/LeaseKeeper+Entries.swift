@@ -22,6 +22,11 @@ extension LeaseKeeper {
     /// - Returns: the gate's path.
     func admit(_ workload: WorkloadID, epoch: UInt64, origin: NodeID) async throws(DockerFailure) -> String {
         let key = Key(workload: workload, epoch: epoch)
+        if isIdle {
+            // What the gateway granted last may end before the next heartbeat is answered.
+            lastMove = now
+            stirred?()
+        }
         guard await isAdmitted(key, origin), await ensureFence(), book.lease(origin).stands(at: now) else {
             throw DockerFailure(
                 status: 503,

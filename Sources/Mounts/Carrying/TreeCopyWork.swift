@@ -69,7 +69,7 @@ struct TreeCopyWork {
         case .file(let path, let attributes, let size, let isFresh):
             let parent = try open(path.parent)
             if isFresh { try removeAll(path, in: parent) }
-            let descriptor = isFresh ? try parent.create(path.name) : try parent.file(path.name, writable: true)
+            let descriptor = isFresh ? try parent.create(path.name) : try parent.regularFile(path.name, writable: true)
             try descriptor.truncate(to: size)
             file = (path, descriptor, attributes)
         case .block(let offset, let bytes):
@@ -94,8 +94,7 @@ struct TreeCopyWork {
             try removeAll(path, in: parent)
             try Self.make(node, path, in: parent)
             try Self.apply(attributes, toLink: path, in: parent)
-            let mode = mode_t(attributes.mode)
-            guard withCString(path.name, { fchmodat(parent.descriptor.number, $0, mode, 0) }) == 0 else { throw .last }
+            try parent.setMode(of: path.name, of: Self.kind(of: node), to: mode_t(attributes.mode))
         case .remove(let path):
             guard !path.isRoot else { throw .impossible }
             do throws(SystemFailure) { try removeAll(path, in: try open(path.parent)) } catch {
@@ -119,14 +118,17 @@ struct TreeCopyWork {
     }
 
     private static func make(_ node: TreeStep.Node, _ path: TreePath, in parent: OpenFolder) throws(SystemFailure) {
-        let kind: mode_t =
-            switch node {
-            case .whiteout: S_IFCHR
-            case .fifo: S_IFIFO
-            case .socket: S_IFSOCK
-            }
+        let kind = kind(of: node)
         guard withCString(path.name, { mknodat(parent.descriptor.number, $0, kind | 0o600, 0) }) == 0 else {
             throw .last
+        }
+    }
+
+    private static func kind(of node: TreeStep.Node) -> mode_t {
+        switch node {
+        case .whiteout: S_IFCHR
+        case .fifo: S_IFIFO
+        case .socket: S_IFSOCK
         }
     }
 
@@ -159,12 +161,16 @@ struct TreeCopyWork {
 }
 
 extension OpenFolder {
+    /// As deep as any path of a name each can lead.
+    private static let deepest = 2048
+
     /// Removes whatever has this name, with all in it; nothing where there is nothing.
-    func removeAll(_ name: some Collection<UInt8>) throws(SystemFailure) {
+    func removeAll(_ name: some Collection<UInt8>, depth: Int = 0) throws(SystemFailure) {
         guard let status = try status(name) else { return }
         if status.kind == .folder {
+            guard depth < Self.deepest else { throw SystemFailure(ENAMETOOLONG) }
             let folder = try folder(name)
-            for name in try folder.names() { try folder.removeAll(name) }
+            for name in try folder.names() { try folder.removeAll(name, depth: depth + 1) }
         }
         try remove(name, isFolder: status.kind == .folder)
     }

@@ -177,7 +177,7 @@ struct TreeWalk {
             known[path]?.pass = pass
             return
         }
-        let file = try folder.file(name)
+        let file = try folder.regularFile(name, on: device)
         // What is written from here on through a mapping changes the time again.
         _ = sync_file_range(file.number, 0, 0, UInt32(lighter_sync_range_and_wait))
         let now = try file.rawStatus()
