@@ -165,12 +165,16 @@ extension FrontDoor {
     private func place(carried creation: Creation, _ route: Route) async throws -> Placed {
         let end = ContinuousClock.now + .seconds(60)
         let reported = ContinuousClock.now + .seconds(10)
+        let refused = ContinuousClock.now + .seconds(2)
         var isOpen = false
         while true {
             switch await asked(creation.request, route.epoch) {
+            case .success(let placed) where placed.decision.target != nil: return placed
             case .success(let placed):
-                guard placed.decision.target != nil else { throw Stayed(reason: placed.decision.reason) }
-                return placed
+                // A gateway that has just come back does not hear all of its nodes yet.
+                guard ContinuousClock.now < (isOpen ? end : refused) else {
+                    throw Stayed(reason: placed.decision.reason)
+                }
             case .failure(let error) where [.unavailable, .timedOut].contains(error.code):
                 isOpen = true
                 guard ContinuousClock.now < end else { throw Undecided(at: route.target) }

@@ -117,7 +117,7 @@ extension LinkHandler {
         let isMeasured = channels.isEmpty || now - lastPinged < TimeAmount(configuration.measuring)
         guard askedSince == nil, quiet < TimeAmount(pause), isMeasured else {
             ping(now)
-            return scheduleKeepAlive()
+            return scheduleKeepAlive(in: TimeAmount(min(keepAlive, configuration.keepAliveTimeout)))
         }
         scheduleKeepAlive(in: min(TimeAmount(keepAlive), TimeAmount(pause) - quiet))
     }
