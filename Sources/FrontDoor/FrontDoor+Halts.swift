@@ -84,9 +84,7 @@ extension FrontDoor {
                 return
             }
         }
-        let client = try client(at: control.node, purpose: "start")
-        let answer = try await client.request("POST", "/containers/\(route.containerID)/start")
-        guard [204, 304].contains(answer.status) else { throw Stayed(reason: Self.message(of: answer)) }
+        try await tellHere("start", route.containerID)
     }
 
     /// It runs again if it ran: at once where that can be, else as soon as it can.

@@ -34,9 +34,13 @@ extension FrontDoor {
     func isLeaving(_ id: JSON?) -> Bool { id?.stringValue.map { routes[$0] != nil } ?? false }
 
     func stopHere(_ route: Route, _ creation: Creation) async throws {
-        guard creation.wasRunning else { return }
-        let client = try client(at: control.node, purpose: "stop")
-        let answer = try await client.request("POST", "/containers/\(route.containerID)/stop")
+        if creation.wasRunning { try await tellHere("stop", route.containerID) }
+    }
+
+    /// Starts or stops a container of the engine here; it may be so already.
+    func tellHere(_ action: String, _ id: String) async throws {
+        let client = try client(at: control.node, purpose: action)
+        let answer = try await client.request("POST", "/containers/\(id)/\(action)")
         guard [204, 304].contains(answer.status) else { throw Stayed(reason: Self.message(of: answer)) }
     }
 
@@ -70,9 +74,6 @@ extension FrontDoor {
             localWorkload(left, workload)
             try routes.journal.putLocal(left, workload)
         }
-        guard creation.wasRunning else { return }
-        let client = try client(at: control.node, purpose: "start")
-        let answer = try await client.request("POST", "/containers/\(id)/start")
-        guard [204, 304].contains(answer.status) else { throw Stayed(reason: Self.message(of: answer)) }
+        if creation.wasRunning { try await tellHere("start", id) }
     }
 }
