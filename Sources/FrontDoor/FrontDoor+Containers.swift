@@ -106,9 +106,17 @@ extension FrontDoor {
     // MARK: Remote containers
 
     private func remote(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) -> Plan {
-        guard !["GET", "HEAD"].contains(head.method), action != "wait", moving.contains(route.containerID) else {
+        guard !["GET", "HEAD"].contains(head.method), action != "wait" else {
             return remoteNow(head, route, action, query)
         }
+        // Its engine would refuse what may be done to one that has ended.
+        if let view = views[route.target], view.isAwaited(route.containerID) {
+            return .ask { [self] in
+                await view.told(route.containerID)
+                return planContainer(head, route.containerID, action, query)
+            }
+        }
+        guard moving.contains(route.containerID) else { return remoteNow(head, route, action, query) }
         return .ask { [self] in
             await settled(route.containerID)
             guard moving.contains(route.containerID) else {

@@ -213,7 +213,7 @@ private final class EventMerge {
                     last = Self.moment(event) ?? last
                     if isLate, isOld(event) { continue }
                     // This stream may be ahead of the one that keeps the view: who hears of it here may ask at once.
-                    if let route = door.routes[Self.container(of: event)] { door.touch(route) }
+                    if let route = door.routes[Self.container(of: event)] { door.hear(event, of: route) }
                     guard let shown = shown(event, at: node) else { continue }
                     try await client.write(ByteBuffer(string: shown.text + "\n"))
                 }

@@ -92,6 +92,8 @@ extension FrontDoor {
     }
 
     func askTarget(_ node: NodeID, _ target: String) async -> (NodeID, Result<[JSON], any Error>) {
+        // It must not show what has been shown as ended.
+        await views[node]?.toldAll()
         do {
             let client = DockerClient(dialer: nodeDialer(node, purpose: "list"), maximumIdle: 0)
             let answer = try await client.request("GET", target, timeout: patience(Self.listPatience, for: node))

@@ -49,6 +49,7 @@ extension FrontDoor {
 
     private func prune(_ node: NodeID, _ request: PruneRequest) async -> [JSON] {
         var gone: [JSON] = []
+        await views[node]?.toldAll()
         do {
             let client = DockerClient(dialer: nodeDialer(node, purpose: "prune"), maximumIdle: 0)
             let answer = try await client.request(

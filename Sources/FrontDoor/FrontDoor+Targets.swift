@@ -143,7 +143,7 @@ extension FrontDoor {
     private func note(_ event: JSON, at node: NodeID) {
         guard let id = event["Actor"]?["ID"]?.stringValue, let route = routes[id], route.target == node else { return }
         let attributes = event["Actor"]?["Attributes"]
-        touch(route)
+        hear(event, of: route)
         // What is left of a container at a node that lost it says nothing of the container, unless it stays after all.
         guard !moving.contains(id) else {
             passedOver.insert(id)

@@ -31,9 +31,27 @@ extension FrontDoor {
         refresh(route.target)
     }
 
-    /// The gateway has heard of an end before its engine has told it: what is asked now is asked there.
-    package func hasEnded(_ workload: WorkloadID) {
-        if let route = routes.all.first(where: { $0.workload == workload }) { touch(route) }
+    /// Takes in what a node's engine says of a container.
+    func hear(_ event: JSON, of route: Route) {
+        guard event["Action"] == "die" else { return touch(route) }
+        view(of: route.target).end(route.containerID)
+        refresh(route.target)
+    }
+
+    /// Seconds within which an engine tells an end that was foretold.
+    private static let foretelling = 2
+
+    /// The gateway has heard of an end before its engine has told it. One at which something is still to be done here is over
+    /// only when that is.
+    package func hasEnded(_ end: WorkloadEnd) {
+        guard let route = routes.of(end.workload), route.epoch == end.epoch, !route.wantsPreparing,
+            !moving.contains(route.containerID), view(of: route.target).foretell(end, of: route.containerID)
+        else { return }
+        lastStates[route.containerID] = "exited"
+        start { [self] in
+            try? await Task.sleep(for: .seconds(Self.foretelling))
+            if view(of: route.target).isAwaited(route.containerID) { touch(route) }
+        }
     }
 
     /// Everything that a list of a node's containers needs; nil where it has to be asked.

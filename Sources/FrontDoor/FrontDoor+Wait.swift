@@ -144,7 +144,8 @@ private final class Waiter {
             query.set("condition", "not-running")
             return try await ask()
         }
-        door.touch(current)
+        door.view(of: current.target).end(current.containerID)
+        door.refresh(current.target)
         await door.containerEnded(door.routes[route.containerID] ?? route, exitCode: code)
         return end(body)
     }

@@ -6,6 +6,7 @@ package import Fleet
 package final class RouteBook {
     private var byID: [String: Route] = [:]
     private var idByName: [String: String] = [:]
+    private var idByWorkload: [WorkloadID: String] = [:]
     /// Names that a create in progress holds.
     private var reserved: Set<String> = []
     /// Who waits for a name that another create holds, in their order.
@@ -25,6 +26,8 @@ package final class RouteBook {
     package subscript(id: String) -> Route? { byID[id] }
 
     package func named(_ name: String) -> Route? { idByName[name].flatMap { byID[$0] } }
+
+    package func of(_ workload: WorkloadID) -> Route? { idByWorkload[workload].flatMap { byID[$0] } }
 
     package func routes(to node: NodeID) -> [Route] { byID.values.filter { $0.target == node } }
 
@@ -66,7 +69,7 @@ package final class RouteBook {
 
     package func remove(_ containerID: String) throws(FrontDoorError) {
         guard let route = byID.removeValue(forKey: containerID) else { return }
-        if idByName[route.name] == containerID { idByName[route.name] = nil }
+        unindex(route)
         try journal.remove(containerID)
     }
 
@@ -85,9 +88,15 @@ package final class RouteBook {
         for waiter in waiting.removeValue(forKey: name) ?? [] { waiter.resume() }
     }
 
+    private func unindex(_ route: Route) {
+        if idByName[route.name] == route.containerID { idByName[route.name] = nil }
+        if idByWorkload[route.workload] == route.containerID { idByWorkload[route.workload] = nil }
+    }
+
     private func index(_ route: Route) {
-        if let old = byID[route.containerID], idByName[old.name] == old.containerID { idByName[old.name] = nil }
+        if let old = byID[route.containerID] { unindex(old) }
         byID[route.containerID] = route
+        idByWorkload[route.workload] = route.containerID
         if !route.name.isEmpty { idByName[route.name] = route.containerID }
     }
 }

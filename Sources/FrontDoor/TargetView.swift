@@ -8,6 +8,9 @@ internal import Fleet
 /// An entry counts only while nothing has happened to its container since it was read: an event, or a call of this
 /// device's, makes it stale at once, and it is read anew a moment later. What is stale, or was read while the node is not
 /// heard, is asked live.
+///
+/// An end is foretold by the gateway, which hears of it some 30 ms before the node's engine tells it; that answers nothing then
+/// for as long again, while it clears up. It is shown in between; who wants to do something to the container waits for its engine.
 @NodeLoop
 final class TargetView {
     private struct Entry {
@@ -17,6 +20,8 @@ final class TargetView {
         var inspected: [UInt8]
         /// Seconds by which the node's clock is ahead of this device's.
         var clockLead: Double
+        /// Whether its end was foretold, and not read since.
+        var isForetold = false
     }
 
     /// The API version in which it was read, as a path's prefix: `/v1.41`, or nothing.
@@ -26,6 +31,8 @@ final class TargetView {
     private var entries: [String: Entry] = [:]
     /// How often each container has been touched; a reading that was begun before the last touch says nothing.
     private var touches: [String: Int] = [:]
+    /// The containers whose end was foretold and is still to be told by their engine, with who waits for that.
+    private var awaited: [String: [CheckedContinuation<Void, Never>]] = [:]
     private var isReading = false
 
     /// The touches that a reading of these containers must not be older than.
@@ -37,17 +44,60 @@ final class TargetView {
     func touch(_ id: String) {
         touches[id, default: 0] += 1
         entries[id] = nil
+        settle(id)
     }
 
     func forget(_ id: String) {
         touches[id] = nil
         entries[id] = nil
+        settle(id)
     }
 
     /// The node is not heard: nothing of this counts any more.
     func silence() {
         isHeard = false
         entries = [:]
+        for id in Array(awaited.keys) { settle(id) }
+    }
+
+    // MARK: Ends that are foretold
+
+    /// The container has ended, but its engine has not said so yet. False where that changes nothing: it was not known to run,
+    /// or its engine will start it again.
+    func foretell(_ end: WorkloadEnd, of id: String) -> Bool {
+        guard isHeard, var entry = entries[id], !entry.isForetold, let ended = EndedContainer(entry.inspected, end)
+        else { return false }
+        touches[id, default: 0] += 1
+        entry.inspected = Array(ended.inspected.text.utf8)
+        entry.listed = ended.list(entry.listed)
+        entry.isForetold = true
+        entries[id] = entry
+        awaited[id] = []
+        return true
+    }
+
+    /// Its engine says that the container has ended.
+    func end(_ id: String) {
+        guard entries[id]?.isForetold == true else { return touch(id) }
+        touches[id, default: 0] += 1
+        settle(id)
+    }
+
+    func isAwaited(_ id: String) -> Bool { awaited[id] != nil }
+
+    /// Waits until its engine has told what was foretold of the container, or something else has happened to it.
+    func told(_ id: String) async {
+        guard isAwaited(id) else { return }
+        await withCheckedContinuation { awaited[id]?.append($0) }
+    }
+
+    /// The same of all its containers.
+    func toldAll() async {
+        for id in Array(awaited.keys) { await told(id) }
+    }
+
+    private func settle(_ id: String) {
+        for waiter in awaited.removeValue(forKey: id) ?? [] { waiter.resume() }
     }
 
     /// The node's events are heard from now on.
@@ -58,6 +108,7 @@ final class TargetView {
         guard version != self.version else { return }
         self.version = version
         entries = [:]
+        for id in Array(awaited.keys) { settle(id) }
     }
 
     func put(_ id: String, listed: [UInt8], inspected: [UInt8], clockLead: Double, as of: Int) {
@@ -65,7 +116,8 @@ final class TargetView {
         entries[id] = Entry(listed: listed, inspected: inspected, clockLead: clockLead)
     }
 
-    func isKnown(_ id: String) -> Bool { entries[id] != nil }
+    /// Whether there is nothing to be read of it now.
+    func isKnown(_ id: String) -> Bool { entries[id].map { !$0.isForetold } ?? false || isAwaited(id) }
 
     /// One element of the list as it would be now; nil where it has to be asked.
     /// - Parameter now: seconds since 1970, by this device's clock.

@@ -17,6 +17,22 @@ enum Timestamp {
         return Double(timegm(&moment)) + seconds
     }
 
+    /// - Parameter seconds: since 1970.
+    static func text(_ seconds: Double) -> String {
+        let nanoseconds = Int64((seconds * 1e9).rounded())
+        var whole = Int(nanoseconds / 1_000_000_000)
+        var moment = tm()
+        gmtime_r(&whole, &moment)
+        let padded = { (number: Int64, width: Int) in
+            let digits = String(number)
+            return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
+        }
+        let date = [Int64(moment.tm_year) + 1900, Int64(moment.tm_mon) + 1, Int64(moment.tm_mday)]
+        let time = [moment.tm_hour, moment.tm_min, moment.tm_sec].map { padded(Int64($0), 2) }
+        return "\(date.map { padded($0, 2) }.joined(separator: "-"))T\(time.joined(separator: ":"))"
+            + ".\(padded(nanoseconds % 1_000_000_000, 9))Z"
+    }
+
     /// What a user may write for a moment: a Go duration before `now` (`1h30m`), seconds since 1970 (`1700000000.5`), or a date
     /// with or without a time (`2026-01-31`, `2026-01-31T10:20:30`), in UTC. Nil for anything else.
     static func asked(_ text: String, now: Double) -> Double? {

@@ -80,11 +80,15 @@ extension Gateway {
         acknowledge(acknowledged, entries)
     }
 
-    /// A device hears at once of what has ended elsewhere.
+    /// A device hears at once of what has ended elsewhere, and how.
     private func tellOrigins(of workloads: [Workload]) {
         for workload in workloads where workload.state == .exited && workload.origin != workload.target {
+            guard let end = WorkloadEnd(workload) else { continue }
             var push = Lighter_V1_EndPush()
-            push.workload = workload.id.hex
+            push.workload = end.workload.hex
+            push.epoch = end.epoch
+            push.exitCode = end.exitCode
+            push.finishedAt = end.finishedAt
             registry.session(of: workload.origin, in: workload.tenant)?.peer.send(.endPush(push))
         }
     }

@@ -148,7 +148,10 @@ extension GatewaySession {
         case .ticketPush(let push):
             if isCurrent(control) { configuration.ticketArrived(Array(push.ticket)) }
         case .endPush(let push):
-            if let workload = try? WorkloadID(push.workload) { configuration.workloadEnded(workload) }
+            guard let workload = try? WorkloadID(push.workload) else { break }
+            configuration.workloadEnded(
+                WorkloadEnd(
+                    workload: workload, epoch: push.epoch, exitCode: push.exitCode, finishedAt: push.finishedAt))
         case .retire(let retire): take(retire, from: control)
         case .probePush(let push): probe(push, for: control)
         case .failure(let failure):

@@ -30,7 +30,7 @@ package struct SessionConfiguration: Sendable {
     /// Takes the ticket of a workload that was placed here, as the gateway sends it; the guard checks it. On the loop.
     package var ticketArrived: @Sendable (_ ticket: [UInt8]) -> Void
     /// Hears of this device's work that has ended at another node. On the loop.
-    package var workloadEnded: @Sendable (WorkloadID) -> Void = { _ in }
+    package var workloadEnded: @Sendable (WorkloadEnd) -> Void = { _ in }
     /// What is told of this node's leases; nil where it takes no exclusive work. Called on the loop.
     package var leases: @Sendable () -> (any LeaseHolder)? = { nil }
 

@@ -36,8 +36,8 @@ struct Daemon {
             stateDirectory: options.state, version: Lighterd.version, describeNode: { description.node },
             ticketArrived: { entrance.desk?.deposit(ticket: $0) })
         speaking.leases = { entrance.keeper }
-        speaking.workloadEnded = { workload in
-            NodeLoop.assumeIsolated { entrance.door?.hasEnded(workload) }
+        speaking.workloadEnded = { end in
+            NodeLoop.assumeIsolated { entrance.door?.hasEnded(end) }
         }
         let session = try GatewaySession(
             configuration: speaking, loop: loop, logger: Logger(label: "session"), serve: entrance.handler)

@@ -42,12 +42,12 @@ struct PlacingTests {
         }
     }
 
-    @Test("A device hears at once of its work that has ended elsewhere, and of nothing else")
+    @Test("A device hears at once how its work has ended elsewhere, and of nothing else")
     func ends() async throws {
         try await Scene.with { scene in
             try await scene.withGateway { gateway in
-                let heard = Mutex<[WorkloadID]>([])
-                let edge = try scene.node("edge", of: [gateway], ended: { id in heard.withLock { $0.append(id) } })
+                let heard = Mutex<[WorkloadEnd]>([])
+                let edge = try scene.node("edge", of: [gateway], ended: { end in heard.withLock { $0.append(end) } })
                 let cloud = try scene.node("cloud", of: gateway)
                 try await scene.running(edge, cloud) {
                     let request = request(edge, .remote)
@@ -60,7 +60,11 @@ struct PlacingTests {
                     #expect(heard.withLock(\.self).isEmpty)
                     (workload.state, workload.version.sequence) = (.exited, 2)
                     cloud.report(workload)
-                    try await eventually("the device hears") { heard.withLock { $0 == [request.id] } }
+                    try await eventually("it is reported") { cloud.isSettled }
+                    (workload.exitCode, workload.finishedAt, workload.version.sequence) = (3, 1.5, 3)
+                    cloud.report(workload)
+                    let end = WorkloadEnd(workload: request.id, epoch: placed.epoch, exitCode: 3, finishedAt: 1.5)
+                    try await eventually("the device hears how") { heard.withLock { $0 == [end] } }
                 }
             }
         }

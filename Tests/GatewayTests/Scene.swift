@@ -85,7 +85,7 @@ final class Scene: Sendable {
     func node(
         _ name: String, of gateways: [String], tenant: TenantID = .main, addresses: [String] = [], cpus: Double = 4,
         life: Duration = .seconds(86_400), leases: (any LeaseHolder)? = nil,
-        ended: @escaping @Sendable (WorkloadID) -> Void = { _ in }
+        ended: @escaping @Sendable (WorkloadEnd) -> Void = { _ in }
     ) throws -> GatewaySession {
         let id = try NodeID(name)
         let folder = path + "/node-" + name

@@ -1356,6 +1356,13 @@ package nonisolated struct Lighter_V1_EndPush: Sendable {
 
   package var workload: String = String()
 
+  package var epoch: UInt64 = 0
+
+  package var exitCode: Int32 = 0
+
+  /// Seconds since 1970, by the target's clock.
+  package var finishedAt: Double = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -4220,7 +4227,7 @@ nonisolated extension Lighter_V1_Retire: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension Lighter_V1_EndPush: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".EndPush"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}workload\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}workload\0\u{1}epoch\0\u{3}exit_code\0\u{3}finished_at\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4229,6 +4236,9 @@ nonisolated extension Lighter_V1_EndPush: SwiftProtobuf.Message, SwiftProtobuf._
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.workload) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.epoch) }()
+      case 3: try { try decoder.decodeSingularSInt32Field(value: &self.exitCode) }()
+      case 4: try { try decoder.decodeSingularDoubleField(value: &self.finishedAt) }()
       default: break
       }
     }
@@ -4238,11 +4248,23 @@ nonisolated extension Lighter_V1_EndPush: SwiftProtobuf.Message, SwiftProtobuf._
     if !self.workload.isEmpty {
       try visitor.visitSingularStringField(value: self.workload, fieldNumber: 1)
     }
+    if self.epoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.epoch, fieldNumber: 2)
+    }
+    if self.exitCode != 0 {
+      try visitor.visitSingularSInt32Field(value: self.exitCode, fieldNumber: 3)
+    }
+    if self.finishedAt.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.finishedAt, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lighter_V1_EndPush, rhs: Lighter_V1_EndPush) -> Bool {
     if lhs.workload != rhs.workload {return false}
+    if lhs.epoch != rhs.epoch {return false}
+    if lhs.exitCode != rhs.exitCode {return false}
+    if lhs.finishedAt != rhs.finishedAt {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
