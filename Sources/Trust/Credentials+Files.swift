@@ -1,3 +1,10 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 #if canImport(FoundationEssentials)
     import FoundationEssentials
 #else
@@ -22,10 +29,19 @@ extension Credentials {
     /// Whether credentials were saved in `directory`; they may still be damaged.
     package static func exist(in directory: String) -> Bool { SecretDirectory(directory).contains(Name.certificate) }
 
-    /// Reads what `save` wrote.
+    /// Reads what `save` wrote, also while another process replaces it: files of two sets do not fit together, and are read again.
     ///
     /// - Throws: `missingFile`, `corruptFile`, `unsafePermissions`, `fileSystem`, each naming the file.
     package static func load(from directory: String) throws(TrustError) -> Credentials {
+        for _ in 0..<3 {
+            do { return try read(from: directory) } catch  where [.corruptFile, .missingFile].contains(error.code) {
+                usleep(20_000)
+            }
+        }
+        return try read(from: directory)
+    }
+
+    private static func read(from directory: String) throws(TrustError) -> Credentials {
         let files = SecretDirectory(directory)
         let key = try files.read(Name.key, isSecret: true)
         let certificate = try files.read(Name.certificate)

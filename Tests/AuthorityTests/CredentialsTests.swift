@@ -41,6 +41,20 @@ import Trust
         }
     }
 
+    @Test("a reader that comes while they are replaced gets those of before or those of after")
+    func replaced() async throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("lighter-\(UUID())").path
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let other = try authority.credentials(for: PeerIdentity(role: .node(NodeID("edge1")), tenant: .main))
+        try credentials.save(to: directory)
+        let writing = Task.detached { [credentials] in
+            for turn in 0..<60 { try (turn.isMultiple(of: 2) ? other : credentials).save(to: directory) }
+        }
+        let keys = [credentials.keyPEM, other.keyPEM]
+        for _ in 0..<300 { #expect(keys.contains(try Credentials.load(from: directory).keyPEM)) }
+        try await writing.value
+    }
+
     @Test("every missing file is named", arguments: ["cert.pem", "key.pem", "ca.pem", "ticket.pub", "identity.json"])
     func missing(file: String) throws {
         try withDirectory { directory in
