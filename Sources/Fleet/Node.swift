@@ -23,6 +23,8 @@ package struct Node: Sendable, Hashable, Codable {
     package var acceptsWork: Bool
     /// Since when an operator has it take no new work, in seconds since 1970; nil where it takes some. The gateway's to say.
     package var drainedSince: Double?
+    /// While it is drained, services leave with all that they wrote. The gateway's to say.
+    package var drainsWithState = false
     /// How often it was lost lately; nil for one that was not. The gateway's to say.
     package var losses: RecentLosses?
     /// What others find where it was, while it is lost; nil where nobody was asked. The gateway's to say.

@@ -30,7 +30,8 @@ extension FrontDoor {
 
     private func clear(_ node: NodeID) async {
         let there = routes.routes(to: node).filter(holdsCapacity).sorted { $0.createdAt < $1.createdAt }
-        let staying = reasonsToStay(there)
+        let goesWhole = control.snapshot[node]?.drainsWithState ?? false
+        let staying = reasonsToStay(there, withState: goesWhole)
         var rows = there.map { route in
             DrainedWorkload(
                 id: route.workload, name: route.name, origin: control.node,
@@ -48,7 +49,7 @@ extension FrontDoor {
             rows[index].standing = .moving
             rows[index].reason = ""
             tell(rows, of: node)
-            if let reason = await moveOff(route) {
+            if let reason = await goesWhole && !route.removesItself ? carryOff(route) : moveOff(route) {
                 rows[index].standing = .waits
                 rows[index].reason = reason
                 moveRests[route.containerID] = now() + Self.drainReportRest
@@ -70,7 +71,10 @@ extension FrontDoor {
     }
 
     /// Why those of some containers stay that do, by their ids.
-    func reasonsToStay(_ all: [Route]) -> [String: String] { Self.reasonsToStay(all, reasonToStay) }
+    /// - Parameter withState: the others take along what they wrote.
+    func reasonsToStay(_ all: [Route], withState: Bool) -> [String: String] {
+        Self.reasonsToStay(all) { reasonToStay($0, withState) }
+    }
 
     /// - Parameter own: why one stays whatever others do; nil where nothing stands against its move.
     static func reasonsToStay(_ all: [Route], _ own: (Route) -> String?) -> [String: String] {
@@ -92,16 +96,31 @@ extension FrontDoor {
         return reasons
     }
 
-    private func reasonToStay(_ route: Route) -> String? {
-        if let volume = route.volumes.first(where: { !route.anonymousVolumes.contains($0) }) {
-            return "volume \(volume) is there"
+    private func reasonToStay(_ route: Route, _ withState: Bool) -> String? {
+        let named = route.volumes.filter { !route.anonymousVolumes.contains($0) }
+        for volume in named {
+            if !withState { return "volume \(volume) is there: with `--with-state` it goes along" }
+            if route.removesItself {
+                return "volume \(volume) is there, and the container removes itself when it stops (--rm)"
+            }
+            let others = routes.all.filter { $0.volumes.contains(volume) && $0.containerID != route.containerID }
+            guard others.isEmpty else {
+                let names = others.map(\.name).sorted().joined(separator: ", ")
+                return "volume \(volume) is used by \(names), too: it cannot be in two places"
+            }
         }
-        return switch route.loss.kind {
+        return switch withState ? kindWithState(route) : route.loss.kind {
         case .restart: nil
         case .hold:
             "it is no service that may be begun elsewhere (lighter.loss=hold): use `lighter move`, or remove it"
         case .rerun: "it is a job, which would begin again: let it end, or use `lighter move`"
         }
+    }
+
+    /// What its labels and its restart policy make of it, where its volumes would hold it only because they stayed behind.
+    private func kindWithState(_ route: Route) -> LossPolicy.Kind {
+        guard let spec = try? createRequest(of: route).spec else { return route.loss.kind }
+        return (try? LossPolicy(labels: spec.labels, restartPolicy: spec.host.restartPolicy))?.kind ?? route.loss.kind
     }
 
     /// - Returns: why it was not moved; nil where it was.
@@ -110,24 +129,41 @@ extension FrontDoor {
             return "it is being given another node just now"
         }
         defer { endMoving(route) }
-        do {
-            let asked = try createRequest(of: route)
+        return await reasonAgainst {
+            let asked = try self.createRequest(of: route)
             // Those that share something settle in one place.
-            let keys = await sharingPlan(for: asked.spec, stays: false).keys.sorted()
-            for key in keys { await routes.hold(key) }
-            defer { for key in keys { routes.unreserve(key) } }
-            let creation = try await creation(route, asked)
-            let decision = Placement.decide(
-                creation.request, snapshot: freshSnapshot, now: now(), fleetReachable: control.isConnected,
-                refused: [route.target: "it is drained"], estimates: estimates, memory: &thresholds,
-                policySource: creation.policySource)
-            guard let target = decision.target else { return decision.reason }
-            try await move(route, to: target, cause: .drain)
+            let keys = await self.sharingPlan(for: asked.spec, stays: false).keys.sorted()
+            for key in keys { await self.routes.hold(key) }
+            defer { for key in keys { self.routes.unreserve(key) } }
+            try await self.move(route, to: try self.newPlace(try await self.creation(route, asked)), cause: .drain)
+        }
+    }
+
+    /// The same with all that it wrote. What shares something with it is not held up for as long as that travels.
+    private func carryOff(_ route: Route) async -> String? {
+        await reasonAgainst {
+            let asked = try self.createRequest(of: route)
+            let luggage = Luggage(try await self.inspected(route), route.workload, self.presentation.name)
+            let target = try self.newPlace(try await self.creation(route, asked, carrying: luggage))
+            _ = try await self.moveWithState(route, to: target, cause: .drain)
+        }
+    }
+
+    private func newPlace(_ creation: Creation) throws -> NodeID {
+        let drained = creation.replaces.map { [$0.target: "it is drained"] } ?? [:]
+        let decision = Placement.decide(
+            creation.request, snapshot: freshSnapshot, now: now(), fleetReachable: control.isConnected,
+            refused: drained, estimates: estimates, memory: &thresholds, policySource: creation.policySource)
+        guard let target = decision.target else { throw Stayed(reason: decision.reason) }
+        return target
+    }
+
+    private func reasonAgainst(_ move: @Sendable @NodeLoop () async throws -> Void) async -> String? {
+        do {
+            try await move()
             return nil
-        } catch let error as Stayed {
-            return error.reason
         } catch {
-            return "\(error)"
+            return stayed(error).reason
         }
     }
 }

@@ -3,18 +3,22 @@ import Synchronization
 
 /// Nodes that take no new work, and how often nodes were lost: what the gateway alone says of a node.
 extension FleetRegistry {
-    /// - Parameter since: in seconds since 1970; nil: it takes work again.
-    func drain(_ node: NodeID, since: Double?) {
+    /// - Parameters:
+    ///   - since: in seconds since 1970; nil: it takes work again.
+    ///   - withState: what leaves it takes along what it wrote.
+    func drain(_ node: NodeID, since: Double?, withState: Bool) {
         state.withLock { state in
-            state.view.drain(node, since: since)
+            state.view.drain(node, since: since, withState: withState)
             if since == nil { state.drains[node] = nil }
         }
         announce()
     }
 
-    /// Since when nodes are drained, for a setting: a line each.
+    /// Since when nodes are drained, and whether with state, for a setting: a line each.
     var drainedText: String {
-        let drained = snapshot(of: nil).nodes.compactMap { node in node.drainedSince.map { "\(node.id) \($0)" } }
+        let drained = snapshot(of: nil).nodes.compactMap { node in
+            node.drainedSince.map { "\(node.id) \($0)\(node.drainsWithState ? " state" : "")" }
+        }
         return drained.joined(separator: "\n")
     }
 
@@ -38,6 +42,14 @@ extension FleetRegistry {
         state.withLock { state in
             guard state.view[node]?.drainedSince != nil else { return }
             state.drains[node, default: [:]][origin] = rows
+        }
+    }
+
+    /// Those of which their devices say that they are just on their way from a node that is drained: stopped, for a while, at times.
+    func moving(from node: NodeID) -> [DrainedWorkload] {
+        state.withLock { state in
+            (state.drains[node] ?? [:]).filter { state.sessions[$0.key] != nil }.values
+                .flatMap { $0.filter { $0.standing == .moving } }
         }
     }
 

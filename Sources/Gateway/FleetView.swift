@@ -149,6 +149,7 @@ struct FleetView {
         fresh.reserved = reserved(at: node.id)
         // Not for the node to say.
         fresh.drainedSince = old?.node.drainedSince
+        fresh.drainsWithState = old?.node.drainsWithState ?? false
         fresh.losses = old?.node.losses
         fresh.opinion = nil
         guard let old else {
@@ -207,9 +208,11 @@ struct FleetView {
     }
 
     /// From when on a node takes no new work, in seconds since 1970; nil: it does.
-    mutating func drain(_ id: NodeID, since: Double?) {
-        guard var entry = entries[id], entry.node.drainedSince != since else { return }
-        entry.node.drainedSince = since
+    /// - Parameter withState: what leaves it takes along what it wrote.
+    mutating func drain(_ id: NodeID, since: Double?, withState: Bool = false) {
+        guard var entry = entries[id], (entry.node.drainedSince, entry.node.drainsWithState) != (since, withState)
+        else { return }
+        (entry.node.drainedSince, entry.node.drainsWithState) = (since, withState)
         change(entry, state: true)
     }
 

@@ -14,8 +14,8 @@ extension Gateway {
     /// - Throws: what the ledger throws when it cannot be read.
     static func restore(_ view: inout FleetView, from ledger: any Ledger) async throws {
         for words in try await lines(of: drainedSetting, in: ledger) {
-            guard words.count == 2, let node = try? NodeID(words[0]), let since = Double(words[1]) else { continue }
-            view.drain(node, since: since)
+            guard words.count >= 2, let node = try? NodeID(words[0]), let since = Double(words[1]) else { continue }
+            view.drain(node, since: since, withState: words.dropFirst(2).first == "state")
         }
         for words in try await lines(of: lossesSetting, in: ledger) {
             guard words.count == 3, let node = try? NodeID(words[0]), let counted = Double(words[1]),
@@ -37,11 +37,12 @@ extension Gateway {
                 .notFound, "the fleet has no node '\(request.node)'; `lighter nodes` lists those that it has")
         }
         switch request.action {
-        case "drain" where node.drainedSince == nil:
-            try await keep(node, drainedSince: Date().timeIntervalSince1970)
-            logger.notice("a node is drained", metadata: ["node": "\(id)"])
+        case "drain" where node.drainedSince == nil || node.drainsWithState != request.withState:
+            let since = node.drainedSince ?? Date().timeIntervalSince1970
+            try await keep(node, drainedSince: since, withState: request.withState)
+            logger.notice("a node is drained", metadata: ["node": "\(id)", "state": "\(request.withState)"])
         case "resume" where node.drainedSince != nil:
-            try await keep(node, drainedSince: nil)
+            try await keep(node, drainedSince: nil, withState: false)
             logger.notice("a node takes work again", metadata: ["node": "\(id)"])
         case "drain", "resume", "look": break
         default: throw GatewayError(.invalid, "a node can be drained, resumed and looked at")
@@ -49,14 +50,16 @@ extension Gateway {
         var reply = Lighter_V1_DrainReply()
         if let node = registry[id] { reply.node = Lighter_V1_NodeMessage(node) }
         let there = try await ledger.workloads(includingEnded: false).filter { $0.target == id && $0.origin != id }
-        reply.rows = there.sorted { ($0.origin, $0.createdAt) < ($1.origin, $1.createdAt) }
-            .map { Lighter_V1_DrainRow(registry.standing(of: $0)) }
+        let rows = there.sorted { ($0.origin, $0.createdAt) < ($1.origin, $1.createdAt) }
+            .map { registry.standing(of: $0) }
+        let known = Set(rows.map(\.id))
+        reply.rows = (rows + registry.moving(from: id).filter { !known.contains($0.id) }).map(Lighter_V1_DrainRow.init)
         return .drainReply(reply)
     }
 
     /// Says so, and returns when it is durable.
-    private func keep(_ node: Node, drainedSince since: Double?) async throws {
-        registry.drain(node.id, since: since)
+    private func keep(_ node: Node, drainedSince since: Double?, withState: Bool) async throws {
+        registry.drain(node.id, since: since, withState: withState)
         do {
             var kept: String
             // Whoever writes last has written all.
@@ -65,7 +68,7 @@ extension Gateway {
                 try await ledger.setSetting(Self.drainedSetting, kept)
             } while kept != registry.drainedText
         } catch {
-            registry.drain(node.id, since: node.drainedSince)
+            registry.drain(node.id, since: node.drainedSince, withState: node.drainsWithState)
             throw error
         }
     }

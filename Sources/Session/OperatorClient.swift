@@ -95,13 +95,15 @@ package struct OperatorClient: Sendable {
     }
 
     /// The node as it is then, and the workloads of others that are at it.
+    /// - Parameter withState: of `.drain`: what leaves takes along what it wrote.
     /// - Throws: `.notFound` where the fleet has no such node.
     package func drain(
-        _ node: String, _ action: Draining
+        _ node: String, _ action: Draining, withState: Bool = false
     ) async throws(SessionError) -> (node: Node, left: [DrainedWorkload]) {
         var request = Lighter_V1_DrainRequest()
         request.node = node
         request.action = action.rawValue
+        request.withState = withState
         guard case .drainReply(let reply) = try await ask(.drainRequest(request)) else {
             throw GatewaySession.unexpected
         }

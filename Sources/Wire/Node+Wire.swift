@@ -19,6 +19,7 @@ extension Lighter_V1_NodeMessage {
         measures = Lighter_V1_MeasuresMessage(node.measures)
         acceptsWork = node.acceptsWork
         drainedSince = node.drainedSince ?? 0
+        drainsWithState = node.drainsWithState
         if let known = node.losses { (losses, lossesAt) = (known.counted, known.countedAt) }
         if let known = node.opinion { (opinion, opinionBy) = (known.finding.rawValue, known.by.name) }
     }
@@ -41,6 +42,7 @@ extension Lighter_V1_NodeMessage {
             measures: try measures.domain(),
             acceptsWork: acceptsWork)
         if drainedSince > 0 { node.drainedSince = try WireField.amount(drainedSince, "node.drained_since") }
+        node.drainsWithState = drainsWithState
         if losses > 0 {
             node.losses = RecentLosses(
                 counted: try WireField.amount(losses, "node.losses"),

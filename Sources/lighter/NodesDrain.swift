@@ -8,12 +8,15 @@ struct NodesDrain: AsyncParsableCommand {
         commandName: "drain", abstract: "Has a node take no new work, and moves off it what can be moved.",
         discussion: """
             The devices whose services run there move them, one after the other each. What has volumes there, may not be begun \
-            elsewhere or is a job stays; so do the node's own containers. Ends when nothing more happens: with exit code 0 where \
-            nothing of others is left there, 1 otherwise. `lighter nodes resume` lets it take work again.
+            elsewhere or is a job stays; so do the node's own containers. With --with-state services take along what they wrote, \
+            their own files and their volumes, as with `lighter move --with-state`. Ends when nothing more happens: with exit code 0 \
+            where nothing of others is left there, 1 otherwise. `lighter nodes resume` lets it take work again.
             """)
 
     @Argument(help: "The node, as `lighter nodes` shows it.")
     var node: String
+    @Flag(name: .long, help: "Take along what the services wrote, and their volumes.")
+    var withState = false
     @Flag(name: .long, help: "Do not wait for what is moved.")
     var noWait = false
     @Option(name: .long, help: "Seconds to wait at most.")
@@ -27,9 +30,9 @@ struct NodesDrain: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let (name, noWait, timeout) = (node, noWait, timeout)
+        let (name, withState, noWait, timeout) = (node, withState, noWait, timeout)
         let left = try await client.withClient { client in
-            let begun = try await client.drain(name, .drain)
+            let begun = try await client.drain(name, .drain, withState: withState)
             print("\(name): takes no new work")
             if noWait { return begun.left }
             var watch = DrainWatch(of: begun.left, began: .now, limit: .seconds(timeout))

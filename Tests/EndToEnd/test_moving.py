@@ -95,6 +95,37 @@ class Moving(Case):
 
     # --------------------------------------------------------------------- tests
 
+    def test_services_leave_a_drained_node_with_their_volumes(self):
+        self.addCleanup(lambda: [command_output(FLEET, "cli", "nodes", "resume", node) for node in (FIRST, SECOND)])
+        name, beside, volume, shared = self.name(), self.name(), self.volume(), self.volume()
+        first = self.begun(name, "--restart", "always", "-v", f"{volume}:/data", "busybox", "sh", "-c", APPEND)
+        second = self.other(first)
+        sharing = [self.name(), self.name()]
+        for other in sharing:
+            self.docker("run", "-d", "--init", "--name", other, "--restart", "always", "--label", f"lighter.target={first}",
+                        "-v", f"{shared}:/d", "busybox", "sleep", "600")
+        self.docker("run", "-d", "--init", "--name", beside, "--restart", "always", "busybox", "sh", "-c",
+                    "[ -e /own ] || echo kept >/own; sleep 600")
+        where = eventually("it runs", lambda: self.place(beside))
+        if where != first:
+            self.moves(beside, where, first)
+        done = self.drain(first, "--with-state")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        for other in (name, beside):
+            self.assertIn(f"{other} (of {DEVICE}): moved to ", done.stdout)
+            self.assertNotEqual(self.place(other), first)
+        self.assert_whole(name)
+        self.assertEqual(self.docker("exec", beside, "cat", "/own").line, "kept")
+        self.assertIn(f"{sharing[0]} (of {DEVICE}): stays: volume {shared} is used by {sharing[1]}, too", done.stdout)
+        self.assertEqual({self.place(s) for s in sharing}, {first})
+        self.assertEqual(self.volumes(first) & {volume, shared}, {shared}, "no copy is left")
+        self.docker("rm", "-f", *sharing)
+        done = self.drain(first, "--with-state")
+        self.assertEqual((done.returncode, done.stdout.splitlines()[-1]), (0, f"{first} is drained"))
+
+    def drain(self, node, *args):
+        return subprocess.run([FLEET, "cli", "nodes", "drain", node, *args], text=True, capture_output=True, timeout=180)
+
     def test_it_goes_on_elsewhere_with_all_that_it_wrote(self):
         name, volume = self.name(), self.volume()
         first = self.begun(name, "-v", f"{volume}:/data", "-v", "/unnamed", "busybox", "sh", "-c", APPEND)

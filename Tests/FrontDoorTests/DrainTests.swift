@@ -8,7 +8,9 @@ import Testing
 struct DrainTests {
     private static let ids = (0..<4).map { String($0).repeated(64) }
 
-    @Test("Services leave; what has a volume, is held or is a job stays with a reason, and so does who talks to it")
+    @Test(
+        "Services leave; what has a volume that stays, is held or is a job stays with a reason, and so does who talks to it"
+    )
     func reasons() async throws {
         try await Rig.with(engine: false) { rig in try await rig.checkReasons(Self.ids) }
     }
@@ -39,20 +41,29 @@ extension Rig {
     fileprivate func checkReasons(_ ids: [String]) throws {
         var (web, api) = (try route(ids[0], "web", .restart), try route(ids[1], "api", .restart))
         var (db, job) = (try route(ids[2], "db", .restart), try route(ids[3], "job", .rerun))
-        #expect(door.reasonsToStay([web, api]).isEmpty)
+        #expect(door.reasonsToStay([web, api], withState: false).isEmpty)
         (db.volumes, db.networks) = (["data"], ["n1"])
         (api.networks, web.networks) = (["n1", "n2"], ["n2"])
         job.networks = ["n9"]
-        let reasons = door.reasonsToStay([web, api, db, job])
-        #expect(reasons[ids[2]] == "volume data is there")
+        let reasons = door.reasonsToStay([web, api, db, job], withState: false)
+        #expect(reasons[ids[2]]?.hasPrefix("volume data is there") ?? false)
         #expect(reasons[ids[3]]?.hasPrefix("it is a job") ?? false)
         #expect(reasons[ids[1]] == "it shares a network with db, which stays")
         #expect(reasons[ids[0]] == "it shares a network with api, which stays")
+        #expect(Set(door.reasonsToStay([web, api, db, job], withState: true).keys) == [ids[3]])
+        db.removesItself = true
+        #expect(door.reasonsToStay([db], withState: true)[ids[2]]?.contains("--rm") ?? false)
+        db.removesItself = false
+        var other = web
+        other.volumes = ["data"]
+        try routes.put(other)
+        #expect(door.reasonsToStay([db], withState: true)[ids[2]]?.contains("is used by web, too") ?? false)
+        try routes.put(web)
         db.volumes = ["anonymous"]
         db.anonymousVolumes = ["anonymous"]
-        #expect(door.reasonsToStay([web, api, db]).isEmpty)
+        #expect(door.reasonsToStay([web, api, db], withState: false).isEmpty)
         db.loss.kind = .hold
-        #expect(door.reasonsToStay([db])[ids[2]]?.contains("lighter.loss=hold") ?? false)
+        #expect(door.reasonsToStay([db], withState: false)[ids[2]]?.contains("lighter.loss=hold") ?? false)
     }
 
     @NodeLoop

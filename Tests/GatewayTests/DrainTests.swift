@@ -22,6 +22,12 @@ struct DrainTests {
                     let answer = try await scene.withOperator(gateway) { try await $0.drain("cloud", .drain) }
                     #expect(answer.node.drainedSince != nil)
                     try await eventually("the device knows") { edge.snapshot[cloud]?.drainedSince != nil }
+                    #expect(edge.snapshot[cloud]?.drainsWithState == false)
+                    let again = try await scene.withOperator(gateway) {
+                        try await $0.drain("cloud", .drain, withState: true)
+                    }
+                    #expect(again.node.drainedSince == answer.node.drainedSince)
+                    try await eventually("the device knows how") { edge.snapshot[cloud]?.drainsWithState == true }
                     let decision = try await edge.place(Self.request(edge), refused: [:]).decision
                     #expect(decision.target == edge.node)
                     #expect(decision.warnings.joined().contains("it is drained"))
@@ -32,9 +38,10 @@ struct DrainTests {
                 try await scene.running(edge, node) {
                     try await eventually("the device knows") { edge.snapshot[cloud]?.state == .ready }
                     #expect(edge.snapshot[cloud]?.drainedSince != nil)
+                    #expect(edge.snapshot[cloud]?.drainsWithState == true)
                     #expect(try await edge.place(Self.request(edge), refused: [:]).decision.target == edge.node)
                     let answer = try await scene.withOperator(gateway) { try await $0.drain("cloud", .resume) }
-                    #expect(answer.node.drainedSince == nil)
+                    #expect(answer.node.drainedSince == nil && !answer.node.drainsWithState)
                     #expect(try await edge.place(Self.request(edge), refused: [:]).decision.target == cloud)
                 }
             }
@@ -61,6 +68,14 @@ struct DrainTests {
                         edge.report([row], atDrained: node.node)
                         try await eventually("the gateway has heard it") {
                             try await scene.withOperator(gateway) { try await $0.drain("cloud", .look) }.left == [row]
+                        }
+                        // One that is stopped for its way has ended, as its node sees it.
+                        let onItsWay = DrainedWorkload(
+                            id: .random(), name: "db", origin: edge.node, standing: .moving)
+                        edge.report([row, onItsWay], atDrained: node.node)
+                        try await eventually("the one on its way is shown") {
+                            let left = try await scene.withOperator(gateway) { try await $0.drain("cloud", .look) }.left
+                            return left == [row, onItsWay]
                         }
                     }
                     try await eventually("the device is away") {

@@ -729,6 +729,12 @@ package nonisolated struct Lighter_V1_NodeMessage: @unchecked Sendable {
     set {_uniqueStorage()._opinionBy = newValue}
   }
 
+  /// While it is drained: services leave with what they wrote.
+  package var drainsWithState: Bool {
+    get {_storage._drainsWithState}
+    set {_uniqueStorage()._drainsWithState = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1666,6 +1672,7 @@ package nonisolated struct Lighter_V1_ListWorkloadsReply: Sendable {
 }
 
 /// An operator's: "drain", "resume", or "look" at what is left at a node that is drained.
+/// `with_state`, of "drain": what is moved takes along what it wrote.
 package nonisolated struct Lighter_V1_DrainRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1674,6 +1681,8 @@ package nonisolated struct Lighter_V1_DrainRequest: Sendable {
   package var node: String = String()
 
   package var action: String = String()
+
+  package var withState: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2942,7 +2951,7 @@ nonisolated extension Lighter_V1_Done: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NodeMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}state\0\u{3}boot_id\0\u{1}addresses\0\u{1}tags\0\u{1}platform\0\u{3}engine_version\0\u{3}engine_api_version\0\u{3}capacity_cpus\0\u{3}capacity_memory\0\u{3}reserved_cpus\0\u{3}reserved_memory\0\u{1}measures\0\u{3}accepts_work\0\u{3}drained_since\0\u{1}losses\0\u{3}losses_at\0\u{1}opinion\0\u{3}opinion_by\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}state\0\u{3}boot_id\0\u{1}addresses\0\u{1}tags\0\u{1}platform\0\u{3}engine_version\0\u{3}engine_api_version\0\u{3}capacity_cpus\0\u{3}capacity_memory\0\u{3}reserved_cpus\0\u{3}reserved_memory\0\u{1}measures\0\u{3}accepts_work\0\u{3}drained_since\0\u{1}losses\0\u{3}losses_at\0\u{1}opinion\0\u{3}opinion_by\0\u{3}drains_with_state\0")
 
   fileprivate class _StorageClass {
     var _id: String = String()
@@ -2965,6 +2974,7 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
     var _lossesAt: Double = 0
     var _opinion: String = String()
     var _opinionBy: String = String()
+    var _drainsWithState: Bool = false
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2995,6 +3005,7 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
       _lossesAt = source._lossesAt
       _opinion = source._opinion
       _opinionBy = source._opinionBy
+      _drainsWithState = source._drainsWithState
     }
   }
 
@@ -3033,6 +3044,7 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
         case 18: try { try decoder.decodeSingularDoubleField(value: &_storage._lossesAt) }()
         case 19: try { try decoder.decodeSingularStringField(value: &_storage._opinion) }()
         case 20: try { try decoder.decodeSingularStringField(value: &_storage._opinionBy) }()
+        case 21: try { try decoder.decodeSingularBoolField(value: &_storage._drainsWithState) }()
         default: break
         }
       }
@@ -3105,6 +3117,9 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
       if !_storage._opinionBy.isEmpty {
         try visitor.visitSingularStringField(value: _storage._opinionBy, fieldNumber: 20)
       }
+      if _storage._drainsWithState != false {
+        try visitor.visitSingularBoolField(value: _storage._drainsWithState, fieldNumber: 21)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -3134,6 +3149,7 @@ nonisolated extension Lighter_V1_NodeMessage: SwiftProtobuf.Message, SwiftProtob
         if _storage._lossesAt != rhs_storage._lossesAt {return false}
         if _storage._opinion != rhs_storage._opinion {return false}
         if _storage._opinionBy != rhs_storage._opinionBy {return false}
+        if _storage._drainsWithState != rhs_storage._drainsWithState {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -4919,7 +4935,7 @@ nonisolated extension Lighter_V1_ListWorkloadsReply: SwiftProtobuf.Message, Swif
 
 nonisolated extension Lighter_V1_DrainRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DrainRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}action\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}action\0\u{3}with_state\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4929,6 +4945,7 @@ nonisolated extension Lighter_V1_DrainRequest: SwiftProtobuf.Message, SwiftProto
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.action) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.withState) }()
       default: break
       }
     }
@@ -4941,12 +4958,16 @@ nonisolated extension Lighter_V1_DrainRequest: SwiftProtobuf.Message, SwiftProto
     if !self.action.isEmpty {
       try visitor.visitSingularStringField(value: self.action, fieldNumber: 2)
     }
+    if self.withState != false {
+      try visitor.visitSingularBoolField(value: self.withState, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lighter_V1_DrainRequest, rhs: Lighter_V1_DrainRequest) -> Bool {
     if lhs.node != rhs.node {return false}
     if lhs.action != rhs.action {return false}
+    if lhs.withState != rhs.withState {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
