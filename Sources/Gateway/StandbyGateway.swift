@@ -16,7 +16,8 @@ package final class StandbyGateway: Sendable {
     private let group: any EventLoopGroup
     private let logger: Logger
     private let leaderAddress = Mutex<String?>(nil)
-    private let links = Mutex<[ObjectIdentifier: LinkConnection]>([:])
+    /// Nil once it turns nobody away any more.
+    private let links = Mutex<[ObjectIdentifier: LinkConnection]?>([:])
     private let listener = Mutex<(any Channel)?>(nil)
     private let (arrivals, arrived) = AsyncStream.makeStream(of: ControlPeer.self)
 
@@ -51,7 +52,11 @@ package final class StandbyGateway: Sendable {
                 for await peer in arrivals { group.addTask { await self.turnAway(peer) } }
             } onCancel: {
                 arrived.finish()
-                for link in links.withLock({ Array($0.values) }) { link.close(nil) }
+                let open = links.withLock { links in
+                    defer { links = nil }
+                    return links.map { Array($0.values) } ?? []
+                }
+                for link in open { link.close(nil) }
             }
             group.cancelAll()
         }
@@ -80,12 +85,17 @@ package final class StandbyGateway: Sendable {
 
     private func welcome(_ link: LinkConnection) {
         let key = ObjectIdentifier(link)
-        links.withLock { $0[key] = link }
+        let isWelcome = links.withLock { links in
+            links?[key] = link
+            return links != nil
+        }
+        // Who was still shaking hands would wait for an answer that nobody gives.
+        guard isWelcome else { return link.close(nil) }
         // Long enough to ask and be told.
         let timer = link.eventLoop.scheduleTask(in: .seconds(10)) { link.close(nil) }
         link.closed.whenComplete { _ in
             timer.cancel()
-            self.links.withLock { _ = $0.removeValue(forKey: key) }
+            self.links.withLock { _ = $0?.removeValue(forKey: key) }
         }
     }
 

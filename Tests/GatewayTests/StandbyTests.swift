@@ -1,10 +1,13 @@
+import Authority
 import Fleet
 import Gateway
+import Link
 import NIOCore
 import NIOPosix
 import Session
 import Synchronization
 import Testing
+import Trust
 
 @Suite(.timeLimit(.minutes(2)))
 struct StandbyTests {
@@ -50,6 +53,29 @@ struct StandbyTests {
                     "\($0)".contains("none is known")
                 }
             }
+        }
+    }
+
+    @Test("Who comes while it ends, with its handshake not done yet, is sent away and does not wait")
+    func handshaking() async throws {
+        try await Scene.with { scene in
+            let held = Mutex<(any Channel)?>(nil)
+            try await withStandby(scene, leader: nil) { standby in
+                let port = try Endpoint(standby).port
+                let channel = try await ClientBootstrap(group: Scene.loop).connect(host: "127.0.0.1", port: port).get()
+                held.withLock { $0 = channel }
+                // It has been taken in by then.
+                try await Task.sleep(for: .milliseconds(200))
+            }
+            let channel = try #require(held.withLock { $0 })
+            let credentials = try scene.authority.credentials(
+                for: PeerIdentity(role: .operator("admin"), tenant: .main))
+            let began = ContinuousClock.now
+            let link = try? await Link.attach(
+                to: channel, role: .client, tls: try LinkTLS.client(credentials: credentials), logger: scene.logger
+            ) { stream, _ in stream.eventLoop.makeFailedFuture(ChannelError.operationUnsupported) }.get()
+            try? await link?.closed.get()
+            #expect(began.duration(to: .now) < .seconds(5))
         }
     }
 
