@@ -23,7 +23,7 @@ sys.path.insert(1, str(REPO / "Tests" / "EndToEnd"))
 
 from fixture import PATIENCE, eventually  # noqa: E402,F401 (the tests take them from here)
 
-# What `run` has found out about the test bed: front_door, engines, plain, policy, scratch.
+# What `run` has found out about the test bed: front_door, engines, device, target, plain, policy, scratch.
 WORLD = SimpleNamespace(**json.loads(os.environ.get("LIGHTER_CLIENTS_WORLD", "{}")))
 IMAGES = ("busybox:latest", "testbed/work:latest", "testbed/web:latest", "testbed/python:latest",
           "testbed/layers:latest", "testbed/layers:v2")
@@ -118,7 +118,7 @@ class Case(unittest.TestCase):
         for node, host in WORLD.engines.items():
             with docker_at(host) as engine:
                 held = {n.lstrip("/") for c in engine.api.containers(all=True) for n in c["Names"]}
-            if name in held or f"{name}.edge1" in held:
+            if name in held or f"{name}.{WORLD.device}" in held:
                 found.add(node)
         return found
 
@@ -126,13 +126,13 @@ class Case(unittest.TestCase):
         """It is where the policy says: on the other node, and nowhere else."""
         if not WORLD.plain:
             name = container if isinstance(container, str) else container.name
-            self.assertEqual(self.whereabouts(name), {"cloud1" if WORLD.policy == "remote" else "edge1"})
+            self.assertEqual(self.whereabouts(name), {WORLD.target if WORLD.policy == "remote" else WORLD.device})
 
     def assert_built_away(self, name):
         """The image was made on the other node, where it has no name; to be asked before anything runs from it."""
         if WORLD.plain or WORLD.policy != "remote":
             return
-        there = docker.DockerClient(base_url=WORLD.engines["cloud1"], timeout=PATIENCE)
+        there = docker.DockerClient(base_url=WORLD.engines[WORLD.target], timeout=PATIENCE)
         self.addCleanup(there.close)
         self.assertEqual(there.images.get(self.client.images.get(name).id).tags, [])
 

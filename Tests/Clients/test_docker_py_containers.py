@@ -91,7 +91,7 @@ class Running(Case):
         container = self.create(privileged=True)
         self.assertTrue(self.client.containers.get(container.id).attrs["HostConfig"]["Privileged"])
         if not WORLD.plain:
-            self.assertEqual(self.whereabouts(container.name), {"edge1"})
+            self.assertEqual(self.whereabouts(container.name), {WORLD.device})
 
     def test_an_init_is_process_one(self):
         self.assertIn(b"init", self.run_(["cat", "/proc/1/cmdline"], init=True))
