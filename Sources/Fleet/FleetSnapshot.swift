@@ -9,5 +9,11 @@ package struct FleetSnapshot: Sendable, Hashable, Codable {
         self.nodes = nodes
     }
 
+    /// Takes in what a node measured, where it is known.
+    package mutating func note(_ measures: Measures, of id: NodeID) {
+        guard let index = nodes.firstIndex(where: { $0.id == id }), nodes[index].measures != measures else { return }
+        nodes[index].measures = measures
+    }
+
     package subscript(id: NodeID) -> Node? { nodes.first { $0.id == id } }
 }

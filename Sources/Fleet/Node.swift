@@ -85,24 +85,4 @@ package struct Measures: Sendable, Hashable, Codable {
     package var coreSpeed: Double = 1
 
     package init() {}
-
-    /// Whether no placement would be another with these: shares that differ by less than 2 in a hundred, sizes and times by less
-    /// than a tenth, and as many containers.
-    package func areNear(_ others: Measures) -> Bool {
-        func areNear(_ share: KeyPath<Measures, Double?>) -> Bool {
-            switch (self[keyPath: share], others[keyPath: share]) {
-            case (let own?, let other?): abs(own - other) < 0.02
-            case (nil, nil): true
-            default: false
-            }
-        }
-        func areAlike(_ own: Double, _ other: Double) -> Bool { abs(own - other) <= 0.1 * max(abs(own), abs(other)) }
-        return runningContainers == others.runningContainers
-            && abs(cpu - others.cpu) < 0.02 && abs(memory - others.memory) < 0.02
-            && areNear(\.cpuPressure) && areNear(\.memoryPressure) && areNear(\.ioPressure)
-            && areAlike(Double(diskFree.bytes), Double(others.diskFree.bytes))
-            // Below a millisecond, round trips are the processors' doing.
-            && (areAlike(gatewayRTT, others.gatewayRTT) || max(gatewayRTT, others.gatewayRTT) < 0.001)
-            && areAlike(bandwidth, others.bandwidth) && areAlike(coreSpeed, others.coreSpeed)
-    }
 }

@@ -45,9 +45,10 @@ final class AgentSession: Sendable {
 
     /// What the node said of itself in its Hello; before the first push.
     /// - Parameter revision: as of when it knows the fleet from an earlier connection; nil where it does not.
-    func begin(resuming revision: UInt64?, unpacks: Bool) {
+    func begin(resuming revision: UInt64?, unpacks: Bool, knowsItself: Bool) {
         state.withLock { state in
-            state.feed = SessionFeed(node: node, tenant: tenant, resuming: revision, unpacks: unpacks)
+            state.feed = SessionFeed(
+                node: node, tenant: tenant, resuming: revision, unpacks: unpacks, knowsItself: knowsItself)
         }
     }
 

@@ -108,16 +108,14 @@ final class FleetRegistry: Sendable {
 
     /// Takes in a heartbeat, and that leases of the node stand for a while after it.
     ///
-    /// - Parameters:
-    ///   - node: nil where it is as it was.
-    ///   - leases: nil where the node asks for none.
+    /// - Parameter leases: nil where the node asks for none.
     /// - Returns: for how long leases stand; nil for none, also where another session has taken this one's place.
-    func beat(_ session: AgentSession, _ node: Node?, grants leases: LeaseTerms?) -> Duration? {
+    func beat(_ session: AgentSession, _ news: HeartbeatNews, grants leases: LeaseTerms?) -> Duration? {
         let now = NIODeadline.now()
         let (term, isUrgent) = state.withLock { state -> (Duration?, Bool) in
-            guard state.sessions[session.node] === session, let node = node ?? state.view.said(session.node) else {
-                return (nil, false)
-            }
+            guard state.sessions[session.node] === session,
+                let node = news.node(knowing: state.view.said(session.node))
+            else { return (nil, false) }
             state.thresholds.observe(node)
             let term = leases?.term(roundTrip: .seconds(min(node.measures.gatewayRTT, 60)))
             if let term {

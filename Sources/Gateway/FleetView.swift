@@ -17,6 +17,8 @@ struct FleetView {
         }
         /// The view's revision when something of it changed last.
         var revision: UInt64 = 0
+        /// The view's revision when more than its measures changed last.
+        var booked: UInt64 = 0
         /// The view's revision when more than its load changed last.
         var stated: UInt64 = 0
         /// `node` as pushes carry it; nil until the first that does.
@@ -95,7 +97,7 @@ struct FleetView {
         for var node in nodes {
             node.state = .unreachable
             node.reserved = .none
-            change(Entry(node: node, reported: .ready, lastHeard: now, isConnected: false), state: true)
+            change(Entry(node: node, reported: .ready, lastHeard: now, isConnected: false), .state)
         }
         for workload in workloads { hold(workload) }
     }
@@ -117,6 +119,8 @@ struct FleetView {
 
     /// The revision at which a node changed last; 0 for one that is not known.
     func changedAt(_ id: NodeID) -> UInt64 { entries[id]?.revision ?? 0 }
+    /// The same of more than its measures.
+    func bookedAt(_ id: NodeID) -> UInt64 { entries[id]?.booked ?? 0 }
     /// The revision at which a state changed last in a tenant.
     func lastStated(in tenant: TenantID) -> UInt64 { logs[tenant]?.last ?? 0 }
     func firstStated(after known: UInt64, in tenant: TenantID) -> UInt64? {
@@ -154,7 +158,7 @@ struct FleetView {
         fresh.opinion = nil
         guard let old else {
             change(
-                Entry(node: fresh, reported: reported, lastHeard: now, isConnected: true), state: true)
+                Entry(node: fresh, reported: reported, lastHeard: now, isConnected: true), .state)
             return true
         }
         var entry = old
@@ -173,7 +177,8 @@ struct FleetView {
             return false
         }
         entry.node = fresh
-        let isLoad = !fresh.measures.areNear(old.told) || fresh.reserved != old.node.reserved
+        let isBooking = fresh.reserved != old.node.reserved
+        let isLoad = isBooking || !fresh.measures.areNear(old.told)
         fresh.measures = old.node.measures
         fresh.reserved = old.node.reserved
         let isState = fresh != old.node
@@ -182,7 +187,7 @@ struct FleetView {
             entries[node.id] = entry
             return false
         }
-        change(entry, state: isState)
+        change(entry, isState ? .state : isBooking ? .reservation : .measures)
         return isState
     }
 
@@ -197,7 +202,7 @@ struct FleetView {
     /// A machine joined: it is known from here on.
     mutating func joined(_ node: Node, now: NIODeadline) {
         guard entries[node.id] == nil else { return }
-        change(Entry(node: node, reported: .ready, lastHeard: now, isConnected: false), state: true)
+        change(Entry(node: node, reported: .ready, lastHeard: now, isConnected: false), .state)
     }
 
     /// The node's link is gone; it becomes unreachable unless it is back within one heartbeat.
@@ -213,14 +218,14 @@ struct FleetView {
         guard var entry = entries[id], (entry.node.drainedSince, entry.node.drainsWithState) != (since, withState)
         else { return }
         (entry.node.drainedSince, entry.node.drainsWithState) = (since, withState)
-        change(entry, state: true)
+        change(entry, .state)
     }
 
     /// What an earlier gateway has counted.
     mutating func restore(_ losses: RecentLosses, of id: NodeID) {
         guard var entry = entries[id] else { return }
         entry.node.losses = losses
-        change(entry, state: true)
+        change(entry, .state)
     }
 
     /// Whether a node is not lost: it is connected, and three heartbeats have not been missed.
@@ -240,7 +245,7 @@ struct FleetView {
                 changed.node.losses = losses.adding(at: zero + Double(now.uptimeNanoseconds) / 1e9)
                 hasNewLosses = true
             }
-            change(changed, state: true)
+            change(changed, .state)
             hasChanged = true
         }
         return hasChanged
@@ -257,7 +262,7 @@ struct FleetView {
         entries[id] = entry
         guard entry.node.opinion != opinion else { return false }
         entry.node.opinion = opinion
-        change(entry, state: true)
+        change(entry, .state)
         return true
     }
 
@@ -280,14 +285,17 @@ struct FleetView {
 
     private static let leastLateness = TimeAmount.milliseconds(300)
 
-    /// - Parameter state: whether more changed than its load: measures, and what leases reserve.
-    private mutating func change(_ entry: Entry, state: Bool) {
+    /// What of a node changed: no more than its measures, no more than its load, or more than that.
+    private enum Change: Comparable { case measures, reservation, state }
+
+    private mutating func change(_ entry: Entry, _ what: Change) {
         revision += 1
         var entry = entry
         entry.revision = revision
         entry.encoded = nil
         entry.told = entry.node.measures
-        if state {
+        if what >= .reservation { entry.booked = revision }
+        if what == .state {
             entry.stated = revision
             logs[entry.node.tenant, default: StateLog()].note(entry.node.id, at: revision)
         }
@@ -352,6 +360,6 @@ struct FleetView {
         let sum = reserved(at: node)
         guard var entry = entries[node], entry.node.reserved != sum else { return }
         entry.node.reserved = sum
-        change(entry, state: false)
+        change(entry, .reservation)
     }
 }

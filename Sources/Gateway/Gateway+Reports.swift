@@ -18,28 +18,33 @@ extension Gateway {
         welcome.fleetEpoch = registry.epoch
         welcome.now = Date().timeIntervalSince1970
         welcome.leanHeartbeats = true
+        welcome.terseHeartbeats = true
         return welcome
     }
 
-    func take(_ heartbeat: Lighter_V1_Heartbeat, of session: AgentSession) {
+    func take(_ said: Lighter_V1_Heartbeat, of session: AgentSession) {
+        let heartbeat = said.spelledOut
         var ack = Lighter_V1_HeartbeatAck()
         ack.sentAt = heartbeat.sentAt
-        var node: Node?
-        if heartbeat.hasNode {
-            var message = heartbeat.node
-            message.id = session.node.name
-            message.tenant = session.tenant.name
-            node = try? message.domain()
-        }
-        if node != nil || !heartbeat.hasNode {
+        if let news = try? news(heartbeat, of: session) {
             // Counted before it is sent: what is not sent grants less than was counted.
-            let term = registry.beat(session, node, grants: heartbeat.quiet ? nil : configuration.leases)
+            let term = registry.beat(session, news, grants: heartbeat.quiet ? nil : configuration.leases)
             if let term { ack.leaseSeconds = term / .seconds(1) }
         }
         let inventory = heartbeat.same ? nil : (heartbeat.checksum, heartbeat.workloads)
         ack.wantFullReport = session.wantsFullReport(inventory)
         guard !heartbeat.quiet || ack.wantFullReport else { return }
         session.peer.send(.heartbeatAck(ack))
+    }
+
+    /// What a heartbeat says of its node, which is the session's own whatever it says.
+    private func news(_ heartbeat: Lighter_V1_Heartbeat, of session: AgentSession) throws(WireError) -> HeartbeatNews {
+        guard heartbeat.hasNode else { return .none }
+        if heartbeat.loneMeasures { return .measures(try heartbeat.node.measures.domain()) }
+        var message = heartbeat.node
+        message.id = session.node.name
+        message.tenant = session.tenant.name
+        return .node(try message.domain())
     }
 
     /// Applies reports that came together and acknowledges each once it is durable; the others the node sends again.

@@ -149,7 +149,8 @@ extension Gateway {
             logger.error("a node was not recorded", metadata: ["node": "\(node.id)", "error": "\(error)"])
         }
         session.begin(
-            resuming: hello.fleetEpoch == registry.epoch ? hello.fleetRevision : nil, unpacks: hello.unpacks)
+            resuming: hello.fleetEpoch == registry.epoch ? hello.fleetRevision : nil, unpacks: hello.unpacks,
+            knowsItself: hello.knowsItself)
         if let older = registry.attach(session, node) {
             logger.warning("a node connected again; its older session is closed", metadata: ["node": "\(node.id)"])
             older.peer.dismiss(

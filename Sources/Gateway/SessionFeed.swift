@@ -22,6 +22,8 @@ struct SessionFeed {
     let tenant: TenantID
     /// Whether it takes what is packed.
     let unpacks: Bool
+    /// Whether it needs not be told its own measures.
+    let knowsItself: Bool
     /// What the session knows; nil for nothing.
     private(set) var revision: UInt64?
     /// Not before this it is told loads again.
@@ -32,10 +34,14 @@ struct SessionFeed {
     private var turn = Int.random(in: 0..<1 << 20)
 
     /// - Parameter revision: what the session knows from an earlier connection.
-    init(node: NodeID, tenant: TenantID, resuming revision: UInt64? = nil, unpacks: Bool = false) {
+    init(
+        node: NodeID, tenant: TenantID, resuming revision: UInt64? = nil, unpacks: Bool = false,
+        knowsItself: Bool = false
+    ) {
         self.node = node
         self.tenant = tenant
         self.unpacks = unpacks
+        self.knowsItself = knowsItself
         self.revision = revision
     }
 
@@ -53,7 +59,8 @@ struct SessionFeed {
     {
         guard let known = revision, known >= view.lastStated(in: tenant), view.revision > known, now >= due
         else { return nil }
-        let chosen = ranking.map { choose($0, view, pace.most, since: known) } ?? view.changed(in: tenant, since: known)
+        var chosen = ranking.map { choose($0, view, pace.most, since: known) } ?? view.changed(in: tenant, since: known)
+        if knowsItself, view.bookedAt(node) <= known { chosen.removeAll { $0 == node } }
         guard !chosen.isEmpty else { return nil }
         let nodes = chosen.map { view.encoded($0) }
         revision = view.revision

@@ -20,11 +20,15 @@ package enum Link {
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.socketOption(.so_keepalive), value: 1)
             .channelOption(.tcpUserTimeout, value: configuration.userTimeout)
+            .channelOption(.tcpKeepAliveIdle, value: configuration.socketIdle)
+            .channelOption(.tcpKeepAliveInterval, value: configuration.socketInterval)
             .channelInitializer(tune)
             .connect(to: address)
             .flatMapErrorThrowing { throw LinkHandshake.explain($0) }
             .flatMap {
-                attach(to: $0, role: .client, tls: tls, configuration: configuration, logger: logger, accept: accept)
+                attach(
+                    to: $0, role: .client, tls: tls, configuration: configuration.onSocket, logger: logger,
+                    accept: accept)
             }
     }
 
@@ -89,7 +93,7 @@ package enum Link {
         accept: @escaping StreamAcceptor, connected: @escaping @Sendable (LinkConnection) -> Void
     ) -> EventLoopFuture<any Channel> {
         let door = LinkDoor(
-            configuration: configuration, logger: logger, tls: tls, accept: accept, connected: connected)
+            configuration: configuration.onSocket, logger: logger, tls: tls, accept: accept, connected: connected)
         return ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -114,11 +118,33 @@ extension ChannelOption where Self == ChannelOptions.Types.SocketOption {
     fileprivate static var tcpUserTimeout: Self {
         .init(level: .tcp, name: NIOBSDSocket.Option(rawValue: TCP_USER_TIMEOUT))
     }
+    /// After how many seconds of silence the kernel asks the peer's.
+    fileprivate static var tcpKeepAliveIdle: Self {
+        .init(level: .tcp, name: NIOBSDSocket.Option(rawValue: TCP_KEEPIDLE))
+    }
+    /// After how many seconds without an answer it asks again.
+    fileprivate static var tcpKeepAliveInterval: Self {
+        .init(level: .tcp, name: NIOBSDSocket.Option(rawValue: TCP_KEEPINTVL))
+    }
 }
 
 extension LinkConfiguration {
     /// In milliseconds: as long as it takes to know a silent peer by pings.
     fileprivate var userTimeout: SocketOptionValue {
         SocketOptionValue((keepAlive + keepAliveTimeout) / .milliseconds(1))
+    }
+    fileprivate var socketIdle: SocketOptionValue { Self.kernelSeconds(idleKeepAlive) }
+    fileprivate var socketInterval: SocketOptionValue { Self.kernelSeconds(keepAliveTimeout) }
+
+    /// The kernel keeps a link without streams; that the program behind it answers is asked seldom then.
+    fileprivate var onSocket: LinkConfiguration {
+        var configuration = self
+        configuration.idleKeepAlive = max(idleKeepAlive, .seconds(3600))
+        return configuration
+    }
+
+    /// As the kernel takes them: 1 to 32767.
+    private static func kernelSeconds(_ duration: Duration) -> SocketOptionValue {
+        SocketOptionValue(max(1, min(32_767, duration / .seconds(1))))
     }
 }

@@ -15,8 +15,10 @@ package struct LinkConfiguration: Sendable {
     package var acceptBacklog = 256
     /// The time between pings of a quiet link that has streams.
     package var keepAlive = Duration.seconds(5)
-    /// The same without streams. Whoever opens one asks at once whether the peer is there still.
-    package var idleKeepAlive = Duration.seconds(60)
+    /// The same without streams, by who dialled; the other end waits for twice as long. Whoever opens a stream asks at once whether
+    /// the peer is there still. Less than the four minutes for which the strictest translators of addresses remember a connection.
+    /// On a connection of its own the kernel asks instead: its question and the answer are less than half of the bytes of a ping's.
+    package var idleKeepAlive = Duration.seconds(230)
     /// The time between pings that only measure the round trip, of a link that hears of its peer anyway.
     package var measuring = Duration.seconds(15)
     /// Silence after a ping that ends the link.

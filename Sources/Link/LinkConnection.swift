@@ -41,6 +41,11 @@ package final class LinkConnection: Sendable {
         eventLoop.execute { self.handler.value.expectWord(every: interval) }
     }
 
+    /// Asks whether the peer is there still, where nothing was heard for a while: a link that is not answered ends.
+    package func askIfQuiet() {
+        eventLoop.execute { self.handler.value.askIfQuiet() }
+    }
+
     /// Opens a stream as a child channel on the link's event loop.
     ///
     /// Costs no round trip: what is written within the same tick travels with the opening. Half-closure is allowed;

@@ -112,7 +112,7 @@ extension LinkHandler {
         }
         // Whoever was heard just now is there. How long the way takes is measured all the same, but more seldom.
         let (keepAlive, idle) = (configuration.keepAlive, configuration.idleKeepAlive)
-        let pause = channels.isEmpty ? max(idle, keepAlive) : keepAlive
+        let pause = channels.isEmpty ? max(session.role == .client ? idle : idle * 2, keepAlive) : keepAlive
         let quiet = now - lastReceived
         let isMeasured = channels.isEmpty || now - lastPinged < TimeAmount(configuration.measuring)
         guard askedSince == nil, quiet < TimeAmount(pause), isMeasured else {
@@ -130,7 +130,9 @@ extension LinkHandler {
     /// Asks whether the peer is there still, where nothing was heard for long; before there is something to lose by its silence.
     func askIfQuiet() {
         let now = eventLoop.now
-        guard askedSince == nil, now - lastReceived >= TimeAmount(configuration.keepAlive) else { return }
+        guard phase == .open, askedSince == nil, now - lastReceived >= TimeAmount(configuration.keepAlive) else {
+            return
+        }
         ping(now)
     }
 

@@ -13,7 +13,7 @@ struct CompletionForecast: Sendable, Hashable {
     /// For a link that has carried no bulk yet, in bytes per second: 100 Mbit/s.
     static let presumedBandwidth = 12.5e6
     /// Below this a figure only says that nothing large was sent lately, not that the link is slow.
-    static let leastMeasuredBandwidth = 32e3
+    static let leastMeasuredBandwidth = Measures.leastBandwidth
     /// For work that has never been seen, in seconds of a reference core.
     static let presumedWork = 10.0
     /// Busy part at which the number of containers, rather than the load, says how many compete.

@@ -67,6 +67,7 @@ extension GatewaySession {
         hello.session = session
         hello.version = configuration.version
         hello.unpacks = true
+        hello.knowsItself = true
         (hello.fleetEpoch, hello.fleetRevision) = state.withLock { state in
             state.assembling = nil
             return (state.fleetEpoch, state.snapshot.revision)
@@ -97,8 +98,9 @@ extension GatewaySession {
             state.outbox.resend(sentBefore: now - patience)
             // All news goes first, so that the checksum is over what the gateway will have seen by then.
             let reports = state.outbox.news(now: now, isUrgent: true)
-            let silence = max(.seconds(10), state.heartbeat * (HeartbeatTelling.answered * 2 + 1))
+            let silence = max(.seconds(10), state.heartbeat * Self.silentBeats)
             let isSilent = now - state.lastHeartbeatAck > silence
+            state.snapshot.note(node.measures, of: node.id)
             let fingerprint = state.outbox.fingerprint
             let beat = state.telling.next(
                 node, checksum: fingerprint.checksum, count: UInt64(fingerprint.count), asks: asks)
@@ -112,7 +114,22 @@ extension GatewaySession {
         send(reports, on: connection)
         var heartbeat = beat
         if !heartbeat.quiet { heartbeat.sentAt = BootClock.now() }
-        control.send(.heartbeat(heartbeat))
+        control.send(.heartbeat(state.withLock { $0.telling.shortest(heartbeat) }))
+    }
+
+    /// Heartbeats without an answer to any after which the gateway is gone, whatever its link says.
+    private static let silentBeats = 11
+    /// What an answer may take longer than the one before it, until the link is asked whether it stands.
+    private static let leastLateness = TimeAmount.milliseconds(300)
+
+    /// Has the gateway know of this node what small changes heartbeats have kept back, before what is sent next.
+    func tellAll() {
+        loop.execute {
+            guard let control = self.state.withLock({ $0.connection?.control }) else { return }
+            let node = self.describe(control.link)
+            let rest = self.state.withLock { $0.telling.rest(node) }
+            if let rest { control.send(.heartbeat(rest)) }
+        }
     }
 
     private func describe(_ link: LinkConnection) -> Node {
@@ -139,7 +156,9 @@ extension GatewaySession {
         case .heartbeatAck(let ack): take(ack, from: control)
         case .fleetPush(let push):
             do {
-                if take(try push.unpacked()) { settled.succeed() }
+                let push = try push.unpacked()
+                if take(push) { settled.succeed() }
+                askLost(push)
             } catch {
                 // A part that is missed is a node that is not known: the next connection begins anew.
                 logger.warning("the gateway's word on the fleet is lost", metadata: ["error": "\(error)"])
@@ -171,6 +190,14 @@ extension GatewaySession {
         }
     }
 
+    /// Links to nodes that the gateway does not hear are asked whether they stand: at rest they would not notice for long.
+    private func askLost(_ push: Lighter_V1_FleetPush) {
+        for message in push.nodes where message.state == NodeState.unreachable.rawValue {
+            guard let node = try? NodeID(message.id) else { continue }
+            links.existing(to: node)?.askIfQuiet()
+        }
+    }
+
     /// Returns whether the fleet is known from here on: of a full push in parts, that is with the last one.
     private func take(_ push: Lighter_V1_FleetPush) -> Bool {
         state.withLock { state in
@@ -197,6 +224,7 @@ extension GatewaySession {
         let warns = state.withLock { state -> Bool in
             state.connection?.isWelcome = true
             state.telling.isLean = welcome.leanHeartbeats
+            state.telling.isTerse = welcome.terseHeartbeats
             state.welcomeEpoch = welcome.fleetEpoch
             if welcome.hasPolicy, let policy = try? welcome.policy.domain() { state.gatewayPolicy = policy }
             if (0.01...3600).contains(welcome.heartbeatSeconds) {
@@ -208,7 +236,10 @@ extension GatewaySession {
             return isOff && !state.saidClockIsOff
         }
         if welcome.leanHeartbeats {
-            control.link.expectWord(every: .seconds(welcome.heartbeatSeconds) * (HeartbeatTelling.answered + 1))
+            let beat = state.withLock { $0.heartbeat }
+            let lateness = max(Self.leastLateness, .nanoseconds(beat.nanoseconds / 10))
+            control.link.expectWord(
+                every: .nanoseconds((beat * HeartbeatTelling.answered + lateness).nanoseconds))
         }
         if warns {
             logger.warning(

@@ -202,6 +202,7 @@ package final class GatewaySession: ControlPlane {
     }
 
     private func place(_ message: Lighter_V1_PlaceRequest) async throws(SessionError) -> Placed {
+        tellAll()
         guard case .placeReply(let reply) = try await ask(.placeRequest(message)) else { throw Self.unexpected }
         do {
             let decision = try reply.decision.domain()

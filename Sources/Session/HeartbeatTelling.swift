@@ -5,11 +5,17 @@ import Wire
 struct HeartbeatTelling {
     /// A node that holds nothing exclusive is answered every so many heartbeats: it knows by that that its gateway is there, and
     /// how far.
-    static let answered = 5
+    static let answered = 6
+    /// Small changes of measures come and go with what a node at rest does: they are told once they have stayed for so many.
+    static let patience = 10
 
     /// Whether the gateway of this link knows heartbeats that leave something out.
     var isLean = false
+    /// Whether it knows those of which only the measures are news, and empty ones.
+    var isTerse = false
     private var node: Node?
+    /// How many heartbeats have kept a small change back.
+    private var kept = 0
     private var inventory: (checksum: UInt64, count: UInt64)?
     private var unanswered = Self.answered - 1
 
@@ -24,9 +30,10 @@ struct HeartbeatTelling {
         _ node: Node, checksum: UInt64, count: UInt64, asks: Bool
     ) -> Lighter_V1_Heartbeat {
         var heartbeat = Lighter_V1_Heartbeat()
-        if !isLean || !isKnown(node) {
-            heartbeat.node = Lighter_V1_NodeMessage(node)
-            self.node = node
+        switch nearness(of: node) {
+        case .alike: kept = 0
+        case .slight where kept + 1 < Self.patience: kept += 1
+        case .slight, .apart: tell(node, in: &heartbeat)
         }
         if isLean, let inventory, inventory == (checksum, count) {
             heartbeat.same = true
@@ -40,9 +47,39 @@ struct HeartbeatTelling {
         return heartbeat
     }
 
-    /// Whether it is as it was told last, or so near that nobody would decide otherwise.
-    private func isKnown(_ node: Node) -> Bool {
-        guard var told = self.node, node.measures.areNear(told.measures) else { return false }
+    /// What has been kept back, for who is about to decide by it; nil where that is nothing, or cannot be said yet.
+    mutating func rest(_ node: Node) -> Lighter_V1_Heartbeat? {
+        guard isLean, inventory != nil, nearness(of: node) != .alike else { return nil }
+        var heartbeat = Lighter_V1_Heartbeat()
+        (heartbeat.same, heartbeat.quiet) = (true, true)
+        tell(node, in: &heartbeat)
+        return heartbeat
+    }
+
+    /// As it is sent.
+    func shortest(_ heartbeat: Lighter_V1_Heartbeat) -> Lighter_V1_Heartbeat {
+        isTerse ? heartbeat.abbreviated : heartbeat
+    }
+
+    private mutating func tell(_ node: Node, in heartbeat: inout Lighter_V1_Heartbeat) {
+        if isTerse, isOtherwiseKnown(node) {
+            heartbeat.loneMeasures = true
+            heartbeat.node.measures = Lighter_V1_MeasuresMessage(node.measures)
+        } else {
+            heartbeat.node = Lighter_V1_NodeMessage(node)
+        }
+        self.node = node
+        kept = 0
+    }
+
+    private func nearness(of node: Node) -> Measures.Nearness {
+        guard isLean, let told = self.node, isOtherwiseKnown(node) else { return .apart }
+        return node.measures.nearness(to: told.measures, cores: node.capacity.cpus)
+    }
+
+    /// Whether all but its measures is as it was told last.
+    private func isOtherwiseKnown(_ node: Node) -> Bool {
+        guard var told = self.node else { return false }
         told.measures = node.measures
         return told == node
     }

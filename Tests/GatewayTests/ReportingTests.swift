@@ -129,8 +129,8 @@ struct ReportingTests {
                 var quiet = Lighter_V1_Heartbeat()
                 (quiet.quiet, quiet.same) = (true, true)
                 // Longer than it takes to be lost.
-                for _ in 0..<16 {
-                    raw.control.send(.heartbeat(quiet))
+                for index in 0..<16 {
+                    raw.control.send(.heartbeat(index.isMultiple(of: 2) ? quiet : Lighter_V1_Heartbeat()))
                     try await Task.sleep(for: .milliseconds(200))
                 }
                 #expect(raw.asked.isEmpty)
@@ -145,6 +145,32 @@ struct ReportingTests {
                 for _ in 0..<5 { raw.control.send(.heartbeat(quiet)) }
                 try await eventually("the gateway asks again") { raw.asked == [true, true] }
                 #expect(raw.leases.allSatisfy { $0 == 0 })
+                raw.control.link.close(nil)
+            }
+        }
+    }
+
+    @Test("Measures that come alone leave the rest of the node as it was, and what cannot be read changes nothing")
+    func loneMeasures() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let raw = try await RawNode.connect(scene, "edge", to: gateway)
+                try await raw.hello(capacity: Resources(cpus: 4, memory: .gibibytes(4)))
+                func edge() async throws -> Node? {
+                    try await scene.withOperator(gateway) { try await $0.nodes() }.first { $0.id.name == "edge" }
+                }
+                let before = try #require(try await edge())
+                for cpu in [0.625, -7] {
+                    var heartbeat = Lighter_V1_Heartbeat()
+                    (heartbeat.quiet, heartbeat.same, heartbeat.loneMeasures) = (true, true, true)
+                    heartbeat.node.measures.cpu = cpu
+                    raw.control.send(.heartbeat(heartbeat))
+                }
+                try await eventually("the gateway has heard") { try await edge()?.measures.cpu == 0.625 }
+                var expected = before
+                expected.measures = Measures()
+                expected.measures.cpu = 0.625
+                #expect(try await edge() == expected)
                 raw.control.link.close(nil)
             }
         }

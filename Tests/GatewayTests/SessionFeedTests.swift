@@ -228,6 +228,41 @@ struct SessionFeedTests {
         #expect(listener.bytes < told * 300 + seconds * 32)
     }
 
+    @Test(
+        "A node that knows itself is not told what it has measured, but what was reserved at it",
+        arguments: [false, true])
+    func ownLoad(knowsItself: Bool) throws {
+        var view = try view(3)
+        var parts = PushParts()
+        var listener = try listener(0)
+        listener.feed = SessionFeed(node: listener.feed.node, tenant: .main, unpacks: true, knowsItself: knowsItself)
+        while let part = listener.feed.states(of: &view, &parts) { try listener.hear(part.frame) }
+        let pace = PushPace(sessions: 3)
+        var now = Self.start
+        func told(_ body: (inout FleetView) throws -> Void) throws -> Int {
+            now = now + .seconds(1)
+            try body(&view)
+            listener.last = 0
+            if let frame = listener.feed.loads(of: &view, pace, nil, now: now) { try listener.hear(frame) }
+            return listener.last
+        }
+        #expect(try told { _ = $0.heard(try node(0, cpu: 0.9), now: now) } == (knowsItself ? 0 : 1))
+        #expect(try told { _ = $0.heard(try node(1, cpu: 0.9), now: now) } == 1)
+        #expect(listener.snapshot[try NodeID("node-1")]?.measures.cpu == 0.9)
+        let lease = Workload(
+            id: .random(), tenant: .main, origin: try NodeID("node-2"), target: listener.feed.node, state: .running,
+            version: Version(epoch: 1, sequence: 0), name: "w", image: "x", resources: Resources(cpus: 1))
+        #expect(try told { $0.hold(lease) } == 1)
+        #expect(listener.snapshot[listener.feed.node]?.reserved.cpus == 1)
+        #expect(try told { _ = $0.heard(try node(0, cpu: 0.1), now: now) } == (knowsItself ? 0 : 1))
+        // A state is told to all.
+        var down = try node(0, cpu: 0.1)
+        down.state = .engineDown
+        _ = view.heard(down, now: now)
+        try listener.hear(try #require(listener.feed.states(of: &view, &parts)).frame)
+        #expect(listener.snapshot[down.id]?.state == .engineDown)
+    }
+
     @Test("Loads of most use come first: where the session has work, its own site, the least loaded")
     func useful() throws {
         var view = try view(3000)

@@ -156,21 +156,42 @@ struct StreamTests {
         #expect(!pair.client.isActive)
     }
 
-    @Test("A link without streams is pinged once a minute; who opens one asks first, and finds a silent peer in time")
+    @Test(
+        "A link without streams is pinged every few minutes by who dialled; who opens one finds a silent peer in time")
     func idlePings() throws {
         let pair = try MemoryPair()
         try pair.pump()
-        let before = pair.sentByClient.readableBytes
-        for _ in 0..<120 {
+        let before = pair.clientFrames.count
+        for _ in 0..<720 {
             pair.loop.advanceTime(by: .seconds(5))
             try pair.pump()
         }
-        // Pings, and answers to those of the other end.
-        let frames = (pair.sentByClient.readableBytes - before) / 12
-        #expect((9...20).contains(frames), "\(frames)")
+        let frames = pair.clientFrames.dropFirst(before)
+        #expect((15...16).contains(frames.count), "\(frames)")
+        // The other end hears that and has nothing to ask.
+        #expect(frames.allSatisfy { $0.kind == .ping && $0.flags.contains(.syn) })
         pair.loop.advanceTime(by: .seconds(30))
         try pair.pump()
         _ = try pair.open()
+        for _ in 0..<3 where pair.client.isActive { pair.loop.advanceTime(by: .seconds(5)) }
+        #expect(!pair.client.isActive)
+    }
+
+    @Test("A link at rest that is asked ends where nobody answers, and is not asked where something was heard just now")
+    func askedAtRest() throws {
+        let pair = try MemoryPair()
+        try pair.pump()
+        let before = pair.clientFrames.count
+        pair.client.askIfQuiet()
+        try pair.pump()
+        #expect(pair.clientFrames.count == before)
+        pair.loop.advanceTime(by: .seconds(30))
+        pair.client.askIfQuiet()
+        try pair.pump()
+        #expect(pair.clientFrames.count == before + 1)
+        pair.loop.advanceTime(by: .seconds(30))
+        #expect(pair.client.isActive)
+        pair.client.askIfQuiet()
         for _ in 0..<3 where pair.client.isActive { pair.loop.advanceTime(by: .seconds(5)) }
         #expect(!pair.client.isActive)
     }

@@ -1208,6 +1208,9 @@ package nonisolated struct Lighter_V1_Hello: Sendable {
   /// Whether the agent takes pushes whose nodes are packed.
   package var unpacks: Bool = false
 
+  /// The agent keeps its own node's measures in what it knows of the fleet: it is not told of them.
+  package var knowsItself: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1244,6 +1247,9 @@ package nonisolated struct Lighter_V1_Welcome: Sendable {
 
   /// The gateway knows heartbeats that leave out what is as before, and those that ask for no answer.
   package var leanHeartbeats: Bool = false
+
+  /// The gateway knows heartbeats of which only the measures are news, and empty ones: they say as much as `quiet` and `same`.
+  package var terseHeartbeats: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1310,6 +1316,9 @@ package nonisolated struct Lighter_V1_Heartbeat: Sendable {
 
   /// Checksum and workloads are as in the heartbeat before.
   package var same: Bool = false
+
+  /// Of `node` there are only the measures, the rest is as before. To a gateway that said in Welcome that it knows that.
+  package var loneMeasures: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -3911,7 +3920,7 @@ nonisolated extension Lighter_V1_WorkloadMessage: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}version\0\u{3}fleet_epoch\0\u{3}fleet_revision\0\u{1}unpacks\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}version\0\u{3}fleet_epoch\0\u{3}fleet_revision\0\u{1}unpacks\0\u{3}knows_itself\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3925,6 +3934,7 @@ nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 4: try { try decoder.decodeSingularFixed64Field(value: &self.fleetEpoch) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.fleetRevision) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.unpacks) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.knowsItself) }()
       default: break
       }
     }
@@ -3953,6 +3963,9 @@ nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.unpacks != false {
       try visitor.visitSingularBoolField(value: self.unpacks, fieldNumber: 6)
     }
+    if self.knowsItself != false {
+      try visitor.visitSingularBoolField(value: self.knowsItself, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3963,6 +3976,7 @@ nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.fleetEpoch != rhs.fleetEpoch {return false}
     if lhs.fleetRevision != rhs.fleetRevision {return false}
     if lhs.unpacks != rhs.unpacks {return false}
+    if lhs.knowsItself != rhs.knowsItself {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3970,7 +3984,7 @@ nonisolated extension Lighter_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension Lighter_V1_Welcome: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Welcome"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fleet\0\u{3}gateway_version\0\u{1}policy\0\u{3}heartbeat_seconds\0\u{1}now\0\u{3}fleet_epoch\0\u{3}lean_heartbeats\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fleet\0\u{3}gateway_version\0\u{1}policy\0\u{3}heartbeat_seconds\0\u{1}now\0\u{3}fleet_epoch\0\u{3}lean_heartbeats\0\u{3}terse_heartbeats\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3985,6 +3999,7 @@ nonisolated extension Lighter_V1_Welcome: SwiftProtobuf.Message, SwiftProtobuf._
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.now) }()
       case 6: try { try decoder.decodeSingularFixed64Field(value: &self.fleetEpoch) }()
       case 7: try { try decoder.decodeSingularBoolField(value: &self.leanHeartbeats) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.terseHeartbeats) }()
       default: break
       }
     }
@@ -4016,6 +4031,9 @@ nonisolated extension Lighter_V1_Welcome: SwiftProtobuf.Message, SwiftProtobuf._
     if self.leanHeartbeats != false {
       try visitor.visitSingularBoolField(value: self.leanHeartbeats, fieldNumber: 7)
     }
+    if self.terseHeartbeats != false {
+      try visitor.visitSingularBoolField(value: self.terseHeartbeats, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4027,6 +4045,7 @@ nonisolated extension Lighter_V1_Welcome: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.now != rhs.now {return false}
     if lhs.fleetEpoch != rhs.fleetEpoch {return false}
     if lhs.leanHeartbeats != rhs.leanHeartbeats {return false}
+    if lhs.terseHeartbeats != rhs.terseHeartbeats {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4104,7 +4123,7 @@ nonisolated extension Lighter_V1_ReportAck: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Lighter_V1_Heartbeat: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Heartbeat"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}checksum\0\u{1}workloads\0\u{3}sent_at\0\u{1}quiet\0\u{1}same\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}checksum\0\u{1}workloads\0\u{3}sent_at\0\u{1}quiet\0\u{1}same\0\u{3}lone_measures\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4118,6 +4137,7 @@ nonisolated extension Lighter_V1_Heartbeat: SwiftProtobuf.Message, SwiftProtobuf
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.sentAt) }()
       case 5: try { try decoder.decodeSingularBoolField(value: &self.quiet) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.same) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.loneMeasures) }()
       default: break
       }
     }
@@ -4146,6 +4166,9 @@ nonisolated extension Lighter_V1_Heartbeat: SwiftProtobuf.Message, SwiftProtobuf
     if self.same != false {
       try visitor.visitSingularBoolField(value: self.same, fieldNumber: 6)
     }
+    if self.loneMeasures != false {
+      try visitor.visitSingularBoolField(value: self.loneMeasures, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4156,6 +4179,7 @@ nonisolated extension Lighter_V1_Heartbeat: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.sentAt != rhs.sentAt {return false}
     if lhs.quiet != rhs.quiet {return false}
     if lhs.same != rhs.same {return false}
+    if lhs.loneMeasures != rhs.loneMeasures {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
