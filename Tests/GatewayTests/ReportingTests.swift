@@ -153,7 +153,8 @@ struct ReportingTests {
     @Test("Measures that come alone leave the rest of the node as it was, and what cannot be read changes nothing")
     func loneMeasures() async throws {
         try await Scene.with { scene in
-            try await scene.withGateway { gateway in
+            // It is not late, however slow this machine is.
+            try await scene.withGateway({ $0.heartbeat = .seconds(30) }) { gateway in
                 let raw = try await RawNode.connect(scene, "edge", to: gateway)
                 try await raw.hello(capacity: Resources(cpus: 4, memory: .gibibytes(4)))
                 func edge() async throws -> Node? {
