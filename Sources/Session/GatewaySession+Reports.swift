@@ -190,11 +190,11 @@ extension GatewaySession {
         }
     }
 
-    /// Links to nodes that the gateway does not hear are asked whether they stand: at rest they would not notice for long.
+    /// Links with nodes that the gateway does not hear are asked whether they stand.
     private func askLost(_ push: Lighter_V1_FleetPush) {
         for message in push.nodes where message.state == NodeState.unreachable.rawValue {
             guard let node = try? NodeID(message.id) else { continue }
-            links.existing(to: node)?.askIfQuiet()
+            links.ask(node)
         }
     }
 

@@ -2,6 +2,7 @@ import Fleet
 import Link
 import NIOCore
 import Synchronization
+import Trust
 
 /// The links to other nodes that stand or are being made: one each, shared by all callers.
 final class PeerLinks: Sendable {
@@ -82,13 +83,23 @@ final class PeerLinks: Sendable {
         }
     }
 
+    /// Asks whether the links with a node stand, whoever dialled them: at rest they would not notice for long.
+    func ask(_ node: NodeID) {
+        existing(to: node)?.askIfQuiet()
+        let incoming = state.withLock { $0.incoming.values.filter { $0.peer?.node == node } }
+        for link in incoming { link.askIfQuiet() }
+    }
+
     /// Keeps a link that a peer dialled until it closes.
     func keep(incoming link: LinkConnection) {
-        let isWanted = state.withLock { state in
+        let (isWanted, older) = state.withLock { state in
+            let older = state.incoming.values.filter { $0.peer?.node == link.peer?.node }
             if !state.isClosed { state.incoming[ObjectIdentifier(link)] = link }
-            return !state.isClosed
+            return (!state.isClosed, older)
         }
         guard isWanted else { return link.close(nil) }
+        // A peer that dials again may have lost them without a word.
+        for link in older { link.askIfQuiet() }
         link.closed.whenComplete { _ in
             self.state.withLock { _ = $0.incoming.removeValue(forKey: ObjectIdentifier(link)) }
         }
