@@ -120,22 +120,31 @@ extension FrontDoor {
 
     // MARK: The books
 
-    /// Forgets what other nodes have given up: no create waits for that, as it ships again where it finds nothing.
+    /// Forgets what other nodes have given up: no create waits for that, as it ships again where it finds nothing. The longer there
+    /// is nothing new, the more seldom it asks: a device at rest is quiet.
     func followHoldings() async {
+        var pause = Self.reviews.lowerBound
         while !Task.isCancelled {
-            do { try await Task.sleep(for: .seconds(60)) } catch { return }
-            await reviewHoldings()
+            do { try await Task.sleep(for: pause) } catch { return }
+            pause = await reviewHoldings() ? Self.reviews.lowerBound : min(Self.reviews.upperBound, pause * 2)
         }
     }
 
-    func reviewHoldings() async {
+    private static let reviews = Duration.seconds(60)...Duration.seconds(1800)
+
+    /// - Returns: whether anything is otherwise than when they were reviewed last.
+    func reviewHoldings() async -> Bool {
+        var reviewed: [NodeID: Set<LayerDigest>] = [:]
+        defer { self.reviewed = reviewed }
         for node in control.snapshot.nodes.map(\.id) where node != control.node {
             let away = images.images.filter { $0.node == node }
             let known = Set(estimates.images(at: node).compactMap { LayerDigest($0) }).union(away.map(\.id))
             guard !known.isEmpty, control.existingLink(to: node) != nil,
                 let found = await held(known.sorted { $0.hex < $1.hex }, at: node)
             else { continue }
+            reviewed[node] = known
             for id in known where found[id]?["Has"]?.boolValue == false {
+                reviewed[node]?.remove(id)
                 estimates.note(image: "\(id)", at: node, present: false)
                 try? imageNames.forget("\(id)", at: node)
                 for image in away where image.id == id {
@@ -146,5 +155,6 @@ extension FrontDoor {
                 }
             }
         }
+        return reviewed != self.reviewed
     }
 }

@@ -2,6 +2,7 @@ package import DockerAPI
 package import Engine
 package import Fleet
 internal import Glibc
+internal import Images
 package import Logging
 internal import NIOCore
 internal import NIOPosix
@@ -68,6 +69,8 @@ package final class FrontDoor: Planning {
     var ports = PortBook()
     /// What containers elsewhere did when their node was heard last, in Docker's words.
     var lastStates: [String: String] = [:]
+    /// The images that other nodes had when they were asked last.
+    var reviewed: [NodeID: Set<LayerDigest>] = [:]
     /// Bind mounts that are kept equal with their mirrors; nil where they do not leave the device.
     private(set) var mounts: MountBook?
     /// Done for containers that ended when their last outputs are here.

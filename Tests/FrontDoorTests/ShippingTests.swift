@@ -337,14 +337,15 @@ struct ShippingTests {
     func givenUp() async throws {
         try await with { rig, target in
             try await expectAway(Self.first, rig)
-            await rig.door.reviewHoldings()
+            #expect(await rig.door.reviewHoldings())
+            #expect(await !rig.door.reviewHoldings(), "nothing is new: it asks more seldom")
             let cloud = try NodeID("cloud1")
             #expect(await rig.door.estimates.holders(of: Self.first.id).contains(cloud))
             target.state.withLock {
                 $0.images = []
                 $0.chains = []
             }
-            await rig.door.reviewHoldings()
+            #expect(await rig.door.reviewHoldings())
             #expect(await !rig.door.estimates.holders(of: Self.first.id).contains(cloud))
             try await expectAway(Self.first, rig)
             #expect(target.state.withLock { $0.loads.count } == 2)
