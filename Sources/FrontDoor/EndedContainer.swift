@@ -6,11 +6,12 @@ struct EndedContainer {
     /// `GET /containers/ID/json`.
     let inspected: JSON
 
-    /// Nil for one that does not run, whose engine starts it again, or whose end may be the kernel's: only its engine knows
-    /// whether it was killed for want of memory.
+    /// Nil for one that does not run, has been started since, whose engine starts it again, or whose end may be the kernel's: only
+    /// its engine knows whether it was killed for want of memory.
     init?(_ inspected: [UInt8], _ end: WorkloadEnd) {
         guard var container = try? JSON.parse(inspected), var state = container["State"],
             state["Status"] == "running", state["Health"]?.isNull ?? true, end.exitCode != 137,
+            (state["StartedAt"]?.stringValue.flatMap(Timestamp.seconds) ?? 0) <= end.finishedAt,
             ["", "no", nil].contains(container["HostConfig"]?["RestartPolicy"]?["Name"]?.stringValue)
         else { return nil }
         state["Status"] = "exited"

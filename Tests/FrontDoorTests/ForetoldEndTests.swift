@@ -143,6 +143,15 @@ struct ForetoldEndTests {
         #expect(EndedContainer(Array(text.utf8), end) == nil)
     }
 
+    @Test("The end of an earlier run says nothing of one that has been started since")
+    func startedSince() {
+        let text = #"{"State":{"Status":"running","StartedAt":"2026-01-01T00:01:01Z"}}"#
+        for (finished, isTold) in [(Self.finished, false), (Self.finished + 1, true)] {
+            let end = WorkloadEnd(workload: .random(), epoch: 1, exitCode: 3, finishedAt: finished)
+            #expect((EndedContainer(Array(text.utf8), end) != nil) == isTold)
+        }
+    }
+
     @Test("It has no addresses and no ports any more")
     func addresses() throws {
         let text =
