@@ -75,7 +75,8 @@ class Faults(Case):
         self.fleet("gateway", "kill")
         self.fleet("daemon", "edge1", "kill")
         self.fleet("daemon", "edge1", "start")
-        self.assertEqual(self.docker("ps", "--format", "{{.Names}} {{.State}}").line, f"{away} running")
+        own = self.docker("ps", "--filter", f"name={self.tag}", "--format", "{{.Names}} {{.State}}").line
+        self.assertEqual(own, f"{away} running")
         self.assertEqual(self.docker("exec", away, "echo", "yes").line, "yes")
 
     def test_the_device_reports_its_own_work_after_a_restart_of_its_daemon(self):
@@ -122,6 +123,7 @@ class Faults(Case):
         running = self.service("--label", f"e2e={self.tag}")
         created = self.name()
         self.docker("create", "--name", created, "--label", f"e2e={self.tag}", "busybox", "true")
+        self.addCleanup(self.fleet, "up")  # before they are removed
         self.assertEqual(self.names("-a", "--filter", f"label=e2e={self.tag}"), {running, created})
         self.fleet("daemon", "cloud1", "kill")
         mine = ("--filter", f"label=e2e={self.tag}")
