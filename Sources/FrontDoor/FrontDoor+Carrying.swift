@@ -64,7 +64,7 @@ extension FrontDoor {
     /// A volume is in one place, and draws all who use it there.
     func checkAlone(_ luggage: Luggage, _ route: Route) async throws {
         for volume in luggage.volumes {
-            var others = routes.all.filter { $0.volumes.contains(volume.name) }.map { ($0.containerID, $0.name) }
+            var others = routes.others(than: route, using: volume.name).map { ($0.containerID, $0.name) }
             if route.target == control.node { others += try await usersHere(of: volume.name) }
             let names = others.filter { $0.0 != route.containerID }.map(\.1).sorted().joined(separator: ", ")
             guard names.isEmpty else {

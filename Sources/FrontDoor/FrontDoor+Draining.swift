@@ -103,10 +103,9 @@ extension FrontDoor {
             if route.removesItself {
                 return "volume \(volume) is there, and the container removes itself when it stops (--rm)"
             }
-            let others = routes.all.filter { $0.volumes.contains(volume) && $0.containerID != route.containerID }
+            let others = routes.others(than: route, using: volume).map(\.name).sorted().joined(separator: ", ")
             guard others.isEmpty else {
-                let names = others.map(\.name).sorted().joined(separator: ", ")
-                return "volume \(volume) is used by \(names), too: it cannot be in two places"
+                return "volume \(volume) is used by \(others), too: it cannot be in two places"
             }
         }
         return switch withState ? kindWithState(route) : route.loss.kind {

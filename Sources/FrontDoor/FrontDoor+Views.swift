@@ -33,7 +33,11 @@ extension FrontDoor {
 
     /// Takes in what a node's engine says of a container.
     func hear(_ event: JSON, of route: Route) {
-        guard event["Action"] == "die" else { return touch(route) }
+        if event["Action"] == "die" { hearEnd(of: route) } else { touch(route) }
+    }
+
+    /// A node's engine says that a container has ended.
+    func hearEnd(of route: Route) {
         view(of: route.target).end(route.containerID)
         refresh(route.target)
     }

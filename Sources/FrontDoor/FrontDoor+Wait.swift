@@ -144,8 +144,7 @@ private final class Waiter {
             query.set("condition", "not-running")
             return try await ask()
         }
-        door.view(of: current.target).end(current.containerID)
-        door.refresh(current.target)
+        door.hearEnd(of: current)
         await door.containerEnded(door.routes[route.containerID] ?? route, exitCode: code)
         return end(body)
     }

@@ -29,6 +29,10 @@ package final class RouteBook {
 
     package func of(_ workload: WorkloadID) -> Route? { idByWorkload[workload].flatMap { byID[$0] } }
 
+    func others(than route: Route, using volume: String) -> [Route] {
+        byID.values.filter { $0.volumes.contains(volume) && $0.containerID != route.containerID }
+    }
+
     package func routes(to node: NodeID) -> [Route] { byID.values.filter { $0.target == node } }
 
     /// What a reference means among the routes, by Docker's rule: full id, then name, then prefix.

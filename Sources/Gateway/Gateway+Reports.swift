@@ -89,12 +89,7 @@ extension Gateway {
     private func tellOrigins(of workloads: [Workload]) {
         for workload in workloads where workload.state == .exited && workload.origin != workload.target {
             guard let end = WorkloadEnd(workload) else { continue }
-            var push = Lighter_V1_EndPush()
-            push.workload = end.workload.hex
-            push.epoch = end.epoch
-            push.exitCode = end.exitCode
-            push.finishedAt = end.finishedAt
-            registry.session(of: workload.origin, in: workload.tenant)?.peer.send(.endPush(push))
+            registry.session(of: workload.origin, in: workload.tenant)?.peer.send(.endPush(Lighter_V1_EndPush(end)))
         }
     }
 

@@ -167,10 +167,7 @@ extension GatewaySession {
         case .ticketPush(let push):
             if isCurrent(control) { configuration.ticketArrived(Array(push.ticket)) }
         case .endPush(let push):
-            guard let workload = try? WorkloadID(push.workload) else { break }
-            configuration.workloadEnded(
-                WorkloadEnd(
-                    workload: workload, epoch: push.epoch, exitCode: push.exitCode, finishedAt: push.finishedAt))
+            if let end = try? push.domain() { configuration.workloadEnded(end) }
         case .retire(let retire): take(retire, from: control)
         case .probePush(let push): probe(push, for: control)
         case .failure(let failure):
