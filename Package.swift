@@ -159,7 +159,7 @@ let package = Package(
         tests(of: "DockerAPI", [nioCore]),
         tests(of: "BuildKit", [nioCore]),
         tests(of: "Compression", [nioCore]),
-        tests(of: "Images", ["Compression", nioCore]),
+        tests(of: "Images", ["Compression", nioCore, nioEmbedded]),
         tests(of: "Engine", ["DockerAPI", nioCore, nioPosix, logging]),
         tests(
             of: "Session",

@@ -4,18 +4,25 @@ package import NIOCore
 /// Compresses a stream with zstd.
 package final class ZstdCompressor {
     private let context: OpaquePointer
+    /// Kept for as long as zstd looks into it.
+    private let prefix: ZstdPrefix?
 
     /// - Parameters:
     ///   - level: The first costs least: it keeps pace with a fast link on a small device.
     ///   - windowLog: As a power of two, in bytes: how far back repetitions are found; most of the memory is for that.
     ///     Nil leaves it to zstd.
-    package init(level: Int32 = 1, windowLog: Int32? = nil) throws(CompressionError) {
+    ///   - prefix: what the other end has, too; the window has to hold it.
+    package init(
+        level: Int32 = 1, windowLog: Int32? = nil, prefix: ZstdPrefix? = nil
+    ) throws(CompressionError) {
         guard let context = ZSTD_createCCtx() else {
             throw CompressionError(.failed, "no memory for compressing; free some, or stop other work on this device")
         }
         self.context = context
+        self.prefix = prefix
         ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level)
         if let windowLog { ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, windowLog) }
+        if let prefix { ZSTD_CCtx_refPrefix(context, prefix.bytes.baseAddress, prefix.bytes.count) }
     }
 
     deinit { ZSTD_freeCCtx(context) }

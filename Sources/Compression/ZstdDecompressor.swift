@@ -8,18 +8,23 @@ package final class ZstdDecompressor {
     private static let pieceSize = 128 << 10
 
     private let context: OpaquePointer
+    /// Kept for as long as zstd looks into it.
+    private let prefix: ZstdPrefix?
     private var input = ByteBuffer()
     /// Whether zstd may have more to say without more input: the last piece was a full one.
     private var hasMore = false
     /// Whether the stream may end here.
     package private(set) var isComplete = false
 
-    package init() throws(CompressionError) {
+    /// - Parameter prefix: what the compressor was given.
+    package init(prefix: ZstdPrefix? = nil) throws(CompressionError) {
         guard let context = ZSTD_createDCtx() else {
             throw CompressionError(.failed, "no memory for decompressing; free some, or stop other work on this node")
         }
         self.context = context
+        self.prefix = prefix
         ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, Self.windowLog)
+        if let prefix { ZSTD_DCtx_refPrefix(context, prefix.bytes.baseAddress, prefix.bytes.count) }
     }
 
     deinit { ZSTD_freeDCtx(context) }
