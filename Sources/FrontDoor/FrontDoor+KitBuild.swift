@@ -5,6 +5,7 @@ internal import Fleet
 internal import Images
 internal import Logging
 internal import NIOCore
+internal import NIOPosix
 internal import Placement
 internal import Session
 
@@ -139,6 +140,12 @@ extension FrontDoor {
 
     // MARK: Away
 
+    /// What another node says of a build, and how it was asked to pack that.
+    private struct Answering: Sendable {
+        let stream: DockerStream
+        let offer: TraceOffer?
+    }
+
     /// Builds at another node, until one of `ends` does.
     ///
     /// - Returns: why it stays here, as long as nobody has heard of it; the session is the engine's here then.
@@ -203,10 +210,10 @@ extension FrontDoor {
     /// Gives the other node what the build needs, and starts it there.
     private func begin(
         _ request: BuildRequest, _ head: RequestHead, _ errand: Errand, _ session: KitSession, _ files: [KitFile]
-    ) async throws(Stay) -> (HTTP2Peer, DockerStream) {
+    ) async throws(Stay) -> (HTTP2Peer, Answering) {
         var joined: HTTP2Peer?
         do {
-            for image in errand.bases.values { try await ship(image, to: errand.target).wait() }
+            let isSure = try await shipBases(of: errand)
             let names = errand.bases.mapValues { baseName(of: $0, at: errand.target) }
             let pinned = ByteBuffer(string: errand.file.pinned(names))
             let given = files.map { file in
@@ -216,24 +223,65 @@ extension FrontDoor {
             let ticket = NodeDialer.Ticketing(ticket: errand.lease.ticket, renew: nil)
             let dialer = NodeDialer(control: control, node: errand.target, purpose: "build", ticket: ticket)
             let target = versioned("/session", head, at: errand.target)
-            let engine = try await session.join(dialer, session.request(target), instead: given)
+            let offers = await packingOffers(request, session, at: errand.target)
+            let offer = offers?.session
+            let engine: HTTP2Peer
+            do {
+                engine = try await session.join(
+                    dialer, session.request(target, offer), instead: given, offer: offer)
+            } catch  where offer?.isExpected == true {
+                // The node may have been an other program's meanwhile.
+                engine = try await session.join(dialer, session.request(target, nil), instead: given)
+            }
             joined = engine
             let query = request.away(dockerfile: request.dockerfile)
             let ids = Set(errand.bases.values.map { imageNames.id(of: $0.id, at: errand.target) })
             let bases = ids.sorted().joined(separator: ",")
-            let answer = try await DockerClient(dialer: dialer, maximumIdle: 0).stream(
-                "POST", versioned(query.target("/build"), head, at: errand.target),
-                headers: bases.isEmpty ? [] : [("X-Lighter-Bases", bases)])
+            let build = { @Sendable @NodeLoop [self] in
+                try await DockerClient(dialer: dialer, maximumIdle: 0).stream(
+                    "POST", versioned(query.target("/build"), head, at: errand.target),
+                    headers: (offers.map { [(PackedStream.header, $0.trace.text)] } ?? [])
+                        + (bases.isEmpty ? [] : [("X-Lighter-Bases", bases)]))
+            }
+            var answer = try await build()
+            if answer.status != 200, !isSure {
+                // One of them may be gone by now.
+                _ = try await answer.collect()
+                for image in errand.bases.values { try await ship(image, to: errand.target).wait() }
+                answer = try await build()
+            }
             guard answer.status == 200 else {
                 let said = try await answer.collect()
                 if said.status == 403 { noteRefusal(said, by: errand.target) }
                 throw Stay("node \(errand.target) does not build it: \(Self.message(of: said))")
             }
-            return (engine, answer)
+            for image in errand.bases.values { basesThere["\(errand.target) \(image.id)"] = true }
+            return (engine, Answering(stream: answer, offer: offers?.trace))
         } catch {
+            for image in errand.bases.values { basesThere.forget("\(errand.target) \(image.id)") }
             if let joined { session.leave(joined) }
             if let stay = error as? Stay { throw stay }
             throw Stay("node \(errand.target) cannot build it: \(error)")
+        }
+    }
+
+    /// - Returns: whether the node was asked for them; one that has just built with them is not.
+    private func shipBases(of errand: Errand) async throws -> Bool {
+        let missing = errand.bases.values.filter { basesThere["\(errand.target) \($0.id)"] == nil }
+        for image in missing { try await ship(image, to: errand.target).wait() }
+        return missing.count == errand.bases.count
+    }
+
+    /// With what the folder's last build at that node left here.
+    private func packingOffers(
+        _ request: BuildRequest, _ session: KitSession, at node: NodeID
+    ) async -> (session: PackingOffer, trace: TraceOffer)? {
+        guard let folder = configuration.spool else { return nil }
+        let name = session.sharedKey ?? request.tags.first?.familiarName ?? ""
+        let key = "\(node)\n\(request.dockerfile)\n\(name)"
+        return try? await NIOThreadPool.singleton.runIfActive {
+            let memory = { (kind: String) in SessionMemory(folder: "\(folder)/sessions", key: "\(kind)\n\(key)") }
+            return (PackingOffer(memory("session")), TraceOffer(memory("trace")))
         }
     }
 
@@ -243,7 +291,7 @@ extension FrontDoor {
     }
 
     private func follow(
-        _ answer: DockerStream, _ request: BuildRequest, _ errand: Errand, _ audience: any KitAudience,
+        _ answer: Answering, _ request: BuildRequest, _ errand: Errand, _ audience: any KitAudience,
         _ ends: [AsyncStream<Never>]
     ) async -> KitResult {
         await withTaskGroup(of: KitResult?.self) { group in
@@ -251,7 +299,7 @@ extension FrontDoor {
             for end in ends {
                 group.addTask {
                     for await _ in end {}
-                    answer.cancel()
+                    answer.stream.cancel()
                     return nil
                 }
             }
@@ -263,13 +311,15 @@ extension FrontDoor {
     }
 
     private func hear(
-        _ answer: DockerStream, _ request: BuildRequest, _ errand: Errand, _ audience: any KitAudience
+        _ answer: Answering, _ request: BuildRequest, _ errand: Errand, _ audience: any KitAudience
     ) async -> KitResult {
         let names = KitNames(errand.bases.map { (shown($0.key), baseName(of: $0.value, at: errand.target)) })
         do {
             var image: LayerDigest?
             var failure: String?
-            for try await line in Lines(answer.body) {
+            let word = answer.stream.headers.first(PackedStream.header)
+            let unpacker = try answer.offer?.unpacker(word)
+            for try await line in Lines(UnpackedTrace(answer.stream.body, unpacker)) {
                 guard let json = try? JSON.parse(line) else { continue }
                 switch json["id"]?.stringValue {
                 case "moby.buildkit.trace":
@@ -279,6 +329,9 @@ extension FrontDoor {
                 default:
                     failure = json["errorDetail"]?["message"]?.stringValue ?? json["error"]?.stringValue ?? failure
                 }
+            }
+            if let kept = unpacker?.kept, let offer = answer.offer {
+                NIOThreadPool.singleton.submit { _ in offer.keep(kept, word) }
             }
             if let failure { return .failed(names.shown(in: failure)) }
             if request.goesToFiles { return .made(nil) }

@@ -92,6 +92,8 @@ package final class FrontDoor: Planning {
     var followed: Set<NodeID> = []
     /// Nodes that do not build for others, with what they said, and until when they are not asked again.
     var buildRefusals: [NodeID: (reason: String, until: Double)] = [:]
+    /// Bases that another node had when it built with them, by node and image.
+    var basesThere = Recent<Bool>(limit: 1024)
     /// What they have told, by node.
     var views: [NodeID: TargetView] = [:]
     /// What this device has granted nodes that run exclusive work of its.

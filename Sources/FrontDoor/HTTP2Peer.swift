@@ -50,10 +50,10 @@ final class HTTP2Peer: RawSide {
 
     /// Changes the protocol of a fresh connection to HTTP/2, in which this side has the role.
     static func dial(
-        _ dialer: any DockerDialer, _ head: RequestHead, as role: HTTP2Connection.Role,
+        _ dialer: any DockerDialer, _ head: RequestHead, as role: HTTP2Connection.Role, offer: PackingOffer? = nil,
         _ prepare: @escaping @NodeLoop (HTTP2Peer) -> Void
     ) async throws {
-        try await Upgrading.dial(dialer, head) { channel in
+        try await Upgrading.dial(dialer, head, offer: offer) { channel in
             let peer = HTTP2Peer(role, channel)
             prepare(peer)
             return peer

@@ -1,6 +1,7 @@
 internal import BuildKit
 internal import DockerAPI
 internal import Engine
+internal import Images
 internal import NIOCore
 
 /// The session of a build by BuildKit: its client serves files, secrets and passwords to the engine that builds.
@@ -46,13 +47,15 @@ final class KitSession {
     }
 
     /// Lets an engine use the session, until `leave`.
-    /// - Parameter files: what it is given in place of the folder of the Dockerfile; nil for the client's own.
+    /// - Parameters:
+    ///   - files: what it is given in place of the folder of the Dockerfile; nil for the client's own.
+    ///   - offer: to pack the session on its way.
     func join(
-        _ dialer: any DockerDialer, _ head: RequestHead, instead files: [KitFile]?
+        _ dialer: any DockerDialer, _ head: RequestHead, instead files: [KitFile]?, offer: PackingOffer? = nil
     ) async throws -> HTTP2Peer {
         var joined: HTTP2Peer?
         let client = client
-        try await HTTP2Peer.dial(dialer, head, as: .server) { peer in
+        try await HTTP2Peer.dial(dialer, head, as: .server, offer: offer) { peer in
             joined = peer
             peer.accept = { [weak peer] id, fields in
                 guard let peer else { return nil }
@@ -80,11 +83,24 @@ final class KitSession {
         engine.close()
     }
 
+    /// What its client calls the folder that it serves; nil where it has no name for it.
+    var sharedKey: String? { head.headers.first("X-Docker-Expose-Session-Sharedkey") }
+
     /// The request by which another node's guard is asked for the session.
-    func request(_ target: String) throws(HTTPError) -> RequestHead {
-        let kept = head.headers.fields.filter { $0.name.lowercased().hasPrefix("x-docker-expose-session-") }
+    func request(_ target: String, _ offer: PackingOffer?) throws(HTTPError) -> RequestHead {
+        var kept = head.headers.fields.filter { $0.name.lowercased().hasPrefix("x-docker-expose-session-") }
+            .map { ($0.name, $0.value) }
+        if let offer {
+            kept.append((PackedStream.header, offer.text))
+            if offer.isExpected {
+                let (numbers, others) = SessionMethods.shortened(head.headers.all(SessionMethods.field))
+                kept.removeAll { $0.0.lowercased() == SessionMethods.field.lowercased() }
+                kept += others.map { (SessionMethods.field, $0) }
+                if let numbers { kept.append((SessionMethods.header, numbers)) }
+            }
+        }
         return try RequestHead.make(
             "POST", target,
-            [("Host", "docker"), ("Connection", "Upgrade"), ("Upgrade", "h2c")] + kept.map { ($0.name, $0.value) })
+            [("Host", "docker"), ("Connection", "Upgrade"), ("Upgrade", "h2c")] + kept)
     }
 }

@@ -1,5 +1,6 @@
 internal import DockerAPI
 internal import Engine
+internal import Images
 internal import NIOCore
 
 /// One end of a connection that speaks no HTTP/1 any more: what its channel tells. All on the loop.
@@ -53,22 +54,27 @@ final class Upgrading: RawSide {
     private var input = ByteBuffer()
     private var next: (any RawSide)?
     private let role: @NodeLoop (any Channel) -> any RawSide
+    private let offer: PackingOffer?
     private var channel: (any Channel)?
 
     private init(
-        _ answer: CheckedContinuation<any Channel, any Error>, _ role: @escaping @NodeLoop (any Channel) -> any RawSide
+        _ answer: CheckedContinuation<any Channel, any Error>, _ offer: PackingOffer?,
+        _ role: @escaping @NodeLoop (any Channel) -> any RawSide
     ) {
         self.answer = answer
+        self.offer = offer
         self.role = role
     }
 
     /// Dials, sends the head, and returns when the other side has agreed; `role` makes what has the connection then.
+    /// - Parameter offer: to pack what follows, which is HTTP/2; the head has it.
     /// - Throws: what it said instead.
     static func dial(
-        _ dialer: any DockerDialer, _ head: RequestHead, _ role: @escaping @NodeLoop (any Channel) -> any RawSide
+        _ dialer: any DockerDialer, _ head: RequestHead, offer: PackingOffer? = nil,
+        _ role: @escaping @NodeLoop (any Channel) -> any RawSide
     ) async throws {
         _ = try await withCheckedThrowingContinuation { answer in
-            let upgrading = Upgrading(answer, role)
+            let upgrading = Upgrading(answer, offer, role)
             dialer.dial(on: NodeLoop.shared.loop) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let handler = RawSideHandler { upgrading.next ?? upgrading }
@@ -93,7 +99,7 @@ final class Upgrading: RawSide {
         input.writeImmutableBuffer(bytes)
         do throws(HTTPError) {
             while let head = try parser.parse(&input) {
-                if head.status == 101, let channel { return upgraded(channel) }
+                if head.status == 101, let channel { return upgraded(channel, head) }
                 guard (100..<200).contains(head.status) else {
                     return end(FrontDoorError(.unreachable, "status \(head.status) in place of another protocol"))
                 }
@@ -104,8 +110,13 @@ final class Upgrading: RawSide {
         }
     }
 
-    private func upgraded(_ channel: any Channel) {
+    private func upgraded(_ channel: any Channel, _ head: ResponseHead) {
         guard !hasAnswered else { return }
+        do throws(ImageError) {
+            if try offer?.accept(head, early: input, on: channel) == true { input.clear() }
+        } catch {
+            return end(error)
+        }
         hasAnswered = true
         let side = role(channel)
         next = side

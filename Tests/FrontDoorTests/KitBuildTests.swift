@@ -104,6 +104,7 @@ struct KitBuildTests {
         let client = try await rig.client()
         try await client.send(
             "POST /session HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nX-Docker-Expose-Session-Uuid: \(id)\r\n"
+                + "X-Docker-Expose-Session-Grpc-Method: /moby.filesync.v1.FileSync/DiffCopy\r\n"
                 + "X-Docker-Expose-Session-Sharedkey: key\r\n\r\n")
         return client
     }
@@ -150,6 +151,158 @@ struct KitBuildTests {
             #expect(query.first("t") == nil && query.first("version") == "2" && query.first("session") == "s1")
             while rig.plane.abandoned.isEmpty { try await Task.sleep(for: .milliseconds(2)) }
             await build.close()
+        }
+    }
+
+    /// A node that packs sessions, and what each left there.
+    private final class PackingNode: Sendable {
+        let memories = Mutex<[LayerDigest: ByteBuffer]>([:])
+        let last = Mutex<ByteBuffer?>(nil)
+        let heads = Mutex<[RequestHead]>([])
+        /// Bytes of sessions that came to the node, as they came.
+        let heard = Mutex<[Int]>([])
+
+        func forget() { memories.withLock { $0 = [:] } }
+
+        func answer(_ head: RequestHead, _ inlet: AsyncStream<Peer>.Continuation) -> FakeEngine.Answer {
+            let offer = head.headers.first(PackedStream.header) ?? ""
+            heads.withLock { $0.append(head) }
+            let memory = LayerDigest(offer).flatMap { name in memories.withLock { $0[name] } }
+            let word = memory == nil ? "plain" : "known"
+            return .hand { [self] channel in
+                channel.writeAndFlush(
+                    ByteBuffer(
+                        string: KitBuildTests.switching.replacing(
+                            "\r\n\r\n", with: "\r\nX-Lighter-Packed: \(word)\r\n\r\n")
+                    ), promise: nil)
+                let handler = try? PackedStreamHandler(.agreeing, pulls: false, memory: memory) { [self] left in
+                    memories.withLock { $0[ContextFrame.digest(of: left)] = left }
+                    last.withLock { $0 = left }
+                }
+                guard let handler, let peer = try? Peer.adopt(channel) else { return }
+                try? channel.pipeline.syncOperations.addHandler(handler, position: .first)
+                try? channel.pipeline.syncOperations.addHandler(Scale(self), position: .first)
+                inlet.yield(peer)
+            }
+        }
+
+        /// Counts what a channel hears.
+        private final class Scale: ChannelInboundHandler {
+            typealias InboundIn = ByteBuffer
+            private let node: PackingNode
+            private var count = 0
+            init(_ node: PackingNode) { self.node = node }
+            func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+                count += unwrapInboundIn(data).readableBytes
+                context.fireChannelRead(data)
+            }
+            func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+                context.fireUserInboundEventTriggered(event)
+                if case .inputClosed? = event as? ChannelEvent { context.close(promise: nil) }
+            }
+            func channelInactive(context: ChannelHandlerContext) {
+                node.heard.withLock { $0.append(count) }
+                context.fireChannelInactive()
+            }
+        }
+    }
+
+    /// What the device remembers of sessions.
+    private static func remembered(_ rig: Rig) -> [LayerDigest] {
+        let folder = "\(rig.folder.path)/spool/sessions"
+        return ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).compactMap {
+            FileManager.default.contents(atPath: "\(folder)/\($0)").map {
+                ContextFrame.digest(of: ByteBuffer(bytes: $0))
+            }
+        }
+    }
+
+    /// One build of an older client, of a folder that has a Dockerfile; the node hears the session's `attempt`.
+    private func build(_ rig: Rig, _ far: Far, _ session: String, beside others: [String] = [], attempt: Int = 1)
+        async throws
+    {
+        let client = try await self.session(rig, session)
+        let build = try await rig.client()
+        try await build.send(
+            "\(Self.target.replacing("session=s1", with: "session=\(session)")) HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n"
+        )
+        _ = try await client.receiveHead()
+        let player = KitPlayer(client, .server)
+        async let serving: Void = player.serve("Dockerfile", Self.dockerfile, beside: others) { _ in }
+        for _ in 1..<attempt { _ = try await far.session() }
+        let engine = try await far.session()
+        #expect(try await engine.read(folder: "context") == ("Dockerfile", Self.dockerfile))
+        #expect(try await engine.read(folder: "context") == ("Dockerfile", Self.dockerfile))
+        try await far.answer(Self.lines(Self.image))
+        #expect(try await build.receive(to: "0\r\n\r\n").contains("moby.image.id"))
+        await client.close()
+        await serving
+        await build.close()
+    }
+
+    @Test("A session is packed with what the folder's last one left, as far as its node remembers that")
+    func packed() async throws {
+        let node = PackingNode()
+        try await with { rig, scene, far in
+            scene.state.withLock { state in
+                state.scripts.there = { request in
+                    request.line == "POST /session"
+                        ? node.answer(request.head, far.sessions.continuation) : far.script(request)
+                }
+            }
+            var random = SeededGenerator(seed: 5)
+            let names = (0..<100).map { _ in String(UInt64.random(in: 0 ... .max, using: &random), radix: 36) }
+            for turn in 0..<3 {
+                if turn == 2 { node.forget() }
+                try await build(rig, far, "s\(turn)", beside: names)
+                while node.heard.withLock({ $0.count }) <= turn { try await Task.sleep(for: .milliseconds(2)) }
+                let left = try #require(node.last.withLock { $0 })
+                // The device writes its own down beside its work.
+                while !Self.remembered(rig).contains(ContextFrame.digest(of: left)) {
+                    try await Task.sleep(for: .milliseconds(2))
+                }
+            }
+            let heads = node.heads.withLock { $0 }
+            let offers = heads.compactMap { $0.headers.first(PackedStream.header) }
+            #expect(offers.count == 3 && offers.first == PackedStream.nothing)
+            #expect(offers.dropFirst().allSatisfy { LayerDigest($0) != nil }, "\(offers)")
+            #expect(heads.map { $0.headers.first(SessionMethods.header) } == [nil, "0", "0"])
+            #expect(heads.map { $0.headers.contains(SessionMethods.field) } == [true, false, false])
+            let heard = node.heard.withLock { $0 }
+            #expect(heard[1] + 400 < heard[0] && heard[2] > heard[1] + 400, "\(heard)")
+            // Another program is at the node, which does not know how.
+            scene.state.withLock { state in state.scripts.there = { far.script($0) } }
+            try await build(rig, far, "s3", attempt: 2)
+            let plain = far.requests.withLock { $0 }.filter { $0.target.contains("/session") }
+            #expect(plain.map { $0.headers.contains(SessionMethods.field) } == [false, true])
+        }
+    }
+
+    @Test("A node that has just built with its bases is not asked for them; one that has lost them gets them again")
+    func basesAgain() async throws {
+        try await with { rig, scene, far in
+            let lines = SharedNames()
+            let refusals = Mutex(0)
+            scene.state.withLock { state in
+                state.scripts.there = { request in
+                    lines.add(request.line)
+                    let isRefused = refusals.withLock { left in
+                        guard request.line == "POST /build", left > 0 else { return false }
+                        left -= 1
+                        return true
+                    }
+                    return isRefused ? .json(["message": "No such image"], status: 404) : far.script(request)
+                }
+            }
+            let asked = "GET /images/\(HomecomingScene.base)/json"
+            for (turn, wanted) in [1, 0, 1].enumerated() {
+                refusals.withLock { $0 = turn == 2 ? 1 : 0 }
+                let before = lines.all.count
+                try await build(rig, far, "s\(turn)")
+                let said = lines.all.dropFirst(before)
+                #expect(said.count { $0 == asked } == wanted, "\(said)")
+                #expect(said.count { $0 == "POST /build" } == (turn == 2 ? 2 : 1))
+            }
         }
     }
 

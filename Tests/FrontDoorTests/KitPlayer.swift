@@ -62,7 +62,9 @@ actor KitPlayer {
     }
 
     /// Serves one file as a client's session does, and tells which folders were asked for, until the connection ends.
-    func serve(_ name: String, _ text: String, _ asked: @Sendable (String) -> Void) async {
+    /// - Parameter others: further files in the folder.
+    func serve(_ name: String, _ text: String, beside others: [String] = [], _ asked: @Sendable (String) -> Void) async
+    {
         var readers: [UInt32: GRPCReader] = [:]
         while let event = try? await next() {
             do {
@@ -72,6 +74,7 @@ actor KitPlayer {
                     readers[id] = GRPCReader(limit: 1 << 20)
                     try await send(GRPC.head, on: id)
                     try await send(stat("folder", 0o755 | 1 << 31), on: id)
+                    for other in others { try await send(stat(other, 0o644), on: id) }
                     try await send(stat(name, 0o644), on: id)
                     try await send(ProtoMessage(), on: id)
                 case .data(let id, let data, _):

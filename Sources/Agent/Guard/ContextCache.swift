@@ -5,11 +5,12 @@ import Glibc
 import Images
 import NIOCore
 
-/// The chunks of build contexts that a node has sent here, so that its next build sends only what differs.
+/// The chunks of build contexts that a node has sent here, and what was said in its sessions of BuildKit, so that its next
+/// build sends only what differs.
 ///
 /// Each node has a shelf of its own: what one has sent, another can neither learn of nor use. Bounded; the chunks that
 /// were used least recently go first, and a build that finds one gone happens on its device.
-final class ContextCache: ChunkStore {
+final class ContextCache: ChunkStore, Sendable {
     /// Bytes that one node's chunks may take.
     static let limit: Int64 = 2 << 30
     /// Chunks of one question.
@@ -56,6 +57,8 @@ final class ContextCache: ChunkStore {
         let count = bytes.withUnsafeReadableBytes { write(file, $0.baseAddress, $0.count) }
         if count != bytes.readableBytes { unlink(path(digest)) }
     }
+
+    func remove(_ digest: LayerDigest) { unlink(path(digest)) }
 
     private func path(_ digest: LayerDigest) -> String { "\(shelf)/\(digest.hex.prefix(2))/\(digest.hex)" }
 

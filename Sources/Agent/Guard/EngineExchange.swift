@@ -1,5 +1,6 @@
 import DockerAPI
 import Engine
+import Images
 import NIOCore
 
 /// What the client's side of a splice has to know of the engine's.
@@ -52,6 +53,9 @@ final class EngineExchange: ChannelSide {
     private var hasWaited = false
     /// Text of a rewritten answer that does not make a whole document yet.
     private var line = ByteBuffer()
+    /// Whether packed lines of a build's progress wait for their time.
+    private var isTracing = false
+    private var tracePace = PackingPace.progress
     private var isInputClosed = false
     private var hasClosedOutput = false
     /// Whether any byte of the engine's answer went to the client.
@@ -209,6 +213,11 @@ final class EngineExchange: ChannelSide {
         owner?.exchangeAnswered()
         if passage.hijacks, isRaw {
             state = .raw
+            if framing == .upgraded, let packing = passage.packing {
+                do throws(ImageError) { try packing.begin(on: client) } catch {
+                    throw HTTPError(status: 502, message: error.message)
+                }
+            }
             owner?.exchangeHijacked()
             return
         }
@@ -248,13 +257,55 @@ final class EngineExchange: ChannelSide {
         }
         line.discardReadBytes()
         let isChunked = rewriting == .chunked
+        if let packer = passage.tracePacker, rewriting == .chunked {
+            packer.add(out)
+            out = ByteBuffer()
+            if last || packer.isUrgent { out = try flushed(packer) } else { sendTraceSoon(packer) }
+        }
         if out.readableBytes > 0 { client.write(isChunked ? ChunkedEncoding.chunk(out) : out, promise: nil) }
         if last, isChunked { client.write(ChunkedEncoding.end, promise: nil) }
     }
 
+    private func flushed(_ packer: TracePacker) throws(HTTPError) -> ByteBuffer {
+        do throws(ImageError) { return try packer.flush() } catch {
+            throw HTTPError(status: 502, message: error.message)
+        }
+    }
+
+    /// How a build goes on is told in few packets, and soon enough for a person.
+    private func sendTraceSoon(_ packer: TracePacker) {
+        guard !isTracing, !packer.isEmpty else { return }
+        isTracing = true
+        client.eventLoop.scheduleTask(in: tracePace.wait(client.eventLoop.now)) {
+            NodeLoop.assumeIsolated { self.sendTrace() }
+        }
+    }
+
+    private func sendTrace() {
+        isTracing = false
+        guard case .body = state, let packer = passage.tracePacker else { return }
+        do throws(HTTPError) {
+            let out = try flushed(packer)
+            guard out.readableBytes > 0 else { return }
+            client.writeAndFlush(rewriting == .chunked ? ChunkedEncoding.chunk(out) : out, promise: nil)
+        } catch {
+            fail(error.message)
+        }
+    }
+
     /// The head of an answer whose body is rewritten, which has no length that is known.
     private func rewritten(_ head: ResponseHead, _ framing: ResponseFraming) throws(HTTPError) -> ByteBuffer {
+        if framing == .upgraded, let packing = passage.packing {
+            return try head.withHeader(PackedStream.header, packing.answer).raw
+        }
         guard passage.rewrite != nil, head.status == 200 else { return head.raw }
+        if let packer = passage.tracePacker, framing != .untilClose {
+            rewriting = .chunked
+            let word = packer.isKnown ? PackedTrace.known : PackedTrace.name
+            // What else an engine says of itself there is known.
+            return ByteBuffer(
+                string: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\(PackedStream.header): \(word)\r\n\r\n")
+        }
         switch framing {
         case .chunked:
             rewriting = .chunked

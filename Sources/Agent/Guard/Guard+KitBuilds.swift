@@ -3,6 +3,7 @@ import Engine
 import Fleet
 import Images
 import NIOCore
+import NIOPosix
 import Trust
 
 /// Builds of other nodes by BuildKit, asked for by `POST /build`: its own service would be too much to judge.
@@ -25,12 +26,60 @@ extension Guard {
         for key in head.headers.all("X-Docker-Expose-Session-Sharedkey").prefix(1) {
             fields.append(("X-Docker-Expose-Session-Sharedkey", "\(admission.origin)-\(key)"))
         }
-        for name in ["X-Docker-Expose-Session-Name", "X-Docker-Expose-Session-Grpc-Method"] {
+        for name in ["X-Docker-Expose-Session-Name", SessionMethods.field] {
             fields += head.headers.all(name).map { (name, $0) }
+        }
+        if let numbers = head.headers.first(SessionMethods.header) {
+            guard let methods = SessionMethods.named(numbers) else {
+                throw DockerFailure(
+                    status: 400, message: "lighter: \(SessionMethods.header) has numbers that are not known")
+            }
+            fields += methods.map { (SessionMethods.field, $0) }
         }
         var passage = Passage(head: try Self.request("/session", fields, admitted))
         passage.hijacks = true
+        if let offer = head.headers.first(PackedStream.header) { passage.packing = packing(offer, admission.origin) }
         return passage
+    }
+
+    /// What the caller's session before this one left here, where it names that.
+    private func packing(_ offer: String, _ origin: NodeID) -> SessionPacking {
+        let name = LayerDigest(offer)
+        let memory = name.flatMap { contexts(of: origin)?.load($0) }
+        return SessionPacking(memory: memory) { [remember = remembering(origin, name, memory)] in remember($0) }
+    }
+
+    /// The answer of a build whose caller wants its lines packed, with those of the one before.
+    private func pack(_ passage: inout Passage, _ offer: String?, _ origin: NodeID) throws(DockerFailure) {
+        let (isWanted, name) = PackedTrace.read(offer)
+        guard isWanted else { return }
+        let memory = name.flatMap { contexts(of: origin)?.load($0) }
+        do throws(ImageError) {
+            let packer = try TracePacker(memory: memory)
+            passage.tracePacker = packer
+            passage.concluded = { [remember = remembering(origin, name, memory)] in remember(packer.kept) }
+        } catch {
+            throw DockerFailure(status: 500, message: "lighter: \(error)")
+        }
+    }
+
+    /// Keeps what a stream leaves behind, in place of what it began with.
+    private func remembering(
+        _ origin: NodeID, _ name: LayerDigest?, _ memory: ByteBuffer?
+    ) -> @Sendable (ByteBuffer) -> Void {
+        let shelf = contexts(of: origin)
+        return { left in
+            guard let shelf, PackedStream.isWorthMore(left, than: memory) else { return }
+            NIOThreadPool.singleton.submit { _ in
+                let next = ContextFrame.digest(of: left)
+                shelf.save(next, left)
+                if let name, memory != nil, name != next { shelf.remove(name) }
+            }
+        }
+    }
+
+    private func contexts(of origin: NodeID) -> ContextCache? {
+        configuration.contexts.map { ContextCache(folder: $0, origin: origin) }
     }
 
     /// Admits a build without names; its bases have names for as long as it lasts.
@@ -66,6 +115,7 @@ extension Guard {
                 }
                 return line
             }
+            try pack(&passage, head.headers.first(PackedStream.header), admission.origin)
             passage.ended = { [weak self] in self?.bases.release(bases) }
             return passage
         } catch {

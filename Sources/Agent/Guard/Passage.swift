@@ -30,6 +30,10 @@ struct Passage {
     var rewrite: (@NodeLoop (ByteBuffer) -> ByteBuffer?)?
     /// What has to be waited for once the body begins.
     var beforeRewriting: (@NodeLoop @Sendable () async -> Void)?
+    /// How what follows a change of protocol is packed; nil where the caller did not offer it.
+    var packing: SessionPacking?
+    /// Packs what is left of a rewritten answer; nil where the caller did not offer it.
+    var tracePacker: TracePacker?
     /// Called once when the exchange is over, whatever became of it.
     var ended: (@NodeLoop () -> Void)?
 

@@ -1,11 +1,13 @@
 import DockerAPI
 import Engine
 import Fleet
-import Images
+import LighterTesting
 import NIOCore
 import Testing
+import Trust
 
 @testable import Agent
+@testable import Images
 
 @Suite("Builds of other nodes by BuildKit")
 @NodeLoop
@@ -164,6 +166,115 @@ struct GuardKitBuildsTests {
             #expect(moved > build)
             #expect(try await client.call("GET", "/images/\(image)/history")?.status == 200)
             #expect(try await client.call("DELETE", "/images/\(image)")?.status == 403)
+        }
+    }
+
+    /// What a caller hears of a packed session in which an engine says the same again, and what both remember of it.
+    private func echoed(
+        _ rig: GuardRig, _ memory: ByteBuffer?, by origin: NodeID? = nil, isKnown: Bool
+    ) async throws -> (memory: ByteBuffer, sent: Int) {
+        let origin = origin ?? rig.origin
+        let client = try await rig.connect(
+            ticket: rig.ticket(origin: origin), peer: PeerIdentity(role: .node(origin), tenant: .main))
+        client.send(
+            "POST /session HTTP/1.1\r\nHost: d\r\n\(Self.upgrade)X-Docker-Expose-Session-Uuid: s1\r\n"
+                + "X-Lighter-Packed: \(PackedStream.offer(memory))\r\n\r\n")
+        await client.wait(for: "\r\n\r\n")
+        #expect(client.text.contains("X-Lighter-Packed: \(isKnown ? "known" : "plain")\r\n"), "\(client.text)")
+        let head = client.bytes.readableBytes
+        let writer = try PackedWriter(memory: isKnown ? memory : nil)
+        let reader = try PackedReader(memory: isKnown ? memory : nil)
+        var frames = ByteBuffer()
+        for number in 0..<1000 {
+            let name = "file\(number * number * 7_919_317)"
+            frames.writeBytes([0, 0, UInt8(name.utf8.count), 0, 0, 0, 0, 0, 0])
+            frames.writeString(name)
+        }
+        try writer.add(frames, keeps: true)
+        let packed = try writer.flush()
+        try await client.send(packed)
+        var heard = ByteBuffer()
+        var count = head
+        while heard.readableBytes < frames.readableBytes, !client.isEnded {
+            await client.waitForBytes(count + 1)
+            guard let more = client.bytes.getSlice(at: count, length: client.bytes.writerIndex - count) else { break }
+            count += more.readableBytes
+            reader.add(more)
+            while let piece = try reader.next() { heard.writeImmutableBuffer(piece) }
+        }
+        #expect(heard == frames)
+        try await client.send(try writer.end(heard: reader.kept.readableBytes))
+        await client.halfClose()
+        await client.waitForEnd()
+        var left = writer.kept
+        left.writeImmutableBuffer(reader.kept)
+        return (left, packed.readableBytes)
+    }
+
+    @Test("pack their session with what the last one left, which no other node can use")
+    func packed() async throws {
+        let folder = try ScratchFolder()
+        try await withGuard(policy: Self.building, configure: { $0.contexts = folder.file("contexts") }) {
+            rig, engine in
+            engine.answer = { _ in .echo }
+            let first = try await echoed(rig, nil, isKnown: false)
+            let shelf = ContextCache(folder: folder.file("contexts"), origin: rig.origin)
+            let name = ContextFrame.digest(of: first.memory)
+            while !shelf.has(name) { try await Task.sleep(for: .milliseconds(2)) }
+            _ = try await echoed(rig, first.memory, by: try NodeID("edge2"), isKnown: false)
+            let second = try await echoed(rig, first.memory, isKnown: true)
+            #expect(first.sent > 5000 && second.sent < 100, "\(first.sent), \(second.sent)")
+            // What both remember of the second is as much: it takes the first one's place, were it not the same.
+            #expect(second.memory == first.memory && shelf.has(name))
+            #expect(engine.calls.allSatisfy { $0.head.headers.first("X-Lighter-Packed") == nil })
+        }
+    }
+
+    @Test("are cut off where what they say in a packed session is none")
+    func damaged() async throws {
+        try await withGuard(policy: Self.building) { rig, engine in
+            engine.answer = { _ in .echo }
+            let client = try await rig.connect(ticket: rig.ticket())
+            client.send(
+                "POST /session HTTP/1.1\r\nHost: d\r\n\(Self.upgrade)X-Docker-Expose-Session-Uuid: s1\r\n"
+                    + "X-Lighter-Packed: nothing\r\n\r\n")
+            await client.wait(for: "X-Lighter-Packed: plain\r\n\r\n")
+            try await client.send(ByteBuffer(bytes: [0x80, 3, 1, 2, 3]))
+            await client.waitForEnd()
+            #expect(client.isEnded)
+        }
+    }
+
+    @Test("have what the engine says of them packed where they ask for it, with what it said of the one before")
+    func trace() async throws {
+        let folder = try ScratchFolder()
+        try await withGuard(policy: Self.building, configure: { $0.contexts = folder.file("contexts") }) {
+            rig, engine in
+            let line = #"{"id":"moby.buildkit.trace","aux":"AAEC"}"# + "\r\n"
+            let lines = String(repeating: line, count: 100)
+            engine.answer = { call in
+                call.head.routePath == "/build"
+                    ? .raw("HTTP/1.1 200 OK\r\nContent-Length: \(lines.utf8.count)\r\n\r\n\(lines)")
+                    : .json([], status: 200)
+            }
+            let client = try await rig.connect(ticket: rig.ticket())
+            var memory: ByteBuffer?
+            for word in ["trace", "trace known"] {
+                let answer = try await client.call(
+                    "POST", "/build?\(Self.query)", "X-Lighter-Packed: \(PackedTrace.offer(memory))\r\n")
+                #expect(answer?.head.headers.first("X-Lighter-Packed") == word)
+                let unpacker = try TraceUnpacker(memory: memory)
+                unpacker.add(answer?.data ?? ByteBuffer())
+                var found = ""
+                while let line = try unpacker.next() { found += String(buffer: line) }
+                #expect(found == lines)
+                #expect(answer?.data.readableBytes ?? 0 < lines.utf8.count / 10)
+                memory = unpacker.kept
+                let shelf = ContextCache(folder: folder.file("contexts"), origin: rig.origin)
+                while !shelf.has(ContextFrame.digest(of: unpacker.kept)) { try await Task.sleep(for: .milliseconds(2)) }
+            }
+            let plain = try await client.call("POST", "/build?\(Self.query)")
+            #expect(plain?.body == lines && plain?.head.headers.first("X-Lighter-Packed") == nil)
         }
     }
 
