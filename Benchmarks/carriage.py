@@ -133,7 +133,8 @@ def build(quick):
     return [figure_of_build(f"{name}, classic builder", f"classic builder, {peer}", classic, other, bounds)
             for other, peer, bounds in (("tcp", "`DOCKER_HOST=tcp://`", {"least": 20, "aim": 100}),
                                         ("ssh", "`DOCKER_HOST=ssh://`", {"least": 20, "aim": 100}))
-            ] + [figure_of_build(f"{name}, BuildKit", "buildx, `DOCKER_HOST=tcp://`", kit, "tcp", {})]
+            ] + [figure_of_build(f"{name}, BuildKit", "buildx, `DOCKER_HOST=tcp://`", kit, "tcp",
+                                 {"least": 20, "aim": 100})]
 
 
 def built(edge, folder, hosts, count, environment):

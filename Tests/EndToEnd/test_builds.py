@@ -238,6 +238,45 @@ class BuildKit(Case):
                 self.assertEqual(self.ran(), "/kopy\n")
                 self.assert_there()
 
+    @remote_only
+    def test_what_is_said_of_a_context_that_has_not_changed_is_not_said_again(self):
+        for client in self.clients:
+            with self.subTest(client=client):
+                folder = self.context(f"FROM busybox\nLABEL t={self.tag}{client}\nCOPY . /in\n"
+                                      "CMD cat /in/folder3/some-file-of-many-1003\n")
+                for number in range(2000):
+                    place = folder / f"folder{number % 10}"
+                    place.mkdir(exist_ok=True)
+                    (place / f"some-file-of-many-{number}").write_text(f"{number}\n")
+                # Of one user, whose settings name the folder.
+                command, variables = self.command(client, "-t", f"{self.tag}:v1", folder)
+
+                def build():
+                    done = subprocess.run(command, text=True, timeout=120, capture_output=True, env=variables)
+                    self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+                self.build(client, folder)
+                build()
+                sent = []
+                for _ in range(2):
+                    before = self.traffic("edge1")
+                    build()
+                    sent.append(self.traffic("edge1") - before)
+                # The names and times of its files alone are 140 kB, and 25 kB as zstd has them.
+                self.assertLess(min(sent), 20_000, sent)
+                self.assertEqual(self.ran(), "1003\n")
+                (folder / "folder3" / "some-file-of-many-1003").write_text("changed\n")
+                build()
+                self.assertEqual(self.ran(), "changed\n")
+                self.assert_there()
+
+    @staticmethod
+    def traffic(node):
+        """Bytes that have passed a node's interface, both ways."""
+        lines = command_output(TESTBED, "exec", node, "cat", "/proc/net/dev").splitlines()
+        words = next(line.split(":")[1].split() for line in lines if line.strip().startswith("eth0:"))
+        return int(words[0]) + int(words[8])
+
     @lighter_only
     def test_a_base_that_only_the_device_has_travels_first(self):
         name, base = self.name(), f"{self.tag}-base"
