@@ -18,7 +18,20 @@ struct PackedStreamTests {
         }
     }
 
-    private static func frame(_ text: String) -> ByteBuffer { frame(ByteBuffer(string: text)) }
+    /// That a file has this name.
+    private static func frame(_ name: String) -> ByteBuffer {
+        let name = Array(name.utf8)
+        let status = name.isEmpty ? [] : [0x0a, UInt8(name.count)] + name + [0x10, 0xa4, 0x83, 0x02]
+        return message([0x12, UInt8(status.count)] + status)
+    }
+
+    /// With one message of gRPC.
+    private static func message(_ bytes: [UInt8]) -> ByteBuffer {
+        var payload = ByteBuffer(bytes: [0])
+        payload.writeInteger(UInt32(bytes.count))
+        payload.writeBytes(bytes)
+        return frame(payload)
+    }
 
     private static func frame(_ payload: ByteBuffer) -> ByteBuffer {
         var frame = ByteBuffer()
@@ -129,7 +142,7 @@ struct PackedStreamTests {
     func runs(count: Int) {
         let long = Self.frame(ByteBuffer(repeating: 7, count: 2000))
         let preface = ByteBuffer(string: "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        let packets = (1...3).map { Self.frame(ByteBuffer(bytes: [0, 0, 0, 0, 9, 8, UInt8($0), 0x18, 1])) }
+        let packets = [[8, 1, 0x18, 1], [8, 2, 0x18, 1], [8, 3]].map { Self.message($0) }
         var all = Self.joined(
             [preface, Self.frame("a"), long, Self.frame("b"), packets[0], Self.frame(""), packets[1], packets[2], long])
         let wanted = all
@@ -143,6 +156,36 @@ struct PackedStreamTests {
         }
         #expect(everything == wanted)
         #expect(kept == Self.joined([preface, Self.frame("a"), Self.frame("b"), Self.frame(""), packets[2]]))
+    }
+
+    @Test("remembers no passwords, tokens and secrets, which sessions also carry")
+    func secrets() {
+        let secret = Array("\nsecret".utf8)
+        let field = { (number: UInt8, value: [UInt8]) in [number << 3 | 2, UInt8(value.count)] + value }
+        var padded = Self.frame("a")
+        padded.setInteger(UInt8(8), at: padded.readerIndex + 4)
+        let two = Self.message(field(2, [])), other = Self.message(field(1, secret))
+        var both = Self.frame(ByteBuffer())
+        both.setInteger(UInt16(two.readableBytes + other.readableBytes - 18), at: 1)
+        for frame in [two, other] {
+            both.writeImmutableBuffer(frame.getSlice(at: 9, length: frame.readableBytes - 9) ?? ByteBuffer())
+        }
+        let frames =
+            [
+                field(1, secret), field(1, Array("user".utf8)) + field(2, secret), field(2, secret),
+                field(2, [0x0a, 2] + secret), field(2, [0x0a, 90] + secret), field(2, [0x0a]), [0x12, 0x80], [0x12],
+                field(2, []) + field(1, secret), [8, 3] + field(1, secret), [],
+            ].map { Self.message($0) } + [
+                padded, both, Self.frame(ByteBuffer(bytes: secret)),
+                Self.frame(ByteBuffer(bytes: [0, 0, 0, 0, 9, 0x12])),
+            ]
+        for frame in frames {
+            var runs = FrameRuns()
+            _ = runs.split(Self.frame("a"))
+            let found = runs.split(frame)
+            #expect(Self.joined(found.map(\.bytes)) == frame)
+            #expect(found.allSatisfy { !$0.isKept }, "\(Array(frame.readableBytesView))")
+        }
     }
 
     /// A frame of a kind, with flags.

@@ -1,11 +1,12 @@
 import NIOCore
 
-/// Tells of an HTTP/2 connection's bytes which are worth remembering: what is said of all files in every build, and no contents.
+/// Tells of an HTTP/2 connection's bytes which are worth remembering: what is said of all files in every build.
+///
+/// Memories lie on disks. So of messages only those are remembered that tell a file's name and attributes: no contents, and nothing
+/// of what else a session carries, which are passwords, tokens and secrets.
 struct FrameRuns {
     /// Of a frame that may be remembered, in bytes.
     private static let limit = 1 << 10
-    /// Of a frame with a message of gRPC, as far as it tells what packet of BuildKit's that is.
-    private static let beginning = headLength + 7
     private static let preface = 24
     /// Of the 64 KiB that a window has at first.
     private static let littleRoom: UInt32 = 8 << 10
@@ -56,16 +57,53 @@ struct FrameRuns {
         // Who opens the connection says so first.
         let isPreface = !hasBegun && upper == 0x5052
         let length = isPreface ? Self.preface : Int(upper) << 8 + Int(lower) + Self.headLength
-        guard isPreface || bytes.readableBytes >= min(length, Self.beginning) else { return nil }
+        let isShort = length <= Self.limit + Self.headLength
+        guard bytes.readableBytes >= (isShort ? length : Self.headLength) else { return nil }
         hasBegun = true
         left = length
         if isPreface || !isLeisurely(bytes, length) { isUrgent = true }
-        if isPreface { return true }
-        guard length <= Self.limit + Self.headLength else { return false }
-        let isData = bytes.getInteger(at: start + 3, as: UInt8.self) == 0 && length >= Self.beginning
-        // A packet that asks for a file, or has a part of it.
-        let packet = bytes.getInteger(at: start + Self.beginning - 2, as: UInt16.self)
-        return !(isData && (packet == 0x0801 || packet == 0x0802))
+        guard isShort, !isPreface, let frame = bytes.getSlice(at: start, length: length) else { return isPreface }
+        let isData = frame.getInteger(at: frame.readerIndex + 3, as: UInt8.self) == 0
+        return !isData || Self.tellsOfFiles(frame)
+    }
+
+    /// Whether all messages of a frame of data are packets of BuildKit's that say what a file is, or that there are no more.
+    private static func tellsOfFiles(_ frame: ByteBuffer) -> Bool {
+        var rest = frame
+        let paddedFlag: UInt8 = 8
+        guard frame.getInteger(at: frame.readerIndex + 4, as: UInt8.self).map({ $0 & paddedFlag == 0 }) == true else {
+            return false
+        }
+        rest.moveReaderIndex(forwardBy: headLength)
+        while rest.readableBytes > 0 {
+            guard let (flags, length) = rest.readMultipleIntegers(as: (UInt8, UInt32).self), flags == 0,
+                let packet = rest.readSlice(length: Int(length)), isStatus(packet) || packet == lastPacket
+            else { return false }
+        }
+        return true
+    }
+
+    private static let lastPacket = ByteBuffer(bytes: [0x08, 0x03])
+
+    /// Whether a packet has the description of a file, which begins with its path and mode, or the empty one that ends a list.
+    private static func isStatus(_ packet: ByteBuffer) -> Bool {
+        var packet = packet
+        guard packet.readInteger(as: UInt8.self) == 0x12, let length = readLength(&packet),
+            length == packet.readableBytes
+        else { return false }
+        guard length > 0 else { return true }
+        guard packet.readInteger(as: UInt8.self) == 0x0a, let path = readLength(&packet), path > 0,
+            packet.readSlice(length: path) != nil
+        else { return false }
+        return packet.readInteger(as: UInt8.self) == 0x10
+    }
+
+    /// Of a message of protocol buffers that is no longer than a frame which may be remembered.
+    private static func readLength(_ bytes: inout ByteBuffer) -> Int? {
+        guard let low = bytes.readInteger(as: UInt8.self) else { return nil }
+        guard low & 0x80 != 0 else { return Int(low) }
+        guard let high = bytes.readInteger(as: UInt8.self), high & 0x80 == 0 else { return nil }
+        return Int(low & 0x7f) | Int(high) << 7
     }
 
     /// Whether nobody waits for the frame: one that measures or confirms, or gives back little of a window.
