@@ -126,6 +126,8 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.tag = f"e2e-{secrets.token_hex(4)}"
         self.count = 0
+        self.unremoved = []
+        self.addCleanup(self.sweep)
 
     # ------------------------------------------------------------- docker
 
@@ -170,8 +172,23 @@ class Case(unittest.TestCase):
         """A fresh container name; whatever bears it at the end is removed."""
         self.count += 1
         name = f"{self.tag}-{self.count}"
-        self.addCleanup(lambda: self.docker("rm", "-f", "-v", name, expect=None))
+        self.addCleanup(self.remove, name)
         return name
+
+    def remove(self, name):
+        """Removes a container of the test's; `sweep` tries again when what the test broke has been mended."""
+        if self.removal_error(name):
+            self.unremoved.append(name)
+
+    def sweep(self):
+        """The last of all that is cleaned up."""
+        for name in self.unremoved:
+            if error := self.removal_error(name):
+                print(f"left  {name} by {self.id()}: {error}", flush=True)
+
+    def removal_error(self, name):
+        done = self.docker("rm", "-f", "-v", name, expect=None)
+        return done.err.strip() if done.code and "No such container" not in done.err else ""
 
     def service(self, *args, command=("sleep", "600")):
         """A container in the background: its name."""
