@@ -19,6 +19,8 @@ package struct Dockerfile: Sendable, Hashable {
 
     private let lines: [String]
     private let bases: [Base]
+    let stages: [Stage]
+    let instructions: [Instruction]
 
     /// Images that the build begins with, each once.
     package var references: [String] {
@@ -38,7 +40,10 @@ package struct Dockerfile: Sendable, Hashable {
         guard reader.documents.isEmpty else { throw Doubt(description: "a document in the Dockerfile does not end") }
         self.lines = lines
         bases = reader.bases
+        (stages, instructions) = (reader.allStages, reader.instructions)
     }
+
+    package var text: String { lines.joined(separator: "\n") }
 
     /// The same with each base named by its id, so that another engine's names do not matter.
     package func pinned(_ ids: [String: String]) -> String {
@@ -56,7 +61,9 @@ package struct Dockerfile: Sendable, Hashable {
         var bases: [Base] = []
         var stages: [String] = []
         var hasStage: Bool { stageCount > 0 }
-        private var stageCount = 0
+        private var stageCount: Int { allStages.count }
+        private(set) var allStages: [Stage] = []
+        private(set) var instructions: [Instruction] = []
         /// Whether the line before goes on in this one.
         private var continues = false
         private var isComment = true
@@ -72,6 +79,7 @@ package struct Dockerfile: Sendable, Hashable {
         mutating func take(_ line: String, _ number: Int) throws(Doubt) {
             if let (end, mayBeIndented) = documents.first {
                 if line.drop(while: { mayBeIndented && $0 == "\t" }) == end { documents.removeFirst() }
+                goesOn(to: number)
                 return
             }
             let words = line.split { $0 == " " || $0 == "\t" }.map(String.init)
@@ -94,7 +102,11 @@ package struct Dockerfile: Sendable, Hashable {
                 try checkMounts(words)
                 if !isContinued, ["RUN", "COPY", "ADD"].contains(first.uppercased()) { openDocuments(words) }
             }
-            guard !isContinued else { return }
+            guard !isContinued else { return goesOn(to: number) }
+            defer {
+                let (keyword, lines) = (first.uppercased(), number + 1...number + 1)
+                instructions.append(Instruction(keyword: keyword, lines: lines, stage: stageCount - 1))
+            }
             switch first.uppercased() {
             case "FROM":
                 guard !continues else { throw Doubt(description: "a FROM goes over several lines") }
@@ -104,6 +116,11 @@ package struct Dockerfile: Sendable, Hashable {
                 for word in words.dropFirst() { declare(word) }
             default: break
             }
+        }
+
+        private mutating func goesOn(to number: Int) {
+            guard let last = instructions.indices.last else { return }
+            instructions[last].lines = instructions[last].lines.lowerBound...number + 1
         }
 
         private mutating func declare(_ word: String) {
@@ -126,7 +143,10 @@ package struct Dockerfile: Sendable, Hashable {
             if words.count == 3, words[1].uppercased() != "AS" { throw Doubt(description: "a FROM has options") }
             let reference = try expanded(first)
             let isStage = stages.contains(reference.lowercased())
-            stageCount += 1
+            allStages.append(
+                Stage(
+                    name: words.count == 3 ? words[2].lowercased() : nil,
+                    beginsWithImage: !isStage && reference != "scratch"))
             if words.count == 3 { stages.append(words[2].lowercased()) }
             guard !isStage, reference != "scratch" else { return }
             guard ImageReference(reference) != nil || ImageReference.isID(reference) else {

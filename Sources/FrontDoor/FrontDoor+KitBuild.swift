@@ -26,7 +26,8 @@ protocol KitAudience: AnyObject, Sendable {
 enum KitResult: Sendable {
     /// The image is here and has its names; nil where the result went to the client as files.
     case made(LayerDigest?)
-    case failed(String)
+    /// With the lines of the Dockerfile that it is about, where those are known.
+    case failed(String, KitSource? = nil)
 }
 
 /// Builds by BuildKit at another node: the client's session follows the build, the image comes home.
@@ -317,6 +318,7 @@ extension FrontDoor {
         do {
             var image: LayerDigest?
             var failure: String?
+            var failures = KitFailures()
             let word = answer.stream.headers.first(PackedStream.header)
             let unpacker = try answer.offer?.unpacker(word)
             for try await line in Lines(UnpackedTrace(answer.stream.body, unpacker)) {
@@ -324,7 +326,9 @@ extension FrontDoor {
                 switch json["id"]?.stringValue {
                 case "moby.buildkit.trace":
                     guard let text = json["aux"]?.stringValue, let status = Data(base64Encoded: text) else { continue }
-                    try await audience.progress(names.shown(in: ByteBuffer(bytes: status)))
+                    let shown = names.shown(in: ByteBuffer(bytes: status))
+                    failures.note(shown)
+                    try await audience.progress(shown)
                 case "moby.image.id": image = json["aux"]?["ID"]?.stringValue.flatMap { LayerDigest($0) }
                 default:
                     failure = json["errorDetail"]?["message"]?.stringValue ?? json["error"]?.stringValue ?? failure
@@ -333,7 +337,12 @@ extension FrontDoor {
             if let kept = unpacker?.kept, let offer = answer.offer {
                 NIOThreadPool.singleton.submit { _ in offer.keep(kept, word) }
             }
-            if let failure { return .failed(names.shown(in: failure)) }
+            if let failure {
+                let message = names.shown(in: failure)
+                let lines = failures.step(of: message).flatMap { errand.file.lines(ofStep: $0) }
+                return .failed(
+                    message, lines.map { KitSource(name: request.dockerfile, text: errand.file.text, lines: $0) })
+            }
             if request.goesToFiles { return .made(nil) }
             guard let image else { throw FrontDoorError(.unreachable, "it did not say which image it made") }
             let here = try await bring(image, from: errand.target)
@@ -408,7 +417,7 @@ private final class KitLines: KitAudience {
         case .made(nil): break
         case .made(let image?):
             try? await client.write(Self.line(["id": "moby.image.id", "aux": ["ID": .string("\(image)")]]))
-        case .failed(let message):
+        case .failed(let message, _):
             let line: JSON = ["errorDetail": ["message": .string(message)], "error": .string(message)]
             try? await client.write(Self.line(line))
         }

@@ -139,8 +139,13 @@ final class KitCall: HTTP2StreamOwner, KitAudience {
             var response = ProtoMessage()
             response.add(3, found)
             desk.reply(step, response)
-        case .failed(let message): desk.refuse(step, 2, Self.plain(message))
+        case .failed(let message, let source): refuse(step, message, source)
         }
+    }
+
+    private func refuse(_ call: UInt32, _ message: String, _ source: KitSource?) {
+        let message = Self.plain(message)
+        desk.refuse(call, 2, message, status: source?.status(2, message))
     }
 
     /// Docker puts words of its own before BuildKit's, which clients of BuildKit put there themselves.
@@ -171,8 +176,8 @@ final class KitCall: HTTP2StreamOwner, KitAudience {
     private func finish(_ returned: ProtoMessage?) {
         desk.forget(solve.ref)
         if let error = returned?.bytes(2) {
-            let message = (try? ProtoMessage(error))?.text(2) ?? ""
-            return desk.refuse(id, 2, message)
+            // It gives back what it was told.
+            return desk.refuse(id, 2, (try? ProtoMessage(error))?.text(2) ?? "", status: error)
         }
         switch result {
         case .made(let image?):
@@ -181,7 +186,7 @@ final class KitCall: HTTP2StreamOwner, KitAudience {
             response.add(1, key: "containerimage.digest", value: "\(image)")
             desk.reply(id, response)
         case .made(nil): desk.reply(id, ProtoMessage())
-        case .failed(let message): desk.refuse(id, 2, Self.plain(message))
+        case .failed(let message, let source): refuse(id, message, source)
         case nil: desk.refuse(id, 1, "the build was given up")
         }
     }

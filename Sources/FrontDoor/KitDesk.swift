@@ -1,6 +1,7 @@
 internal import BuildKit
 internal import DockerAPI
 internal import Engine
+internal import FoundationEssentials
 internal import NIOCore
 
 /// One client of BuildKit's control service: its calls are the engine's here, but for those of a build that leaves.
@@ -114,7 +115,11 @@ final class KitDesk {
         front.send(GRPC.success, on: id, ends: true)
     }
 
-    func refuse(_ id: UInt32, _ status: Int, _ message: String) {
-        front.send(GRPC.head + GRPC.failure(status, message), on: id, ends: true)
+    /// - Parameter status: the same as gRPC's `Status`, where there is more to be said.
+    func refuse(_ id: UInt32, _ code: Int, _ message: String, status: ByteBuffer? = nil) {
+        let details = status.map { status in
+            HeaderField("grpc-status-details-bin", Data(status.readableBytesView).base64EncodedString())
+        }
+        front.send(GRPC.head + GRPC.failure(code, message) + (details.map { [$0] } ?? []), on: id, ends: true)
     }
 }

@@ -87,3 +87,46 @@ struct DockerfileTests {
         #expect(throws: Never.self) { try Dockerfile(text, arguments: [:]) }
     }
 }
+
+@Suite("The lines of a Dockerfile that a step is")
+struct DockerfileStepTests {
+    @Test(
+        "are found by what BuildKit calls the step",
+        arguments: [
+            ("[build 2/4] RUN a b", 3...5), ("[build 3/4] COPY x y", 6...8), ("[build 4/4] WORKDIR /w", 11...11),
+            ("[linux/amd64 build 2/4] RUN a b", 3...5), ("[stage-1 1/2] COPY --from=build /a /b", 13...13),
+            ("[stage-1 2/2] ADD z /", 14...14), ("[last 1/1] COPY a b", 16...16),
+            ("[build 1/4] FROM docker.io/library/busybox", nil), ("[build 2/5] RUN a b", nil),
+            ("[build 2/4] COPY x y", nil), ("[other 2/4] RUN a b", nil), ("[2/4] RUN a b", nil),
+            ("[internal] load build context", nil), ("exporting to image", nil), ("[", nil), ("[]", nil), ("", nil),
+            ("[build 9/4] RUN a", nil), ("[build -1/4] RUN a", nil),
+        ] as [(String, ClosedRange<Int>?)])
+    func stages(name: String, lines: ClosedRange<Int>?) throws {
+        let text = """
+            ARG A=busybox
+            FROM $A AS Build
+            RUN a \\
+            # a comment
+              b
+            COPY <<END y
+            RUN c
+            END
+            ENV x=1
+            ONBUILD RUN d
+            WORKDIR /w
+            FROM build
+            copy --from=build /a /b
+            ADD z /
+            FROM scratch AS last
+            COPY a b
+            """
+        #expect(try Dockerfile(text, arguments: [:], builder: .kit).lines(ofStep: name) == lines)
+    }
+
+    @Test("are those of the only stage, which has no name, whatever it was given")
+    func oneStage() throws {
+        let file = try Dockerfile("FROM busybox AS x\r\nRUN a\r\n", arguments: [:], builder: .kit)
+        #expect(file.lines(ofStep: "[2/2] RUN a") == 2...2)
+        #expect(file.text == "FROM busybox AS x\nRUN a\n")
+    }
+}

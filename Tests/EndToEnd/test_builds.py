@@ -297,6 +297,8 @@ class BuildKit(Case):
                 said = self.build(client, folder, expect=1)
                 self.assertIn(f"before {self.tag}{client}", said)
                 self.assertRegex(said, "exit code: 7")
+                if client == "buildx":
+                    self.assertIn(f"   2 | >>> RUN echo before {self.tag}", said)
 
     def begun(self, client):
         """A build in the middle of a step, and what runs there."""

@@ -84,10 +84,11 @@ struct KitBuildTests {
     }
 
     /// BuildKit's word that a step of this name has begun.
-    private static func trace(_ name: String) -> String {
+    private static func trace(_ name: String, error: String? = nil) -> String {
         var step = ProtoMessage()
         step.add(1, "sha256:1")
         step.add(3, name)
+        if let error { step.add(7, error) }
         var status = ProtoMessage()
         status.add(1, step)
         let text = Data(status.buffer.readableBytesView).base64EncodedString()
@@ -435,22 +436,41 @@ struct KitBuildTests {
         }
     }
 
-    @Test("An error at the other node is the client's, in BuildKit's own form")
+    @Test("An error at the other node is the client's, in BuildKit's own form, with the lines of the Dockerfile")
     func failure() async throws {
         try await with { rig, scene, far in
             let (client, _, connection) = try await control(rig, scene)
             let session = try await session(rig)
-            _ = try await client.open(KitDesk.Method.solve, [], Self.solve())
+            let solving = try await client.open(KitDesk.Method.solve, [], Self.solve())
             let step = try await client.open(KitDesk.Method.frontendSolve, Self.build, Self.frontend())
             _ = try await session.receiveHead()
             let player = KitPlayer(session, .server)
             async let serving: Void = player.serve("Dockerfile", Self.dockerfile) { _ in }
             _ = try await far.session()
             try await far.answer(
-                Self.lines(#"{"errorDetail":{"message":"failed to solve: process \"x\" exit code: 7"},"error":"x"}"#))
+                Self.lines(
+                    Self.trace("[1/2] FROM lighter.invalid/base:\("b".repeated(64))", error: "context canceled"),
+                    Self.trace("[2/2] RUN true", error: "process \"x\" exit code: 7"),
+                    #"{"errorDetail":{"message":"failed to solve: process \"x\" exit code: 7"},"error":"x"}"#))
             let trailers = try await client.answer(on: step).trailers
             #expect(trailers.first("grpc-status") == "2")
             #expect(trailers.first("grpc-message") == "process \"x\" exit code: 7")
+            let details = try #require(trailers.first("grpc-status-details-bin").flatMap { Data(base64Encoded: $0) })
+            let status = try ProtoMessage(ByteBuffer(bytes: details))
+            #expect(status.number(1) == 2 && status.text(2) == "process \"x\" exit code: 7")
+            let detail = try ProtoMessage(try #require(status.bytes(3)))
+            #expect(detail.text(1) == "github.com/moby/buildkit/errdefs.Source+json")
+            let source = try JSON.parse(try #require(detail.bytes(2)))
+            #expect(source["info"]?["filename"] == "Dockerfile")
+            #expect(source["info"]?["data"]?.stringValue == Data(Self.dockerfile.utf8).base64EncodedString())
+            #expect(source["ranges"] == [["start": ["line": 2], "end": ["line": 2]]])
+            // What a client was told it tells back, and hears as the end of its build.
+            var returned = ProtoMessage()
+            returned.add(2, status)
+            let returning = try await client.open(KitDesk.Method.frontendReturn, Self.build, returned)
+            #expect(try await client.answer(on: returning).trailers.first("grpc-status") == "0")
+            let end = try await client.answer(on: solving).trailers
+            #expect(end.first("grpc-status-details-bin") == trailers.first("grpc-status-details-bin"))
             #expect(scene.state.withLock { $0.tags.isEmpty })
             await session.close()
             await serving
