@@ -17,7 +17,7 @@ package struct MountOptions: Sendable {
     package var maximumBytes: ByteCount?
     /// Whether the container may not write: what changes at the target is put back.
     package var isReadOnly = false
-    /// How long changes are gathered before they travel.
+    /// How long after one look at changes the next one comes at the earliest; a fifth of it after a quiet time.
     package var debounce: Duration = .milliseconds(50)
     /// Whether set-user-id and set-group-id bits of files travel; only a side that runs as root sets them.
     package var keepsSetuid = false

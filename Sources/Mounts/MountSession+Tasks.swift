@@ -140,7 +140,7 @@ extension MountSession {
     /// Gathers changes for a moment before they are looked at.
     private func follow(_ watch: FolderWatch, _ pace: Pace) async {
         for await _ in watch.signals {
-            try? await Task.sleep(for: pace.pause)
+            try? await Task.sleep(for: pace.pause())
             inbox.push(.changed)
         }
     }
@@ -148,7 +148,7 @@ extension MountSession {
     /// Where some folders cannot be watched, or something could not be brought over, it is looked at every now and then.
     private func lookNowAndThen(_ watch: FolderWatch?, _ pace: Pace) async {
         while !Task.isCancelled {
-            try? await Task.sleep(for: max(Self.rescan, pace.pause))
+            try? await Task.sleep(for: max(Self.rescan, pace.pause()))
             if pace.takeLook() || watch?.isLimited ?? true { inbox.push(.changed) }
         }
     }

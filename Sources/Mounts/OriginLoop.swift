@@ -147,7 +147,7 @@ struct OriginLoop {
             try wires.outbox.answer(.rules(replica.rules.text))
             _ = try await wires.work.run { () throws(MountError) in try replica.scanEverything() }
         }
-        wires.pace.scanTook(ContinuousClock.now - start)
+        wires.pace.looked(from: start)
     }
 
     private mutating func doRound() async throws(MountError) {

@@ -1,13 +1,18 @@
 internal import Synchronization
 
-/// How long changes are gathered: longer than asked where looking at them takes long itself.
+/// When changes are looked at: soon after a quiet time, and seldom enough where they are many or looking takes long.
 final class Pace: Sendable {
+    private struct Look {
+        let end: ContinuousClock.Instant
+        let took: Duration
+    }
+
     private let debounce: Duration
-    private let scan = Mutex(Duration.zero)
-
-    init(debounce: Duration) { self.debounce = debounce }
-
+    private let last = Mutex<Look?>(nil)
     private let isDue = Mutex(false)
+
+    /// - Parameter debounce: between two looks at the least.
+    init(debounce: Duration) { self.debounce = debounce }
 
     /// Has everything that is in doubt looked at, after a while.
     func lookAgain() { isDue.withLock { $0 = true } }
@@ -20,7 +25,15 @@ final class Pace: Sendable {
         }
     }
 
-    /// At most a fifth of the time goes into looking.
-    var pause: Duration { max(debounce, scan.withLock { $0 } * 4) }
-    func scanTook(_ time: Duration) { scan.withLock { $0 = time } }
+    /// How long changes are gathered from now on: a program that saves a file does several things to it. At most a fifth of the
+    /// time goes into looking.
+    func pause(_ now: ContinuousClock.Instant = .now) -> Duration {
+        let gathering = debounce / 5
+        guard let last = last.withLock({ $0 }) else { return gathering }
+        return max(gathering, max(debounce, last.took * 4) - (now - last.end))
+    }
+
+    func looked(from start: ContinuousClock.Instant, to end: ContinuousClock.Instant = .now) {
+        last.withLock { $0 = Look(end: end, took: end - start) }
+    }
 }

@@ -49,7 +49,7 @@ struct TargetLoop {
             _ = try replica.scanChanges()
             return replica.news()
         }
-        wires.pace.scanTook(ContinuousClock.now - start)
+        wires.pace.looked(from: start)
         guard !news.isEmpty else { return }
         try await tell(news, token: Message.Told.changes)
     }
