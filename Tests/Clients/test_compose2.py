@@ -1,6 +1,7 @@
 """Compose 2, the docker client's plugin."""
 
 import json
+import time
 
 from clientcase import eventually
 from composecase import WEB, ComposeCase, Files, Stack
@@ -35,6 +36,7 @@ class Compose2Stack(Stack, ComposeCase):
 
     def test_wait_and_stats(self):
         waiting = self.begin("wait", "web")
+        time.sleep(2)  # It says nothing when it waits, and finds no container that has ended before.
         self.compose("kill", "web")
         waiting.communicate(timeout=60)
         self.assertEqual(waiting.returncode, 137)
