@@ -286,6 +286,16 @@ struct PackedStreamTests {
         #expect(sizes[0] > 20_000 && sizes[1] < 200, "\(sizes)")
     }
 
+    @Test("keeps nothing back where its channel closes", arguments: [CloseMode.all, .output])
+    func closing(mode: CloseMode) throws {
+        let node = try Side(.agreeing, nil)
+        node.channel.writeAndFlush(Self.frame("bye"), promise: nil)
+        #expect(try node.channel.readOutbound(as: ByteBuffer.self) == nil)
+        node.channel.close(mode: mode, promise: nil)
+        let sent = try #require(try node.channel.readOutbound(as: ByteBuffer.self))
+        #expect(try Side(.offering, nil).hear(sent) == Self.frame("bye"))
+    }
+
     @Test("leaves no memory where the other end did not have the last word, or is wrong about what it heard")
     func noMemory() throws {
         for last in [[], [0, 0, 0, 0, 0xff, 0xff]] as [[UInt8]] {

@@ -171,7 +171,10 @@ package final class PackedStreamHandler: ChannelDuplexHandler {
     package func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
         guard end == .offering, mode == .all, !isOver, context.channel.isActive,
             let last = try? writer.end(heard: reader.kept.readableBytes)
-        else { return context.close(mode: mode, promise: promise) }
+        else {
+            if mode != .input, !isOver, writer.waiting > 0 { send(context) }
+            return context.close(mode: mode, promise: promise)
+        }
         isOver = true
         var memory = writer.kept
         memory.writeImmutableBuffer(reader.kept)
