@@ -184,6 +184,11 @@ extension FrontDoor {
 
     // MARK: The list
 
+    /// Engines write names in longer and shorter forms.
+    private static func canonicalName(_ tag: JSON) -> String? {
+        tag.stringValue.flatMap { ImageReference($0) }?.resolved.canonical
+    }
+
     /// `GET /images/json`: what the engine here lists, and what other nodes have for this device.
     func listImages(_ head: RequestHead, _ query: Query) async -> Job.Outcome {
         var list: [JSON] = []
@@ -202,12 +207,18 @@ extension FrontDoor {
                     engineQuery.setFilters(filters)
                 }
             }
+            var namesHere: Set<String> = []
             if let engineClient {
-                let target = engineQuery.target(head.apiVersion.map { "/v\($0)/images/json" } ?? "/images/json")
-                let answer = try await engineClient.request("GET", target)
+                let path = head.apiVersion.map { "/v\($0)/images/json" } ?? "/images/json"
+                let answer = try await engineClient.request("GET", engineQuery.target(path))
                 guard answer.status == 200, let here = try answer.json().arrayValue else {
                     return .answer(Answer(answer.bytes))
                 }
+                let isWhole = engineQuery.first("filters") == nil && engineQuery.first("filter") == nil
+                let all =
+                    isWhole || images.images.isEmpty
+                    ? here : try await engineClient.request("GET", path).json().arrayValue ?? []
+                namesHere = Set(all.flatMap { $0["RepoTags"]?.arrayValue?.compactMap(Self.canonicalName) ?? [] })
                 list = here.filter { image in
                     guard engineQuery != query else { return true }
                     let created = Double(image["Created"]?.intValue ?? 0)
@@ -217,10 +228,7 @@ extension FrontDoor {
             }
             let ids = Set(list.compactMap { $0["Id"]?.stringValue })
             for image in images.images where !ids.contains("\(image.id)") && filter.admits(image) {
-                var names: [JSON] = []
-                for name in filter.names(image) where await localImage(name.stringValue ?? "") == nil {
-                    names.append(name)
-                }
+                let names = filter.names(image).filter { Self.canonicalName($0).map(namesHere.contains) != true }
                 guard !names.isEmpty || image.reference.digest != nil else { continue }
                 var listed = image.listed
                 listed["RepoTags"] = .array(names)
