@@ -23,6 +23,12 @@ extension FrontDoor {
 
     /// What is done to a container here waits while it is on its way to another node with what it wrote.
     private func stay(_ head: RequestHead, _ reference: String, _ action: String, _ query: Query) -> Plan {
+        if !halted.isEmpty, ["stop", "kill"].contains(action) {
+            return .ask { [self] in
+                if let id = await inspectLocal(reference)?["Id"]?.stringValue { forgetHalt(of: id) }
+                return local(withShownID(head, reference))
+            }
+        }
         guard !moving.isEmpty, !["GET", "HEAD"].contains(head.method), action != "wait",
             let travelling = carrying.first(where: { $0.key.hasPrefix(reference) || $0.value.container == reference }),
             moving.contains(travelling.key)
@@ -40,13 +46,18 @@ extension FrontDoor {
 
     /// The beginning of an id that the engine here does not know the container by, as the whole of it.
     private func withShownID(_ head: RequestHead, _ reference: String) -> RequestHead {
-        let meant = aliases.shownIDs(at: control.node).filter { $0.hasPrefix(reference) && $0 != reference }
-        guard meant.count == 1, let path = containerPath(reference, "").map({ String($0.dropLast()) }),
+        guard let meant = shownID(reference), let path = containerPath(reference, "").map({ String($0.dropLast()) }),
             let found = head.target.firstRange(of: path)
         else { return head }
         var target = head.target
-        target.replaceSubrange(found, with: "/containers/\(meant[0])")
+        target.replaceSubrange(found, with: "/containers/\(meant)")
         return (try? head.withTarget(target)) ?? head
+    }
+
+    /// The whole of the only id of the engine here's that is another to users and begins so.
+    private func shownID(_ reference: String) -> String? {
+        let meant = aliases.shownIDs(at: control.node).filter { $0.hasPrefix(reference) && $0 != reference }
+        return meant.count == 1 ? meant[0] : nil
     }
 
     private func ambiguous(_ reference: String) -> Plan {
@@ -90,7 +101,7 @@ extension FrontDoor {
 
     /// The local engine's view of a container, or nil when it has none (or no answer).
     func inspectLocal(_ reference: String) async -> JSON? {
-        guard let engineClient, let path = containerPath(reference, "json") else { return nil }
+        guard let engineClient, let path = containerPath(shownID(reference) ?? reference, "json") else { return nil }
         guard let answer = try? await engineClient.request("GET", path), answer.status == 200 else { return nil }
         return try? JSON.parse(answer.body)
     }
@@ -131,6 +142,7 @@ extension FrontDoor {
 
     private func remoteNow(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) -> Plan {
         if !["GET", "HEAD"].contains(head.method) { touch(route) }
+        if ["stop", "kill"].contains(action), head.method == "POST" { forgetHalt(of: route.containerID) }
         switch (head.method, action) {
         case ("GET", "json"): return .handle(Job { _, _ in await self.inspect(head, route, query) })
         case ("GET", "stats") where query.first("stream") != nil && !query.flag("stream"):

@@ -18,7 +18,10 @@ extension FrontDoor {
         var local: EventMerge.Local?
         if let engineClient = engineEvents {
             var asked = query
-            asked.setFilters(filters.forEveryEngine)
+            var asks = filters.forEveryEngine
+            // Of containers that were begun anew an engine knows other ids.
+            asks.remove("container")
+            asked.setFilters(asks)
             let target = asked.target(head.apiVersion.map { "/v\($0)/events" } ?? "/events")
             do {
                 // Podman answers with its first event only, and other nodes' do not wait for that.
@@ -157,15 +160,27 @@ private final class EventMerge {
         do {
             // In whole lines: other nodes' events come in between.
             for try await line in Lines(stream.body) {
-                let event = try? JSON.parse(line)
-                if let event, door.eventLog.hides(event) || door.isLeaving(event["Actor"]?["ID"]) { continue }
-                var line = event.flatMap { EventAction.canonical($0)?.buffer } ?? line
-                line.writeString("\n")
-                try await client.write(line)
+                guard let event = try? JSON.parse(line), let shown = shownHere(event) else { continue }
+                try await client.write(ByteBuffer(string: shown.text + "\n"))
             }
         } catch {
             return
         }
+    }
+
+    /// An event of the engine here; nil where it is none to the device's users, or they did not ask for it.
+    private func shownHere(_ event: JSON) -> JSON? {
+        guard !door.eventLog.hides(event) else { return nil }
+        let event = EventAction.canonical(event) ?? event
+        guard let shown = door.identifiedHere(event, isPast: isPast(event)),
+            filters.admit(event: shown, byName: "container")
+        else { return nil }
+        return shown
+    }
+
+    /// Whether it was before the client asked.
+    private func isPast(_ event: JSON) -> Bool {
+        isHistory || event["timeNano"]?.intValue.map { Double($0) / 1e9 < since } ?? false
     }
 
     /// Passes on what no engine tells.
@@ -230,10 +245,12 @@ private final class EventMerge {
 
     /// An event as the device's users know what it tells of; nil where they did not ask for it.
     private func shown(_ event: JSON, at node: NodeID) -> JSON? {
-        if let route = door.routes[Self.container(of: event)], route.target != node { return nil }
+        guard let event = door.identified(event, at: node, isPast: isPast(event)) else { return nil }
         let shown = door.presentation.event(event) { door.network($0, named: $1, at: node) }
-        return filters.admit(event: shown, byName: "network") && filters.admit(event: shown, byName: "volume")
-            ? shown : nil
+        guard ["network", "volume", "container"].allSatisfy({ filters.admit(event: shown, byName: $0) }) else {
+            return nil
+        }
+        return shown
     }
 
     /// The container that an event is about: what it happened to, or what joined or left that.
@@ -252,31 +269,20 @@ private final class EventMerge {
         return stream.status == 200 ? stream : nil
     }
 
-    /// Containers are named here by their own names, there by others; the id is the same in both places.
+    /// Names and ids here are others there; what comes is looked at here.
     private func remoteFilters(_ node: NodeID) async -> DockerFilters {
         var remote = filters
-        // Their names and ids here are others there.
-        remote.remove("network")
-        remote.remove("volume")
-        for key in ["container", "image"] where filters.contains(key) {
-            let values = filters.values(key)
-            remote.remove(key)
-            for value in values {
-                if key == "container", case .exact(let route) = door.routes.resolve(value) {
-                    remote.add(key, route.containerID)
-                } else if key == "container" {
-                    remote.add(key, value.count == 64 ? value : "\(value).\(door.control.node)")
-                    remote.add(key, value)
-                } else {
-                    for route in door.routes.routes(to: node)
-                    where ImageReference(route.image)?.resolved == ImageReference(value)?.resolved {
-                        remote.add(key, door.imageNames.id(of: route.imageID, at: node))
-                    }
-                    // Containers that are still to come are of the image that the name means now.
-                    if let id = await door.imageID(value) { remote.add(key, door.imageNames.id(of: id, at: node)) }
-                    remote.add(key, value)
-                }
+        for key in ["network", "volume", "container"] { remote.remove(key) }
+        guard filters.contains("image") else { return remote }
+        remote.remove("image")
+        for value in filters.values("image") {
+            for route in door.routes.routes(to: node)
+            where ImageReference(route.image)?.resolved == ImageReference(value)?.resolved {
+                remote.add("image", door.imageNames.id(of: route.imageID, at: node))
             }
+            // Containers that are still to come are of the image that the name means now.
+            if let id = await door.imageID(value) { remote.add("image", door.imageNames.id(of: id, at: node)) }
+            remote.add("image", value)
         }
         return remote
     }
@@ -303,7 +309,7 @@ private final class EventMerge {
     private func history(_ local: Local?, _ nodes: Set<NodeID>) async {
         var events: [JSON] = []
         if let stream = await local?() {
-            events += await documents(stream).filter { !door.eventLog.hides($0) && !door.isLeaving($0["Actor"]?["ID"]) }
+            events += await documents(stream).compactMap(shownHere)
         }
         for node in nodes {
             guard let stream = try? await open(node, since: nil) else { continue }

@@ -241,6 +241,8 @@ extension FrontDoor {
             // What it wrote may be in both places: neither is removed.
             return .done(failure(500, "\(stayed(error).reason)"))
         }
+        lives.note(id, workload: lost.workload, engineID: aliases.engineID(of: id, at: lost.target))
+        lives.note(id, workload: lease.workload, engineID: engineID)
         route.workload = lease.workload
         route.target = lease.target
         route.epoch = lease.epoch
@@ -257,8 +259,7 @@ extension FrontDoor {
             route.attempts += 1
             if route.loss.returns == .keepOriginal { route.original = route.original ?? lost.target }
             if route.original == lease.target { route.original = nil }
-            route.note =
-                "begun again at \(lease.target), for the \(Self.ordinal(route.attempts)) time: node \(lost.target) was lost"
+            route.note = "begun again at \(lease.target) (attempt \(route.attempts)): node \(lost.target) was lost"
         }
         let isNewTarget = routes.routes(to: lease.target).isEmpty
         leaveMounts(of: lost)
@@ -286,11 +287,6 @@ extension FrontDoor {
                 "epoch": "\(route.epoch)",
             ])
         return .done(.streamed)
-    }
-
-    private static func ordinal(_ number: Int) -> String {
-        let suffixes = [1: "st", 2: "nd", 3: "rd"]
-        return "\(number)" + ((11...13).contains(number % 100) ? "th" : suffixes[number % 10] ?? "th")
     }
 
     /// Starts what ran before.
@@ -344,6 +340,8 @@ extension FrontDoor {
             image: creation.spec.image, resources: creation.request.resources, createdAt: now(),
             workKey: creation.request.workKey)
         workload.decision = placed.decision
+        lives.note(id, workload: lost.workload, engineID: aliases.engineID(of: id, at: lost.target))
+        lives.note(id, workload: lost.workload, engineID: engineID)
         try aliases.put(id, engineID: engineID, at: control.node)
         let ran = creation.isMove ? creation.wasRunning : !fresh.contains(id)
         let kept = try routes.journal.asked(of: id)

@@ -7,17 +7,30 @@ internal import Session
 /// What a move has stopped runs again, whatever became of the move: also where its node cannot be asked now, where the gateway
 /// does not answer, and after a crash of this daemon.
 extension FrontDoor {
+    /// Of a stop that is waited for, in seconds.
+    private static let longestStop: Int64 = 600
+
     /// Has those go on that an earlier run of this daemon has stopped.
     func recoverHalts() {
-        for halt in (try? routes.journal.halts()) ?? [] { start { [self] in await recover(halt) } }
+        for halt in (try? routes.journal.halts()) ?? [] { recover(halt) }
     }
 
-    /// Tries until it runs, or is gone.
-    func recover(_ halt: Journal.Halt) async {
+    /// Tries until it runs, or is gone, or its user does not want it to run.
+    func recover(_ halt: Journal.Halt) {
+        halted.insert(halt.container)
+        start { [self] in
+            await keepTrying(halt)
+            halted.remove(halt.container)
+        }
+    }
+
+    private func keepTrying(_ halt: Journal.Halt) async {
+        let start = ContinuousClock.now
         var pause = 0.5
-        while !Task.isCancelled {
+        while !Task.isCancelled, halted.contains(halt.container) {
             do {
-                if try await goOn(halt) { return try routes.journal.removeHalt(of: halt.container) }
+                if try await goOn(halt, since: start) { return try routes.journal.removeHalt(of: halt.container) }
+                pause = 0.5
             } catch {
                 logger.warning(
                     "a container that was to be moved does not run yet",
@@ -28,12 +41,18 @@ extension FrontDoor {
         }
     }
 
+    /// - Parameter start: when this was begun.
     /// - Returns: whether nothing is left to do.
-    private func goOn(_ halt: Journal.Halt) async throws -> Bool {
+    private func goOn(_ halt: Journal.Halt, since start: ContinuousClock.Instant) async throws -> Bool {
         let elsewhere = routes[halt.container]
         let here = elsewhere == nil ? await inspectLocal(halt.container).flatMap(routeHere) : nil
         guard var route = elsewhere ?? here else { return engineClient == nil || greeting.isKnown }
         guard halt.isGiven, route.epoch == halt.epoch else {
+            if route.epoch == halt.epoch, try await isRunning(route) {
+                // A stop may still be under way, which ends what is started meanwhile, too.
+                return ContinuousClock.now > start + .seconds(stopSeconds(of: route) + 2)
+            }
+            guard halted.contains(halt.container) else { return true }
             // Whether it runs is not known for certain; to an engine it is nothing to start what does.
             try await startWhereItIs(route)
             return true
@@ -72,6 +91,24 @@ extension FrontDoor {
         return true
     }
 
+    private func isRunning(_ route: Route) async throws -> Bool {
+        try await inspected(route)["State"]?["Running"]?.boolValue == true
+    }
+
+    /// How long its engine waits for it to stop.
+    private func stopSeconds(of route: Route) -> Int64 {
+        let asked = (try? createRequest(of: route))?.spec.json["StopTimeout"]?.intValue ?? 10
+        return asked < 0 ? Self.longestStop : min(asked, Self.longestStop)
+    }
+
+    /// Its user says that it shall not run.
+    func forgetHalt(of container: String) {
+        guard halted.remove(container) != nil else { return }
+        do { try routes.journal.removeHalt(of: container) } catch {
+            logger.error("the journal did not take a change", metadata: ["error": "\(error)"])
+        }
+    }
+
     private func startWhereItIs(_ route: Route) async throws {
         guard route.target == control.node else {
             do { return try await startThere(route) } catch let error as DockerFailure
@@ -90,15 +127,23 @@ extension FrontDoor {
     /// It runs again if it ran: at once where that can be, else as soon as it can.
     func startWhereItWas(_ route: Route, _ creation: Creation) async {
         guard creation.wasRunning else { return }
-        let halt = Journal.Halt(container: route.containerID, epoch: route.epoch, isGiven: false)
+        let halt = halt(route, isGiven: false)
+        halted.insert(halt.container)
         do {
             try routes.journal.put(halt)
-            if try await goOn(halt) { return try routes.journal.removeHalt(of: route.containerID) }
+            if try await goOn(halt, since: .now) {
+                halted.remove(halt.container)
+                return try routes.journal.removeHalt(of: route.containerID)
+            }
         } catch {
             logger.warning(
                 "a container that could not be moved is started when its node can be asked",
                 metadata: ["container": "\(route.name)", "reason": "\(stayed(error).reason)"])
         }
-        start { [self] in await recover(halt) }
+        recover(halt)
+    }
+
+    func halt(_ route: Route, isGiven: Bool) -> Journal.Halt {
+        Journal.Halt(container: route.containerID, epoch: route.epoch, isGiven: isGiven)
     }
 }

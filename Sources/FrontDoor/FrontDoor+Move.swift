@@ -93,8 +93,10 @@ extension FrontDoor {
         creation.wasRunning = ["running", "restarting"].contains(lastStates[route.containerID])
         try await check(creation, mayGoTo: node)
         let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID
-        try await stop(route, creation)
         do {
+            if creation.wasRunning { try routes.journal.put(halt(route, isGiven: false)) }
+            try await stop(route, creation)
+            if creation.wasRunning { try routes.journal.put(halt(route, isGiven: true)) }
             let placed = try await place(moved: creation, route)
             if node == control.node {
                 try await comeHome(creation, placed, route)
@@ -102,9 +104,14 @@ extension FrontDoor {
                 throw Stayed(reason: reason)
             }
         } catch {
-            await startAgain(route, creation)
-            throw (error as? Stayed) ?? Stayed(reason: "\(error)")
+            if routes[route.containerID]?.epoch == route.epoch {
+                await startWhereItWas(route, creation)
+            } else {
+                try? routes.journal.removeHalt(of: route.containerID)
+            }
+            throw stayed(error)
         }
+        try? routes.journal.removeHalt(of: route.containerID)
         await clear(left, of: route)
         logger.notice(
             "a container was moved",
@@ -151,15 +158,6 @@ extension FrontDoor {
             return .success(try await control.replace(request, epoch: epoch, isMove: true, refused: [:]))
         } catch {
             return .failure(error)
-        }
-    }
-
-    func startAgain(_ route: Route, _ creation: Creation) async {
-        guard creation.wasRunning, let current = routes[route.containerID], current.epoch == route.epoch else { return }
-        do { try await startThere(current) } catch {
-            logger.error(
-                "a container that could not be moved does not run",
-                metadata: ["container": "\(route.name)", "error": "\(error)"])
         }
     }
 

@@ -87,8 +87,7 @@ extension FrontDoor {
         } catch {
             if error is Undecided {
                 // The copies stay: what is there may be the last of it.
-                let halt = halt(route, isGiven: true)
-                start { [self] in await recover(halt) }
+                recover(halt(route, isGiven: true))
             } else {
                 if state.isMoving { await startWhereItWas(route, state.creation) }
                 leftovers = node
@@ -120,10 +119,6 @@ extension FrontDoor {
         if let known = error as? Stayed { return known }
         let said = (error as? DockerFailure)?.message ?? (error as? FrontDoorError)?.message ?? "\(error)"
         return Stayed(reason: said.hasPrefix("lighter: ") ? String(said.dropFirst("lighter: ".count)) : said)
-    }
-
-    private func halt(_ route: Route, isGiven: Bool) -> Journal.Halt {
-        Journal.Halt(container: route.containerID, epoch: route.epoch, isGiven: isGiven)
     }
 
     /// From here on its users wait.
@@ -288,8 +283,7 @@ extension FrontDoor {
             }
             try routes.journal.removeHalt(of: route.containerID)
         } catch let second {
-            let halt = halt(route, isGiven: true)
-            if moved.wasRunning { start { [self] in await recover(halt) } }
+            if moved.wasRunning { recover(halt(route, isGiven: true)) }
             let remedy =
                 isHere
                 ? "`docker start` it"
@@ -319,6 +313,7 @@ extension FrontDoor {
         await control.abandon(route.workload, epoch: placed?.epoch ?? route.epoch + 1, reason: reason)
         var creation = moved
         creation.request.id = .random()
+        lives.note(route.containerID, workload: creation.request.id)
         creation.request.policy.target = route.target
         creation.replaces = routes[route.containerID]
         creation.luggage = luggage

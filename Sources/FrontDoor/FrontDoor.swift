@@ -100,8 +100,12 @@ package final class FrontDoor: Planning {
     var grants: [NodeID: NodeGrants] = [:]
     /// Containers that are being given another node.
     var moving: Set<String> = []
+    /// Those that a move has stopped, and that are to run again.
+    var halted: Set<String> = []
     /// What containers take along that are on their way to another node, by their ids; most of the time they run meanwhile.
     var carrying: [String: Luggage] = [:]
+    /// Those that were begun more than once.
+    var lives = Lives()
     /// Those of which something was told meanwhile.
     var passedOver: Set<String> = []
     /// Until when those that could not be are left alone, in seconds since 1970.

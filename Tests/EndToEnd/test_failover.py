@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 from fixture import FLEET, Case, OwnFleet, command_output, eventually, remote_only
 
@@ -271,6 +273,52 @@ class Failover(Case):
             self.assertEqual(self.inspect(name, "{{.Id}} {{.State.Status}}"), f"{full} running")
             page = self.fleet("exec", DEVICE, "wget", "-qO-", "http://localhost:18082/").line
             self.assertEqual(page, "here")
+
+    def test_events_of_one_that_moves_are_of_one_container(self):
+        name = self.name()
+        first = self.begun(name, "--init", "busybox", "sleep", "600")
+        full = self.inspect(name, "{{.Id}}")
+        other = SECOND if first == FIRST else FIRST
+        streams = [self.start("events", "--filter", "type=container", "--format", "{{.Action}} {{.Actor.ID}}", *more)
+                   for more in ((), ("--filter", f"container={full[:12]}"), ("--filter", f"container={name}"))]
+        time.sleep(1)
+        moves = (other, first, DEVICE)
+        for target in moves:
+            self.assertEqual(self.move(name, "--to", target).returncode, 0)
+        self.docker("restart", "-t", "0", name)
+        time.sleep(2)
+        for stream in streams:
+            stream.terminate()
+            seen = [line.split() for line in stream.communicate(timeout=30)[0].decode().splitlines()]
+            self.assertEqual({x[-1] for x in seen}, {full}, seen)
+            actions = [x[0] for x in seen]
+            self.assertEqual(actions.count("start"), len(moves) + 1, seen)
+            self.assertEqual(actions.count("create"), len(moves), seen)
+            self.assertNotIn("destroy", actions)
+        past = self.docker("events", "--since", "10m", "--until", "0s", "--filter", f"container={full[:12]}", "--format",
+                           "{{.Action}} {{.Actor.ID}}").out.split("\n")
+        self.assertGreaterEqual(past.count(f"start {full}"), 2)
+        self.assertNotIn(f"destroy {full}", past)
+        self.assertIn("--with-state", self.move(full[:12], "--to", other).stderr)
+        self.docker("rm", "-f", name)
+        self.assertEqual(self.docker("ps", "-aq", "--filter", f"name={name}").line, "")
+
+    def test_a_device_whose_daemon_dies_in_a_move_has_it_go_on(self):
+        name = self.name()
+        first = self.begun(name, "--init", "busybox", "sh", "-c", "trap '' TERM; while :; do sleep 0.2; done")
+        other = SECOND if first == FIRST else FIRST
+        program = Path(self.world.credentials).parents[2] / "bin" / "lighter"
+        process = subprocess.Popen(
+            [program, "move", name, "--to", other], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env={**os.environ, "DOCKER_HOST": self.world.front_doors["edge1"]})
+        self.addCleanup(self.reap, process)
+        # Its engine waits ten seconds before it kills it.
+        time.sleep(4)
+        self.fleet("daemon", DEVICE, "kill")
+        self.fleet("daemon", DEVICE, "start")
+        eventually("it has been stopped", lambda: self.on_engine(first, name, "{{.State.Status}}") == "exited", 20)
+        eventually("it runs again", lambda: self.on_engine(first, name, "{{.State.Status}}") == "running", 20)
+        self.assertEqual(self.place(name), first)
 
     def test_what_cannot_move_stays_and_runs_on(self):
         name = self.name()

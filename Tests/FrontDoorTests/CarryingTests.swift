@@ -133,18 +133,27 @@ struct CarryingTests {
 }
 
 extension CarryingTests {
-    @Test("What a daemon has stopped for a move, the next one starts")
-    func halts() async throws {
+    @Test(
+        "What a daemon has stopped for a move, the next one starts, once the stop has come to its end",
+        arguments: [0, 2])
+    func halts(looks: Int) async throws {
         let folder = try ScratchFolder()
         try await Rig.halt(in: folder.file("journal.db"))
         try await Rig.with(engine: false, journal: folder.file("journal.db")) { rig in
             let (starts, told) = AsyncStream<Void>.makeStream()
+            let left = Mutex(looks)
             let engine = FakeEngine(path: rig.folder.file("1.sock")) { request in
                 switch request.line {
                 case "POST /containers/\(Rig.cloud)/start":
+                    #expect(left.withLock { $0 } < 0)
                     told.yield()
                     return .raw("HTTP/1.1 204 No Content\r\n\r\n")
-                case "GET /containers/\(Rig.cloud)/json": return .json(Self.container())
+                case "GET /containers/\(Rig.cloud)/json":
+                    let isRunning = left.withLock { left in
+                        left -= 1
+                        return left >= 0
+                    }
+                    return .json(Self.container(["State": ["Running": .bool(isRunning)]]))
                 default: return .json([:], status: 500)
                 }
             }
