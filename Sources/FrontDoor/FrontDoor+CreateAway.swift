@@ -95,13 +95,21 @@ extension FrontDoor {
         }
         // The device listens in the container's place.
         if creation.spec.publishesPorts { json = json.withoutPublishedPorts() }
+        // Those are Lighter's to give.
+        json.update(named: "Labels") { labels in
+            let own = (labels.objectValue?.members ?? []).filter { !$0.key.hasPrefix("io.lighter.") }
+            labels = .object(JSONObject(own))
+        }
         let files = creation.mounts.filter(\.isFile).map(\.source)
         if !files.isEmpty {
             json.update(named: "Labels") {
                 $0[CreateRequest.filesLabel] = .string(JSON.array(files.map { .string($0) }).text)
             }
         }
-        json.update(named: "Labels") { $0[Presentation.imageLabel] = .string(creation.spec.image) }
+        json.update(named: "Labels") { labels in
+            labels[Presentation.imageLabel] = .string(creation.spec.image)
+            if let former = creation.replaces { labels[Presentation.containerLabel] = .string(former.containerID) }
+        }
         if creation.loss.isExclusive {
             json.update(named: "Labels") { $0[CreateRequest.exclusiveLabel] = "true" }
         }

@@ -336,7 +336,7 @@ extension FrontDoor {
         }
         var workload = Workload(
             id: lost.workload, tenant: control.tenant, origin: control.node, target: control.node, state: .created,
-            version: Version(epoch: placed.epoch, sequence: 0), containerID: engineID, name: lost.name,
+            version: Version(epoch: placed.epoch, sequence: 0), containerID: id, name: lost.name,
             image: creation.spec.image, resources: creation.request.resources, createdAt: now(),
             workKey: creation.request.workKey)
         workload.decision = placed.decision

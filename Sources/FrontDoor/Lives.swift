@@ -27,7 +27,8 @@ extension FrontDoor {
         guard event["Type"]?.stringValue == "container", let actor = event["Actor"],
             let workload = actor["Attributes"]?["io.lighter.workload"]?.stringValue.flatMap({ try? WorkloadID($0) }),
             let epoch = actor["Attributes"]?["io.lighter.epoch"]?.stringValue.flatMap({ UInt64($0) }),
-            let id = routes.of(workload)?.containerID ?? lives.container(of: workload)
+            let id = actor["Attributes"]?[Presentation.containerLabel]?.stringValue ?? routes.of(workload)?.containerID
+                ?? lives.container(of: workload)
         else { return identifiedByID(event, at: node) }
         let isGone = event["Action"]?.stringValue == "destroy"
         guard let route = routes[id] else {

@@ -9,6 +9,7 @@ internal import NIOCore
 /// `web`; and its image is a digest. Both are turned back here, in the few places of Docker's JSON where they stand.
 struct Presentation: Sendable {
     static let imageLabel = "io.lighter.image"
+    static let containerLabel = "io.lighter.container"
 
     let origin: NodeID
 

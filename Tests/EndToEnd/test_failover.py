@@ -295,6 +295,8 @@ class Failover(Case):
             self.assertEqual(actions.count("start"), len(moves) + 1, seen)
             self.assertEqual(actions.count("create"), len(moves), seen)
             self.assertNotIn("destroy", actions)
+        for reference in (name, full, full[:12]):
+            self.assertIn(DEVICE, self.fleet("cli", "explain", reference).out)
         past = self.docker("events", "--since", "10m", "--until", "0s", "--filter", f"container={full[:12]}", "--format",
                            "{{.Action}} {{.Actor.ID}}").out.split("\n")
         self.assertGreaterEqual(past.count(f"start {full}"), 2)

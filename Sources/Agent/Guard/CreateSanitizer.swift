@@ -83,12 +83,15 @@ package struct CreateSanitizer: Sendable {
     /// The caller's labels without Lighter's, then Lighter's.
     private func merged(_ body: JSON, _ labels: WorkloadLabels) -> JSON {
         var pairs: [(String, JSON)] = []
-        var shownImage = labels.image
+        var labels = labels
         if case .object(let own)? = body.value(named: "Labels") {
             for member in own.members {
                 let (key, value) = (member.key, member.value)
                 if key == WorkloadLabels.image, case .string(let image) = value, image.utf8.count <= 512 {
-                    shownImage = image
+                    labels.image = image
+                }
+                if key == WorkloadLabels.container, case .string(let id) = value, Self.isContainerID(id) {
+                    labels.container = id
                 }
                 if !key.utf8.starts(with: WorkloadLabels.prefix.utf8) { pairs.append((key, value)) }
             }
@@ -98,10 +101,12 @@ package struct CreateSanitizer: Sendable {
             pairs.removeAll { $0.0 == CreateRequest.updateLabel }
             pairs.append((CreateRequest.updateLabel, "disabled"))
         }
-        var labels = labels
-        labels.image = shownImage
         if labels.image.isEmpty, case .string(let image)? = body.value(named: "Image") { labels.image = image }
         return .object(pairs + labels.pairs.map { ($0.key, .string($0.value)) })
+    }
+
+    private static func isContainerID(_ text: String) -> Bool {
+        text.utf8.count == 64 && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
     }
 
     /// Without its source, which is there for as long as the lease stands, no engine starts the container.

@@ -12,14 +12,18 @@ package struct WorkloadLabels: Sendable, Hashable {
     package static let target = "io.lighter.target"
     /// The name as its user gave it; absent when the engine drew one.
     package static let name = "io.lighter.name"
-    /// The image as its user asked for it. The one label that the origin may set: it is only ever shown.
+    /// The image as its user asked for it. As the next one the origin may set it: they are only ever shown.
     package static let image = "io.lighter.image"
+    /// The id by which its users know a container that was begun before; absent where that is the engine's.
+    package static let container = "io.lighter.container"
 
     /// `true` for work that must never run twice, as its origin wishes.
     package static let exclusive = CreateRequest.exclusiveLabel
 
     /// Every label that a container of another node may have of Lighter's.
-    static let all = [workload, epoch, origin, tenant, target, name, image, exclusive, CreateRequest.filesLabel]
+    static let all = [
+        workload, epoch, origin, tenant, target, name, image, container, exclusive, CreateRequest.filesLabel,
+    ]
 
     package var id: WorkloadID
     package var epoch: UInt64
@@ -28,6 +32,7 @@ package struct WorkloadLabels: Sendable, Hashable {
     package var target: NodeID
     package var name: String
     package var image: String
+    package var container = ""
     package var isExclusive: Bool
 
     package init(
@@ -56,6 +61,7 @@ package struct WorkloadLabels: Sendable, Hashable {
             id: workload, epoch: epoch, origin: originNode, tenant: owner, target: targetNode,
             name: label(Self.name) ?? "", image: label(Self.image) ?? "",
             isExclusive: label(Self.exclusive) == "true")
+        container = label(Self.container) ?? ""
     }
 
     /// As they go into a create request.
@@ -66,6 +72,7 @@ package struct WorkloadLabels: Sendable, Hashable {
         ]
         if !name.isEmpty { pairs.append((Self.name, name)) }
         if !image.isEmpty { pairs.append((Self.image, image)) }
+        if !container.isEmpty { pairs.append((Self.container, container)) }
         if isExclusive { pairs.append((Self.exclusive, "true")) }
         return pairs.map { (key: $0.0, value: $0.1) }
     }

@@ -130,7 +130,8 @@ package enum EngineReading {
     private static func workload(_ labels: WorkloadLabels, containerID: String) -> Workload {
         Workload(
             id: labels.id, tenant: labels.tenant, origin: labels.origin, target: labels.target, state: .created,
-            version: Version(epoch: labels.epoch, sequence: 0), containerID: containerID, name: labels.name,
+            version: Version(epoch: labels.epoch, sequence: 0),
+            containerID: labels.container.isEmpty ? containerID : labels.container, name: labels.name,
             image: labels.image)
     }
 

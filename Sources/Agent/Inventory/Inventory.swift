@@ -67,11 +67,12 @@ package final class Inventory {
 
     /// Follows a container of this device's own work, whose labels say nothing; its state is reported from now on.
     ///
-    /// One that is known already may have become other work to the gateway.
+    /// One that is known already may have become other work to the gateway. One that its users know by another id has that as
+    /// the workload's.
     package func adopt(containerID: String, workload: Workload) {
         if let known = index[containerID], !known.isLocal || known.workload.id == workload.id { return }
         var workload = workload
-        workload.containerID = containerID
+        if workload.containerID.isEmpty { workload.containerID = containerID }
         if workload.state == .pending { workload.state = .created }
         keep(ContainerRecord(id: containerID, name: workload.name, workload: workload, isLocal: true))
         report(workload)

@@ -228,6 +228,15 @@ struct CreateSanitizerTests {
         #expect(Set(labels.keys).count == labels.keys.count)
     }
 
+    @Test("takes the id that a container's users know, where it is one")
+    func shownID() throws {
+        let id = String(repeating: "0a", count: 32)
+        for (given, expected) in [(id, id), (id.uppercased(), nil), (String(id.dropLast()), nil), ("", nil)] {
+            let result = try Self.sanitize(#"{"Image":"x","Labels":{"io.lighter.container":"\#(given)"}}"#)
+            #expect(result["Labels"]?["io.lighter.container"]?.stringValue == expected)
+        }
+    }
+
     @Test(
         "joins namespaces of the caller's own containers only, by their full id",
         arguments: [
