@@ -28,9 +28,14 @@ extension FrontDoor {
 
     func isDrained(_ node: NodeID) -> Bool { control.snapshot[node]?.drainedSince != nil }
 
+    private func isDrained(_ node: NodeID, withState: Bool) -> Bool {
+        isDrained(node) && control.snapshot[node]?.drainsWithState == withState
+    }
+
     private func clear(_ node: NodeID) async {
         let there = routes.routes(to: node).filter(holdsCapacity).sorted { $0.createdAt < $1.createdAt }
         let goesWhole = control.snapshot[node]?.drainsWithState ?? false
+        if let last = drainReports[node], last.withState != goesWhole { forget(last, of: node) }
         let staying = reasonsToStay(there, withState: goesWhole)
         var rows = there.map { route in
             DrainedWorkload(
@@ -41,14 +46,15 @@ extension FrontDoor {
         for index in rows.indices where rows[index].standing == .unseen {
             if let last = drainReports[node]?.rows.first(where: { $0.id == rows[index].id }) { rows[index] = last }
         }
-        tell(rows, of: node)
+        tell(rows, of: node, withState: goesWhole)
         for route in there where staying[route.containerID] == nil {
-            guard let index = rows.firstIndex(where: { $0.id == route.workload }), isDrained(node),
+            guard let index = rows.firstIndex(where: { $0.id == route.workload }),
+                isDrained(node, withState: goesWhole),
                 routes[route.containerID]?.target == node, moveRests[route.containerID].map({ $0 <= now() }) ?? true
             else { continue }
             rows[index].standing = .moving
             rows[index].reason = ""
-            tell(rows, of: node)
+            tell(rows, of: node, withState: goesWhole)
             if let reason = await goesWhole && !route.removesItself ? carryOff(route) : moveOff(route) {
                 rows[index].standing = .waits
                 rows[index].reason = reason
@@ -56,14 +62,23 @@ extension FrontDoor {
             } else {
                 rows.remove(at: index)
             }
-            tell(rows, of: node)
+            tell(rows, of: node, withState: goesWhole)
         }
     }
 
-    private func tell(_ rows: [DrainedWorkload], of node: NodeID) {
+    /// What could not leave by a drain in another mode is tried anew at once.
+    private func forget(_ report: DrainReport, of node: NodeID) {
+        let waiting = Set(report.rows.filter { $0.standing == .waits }.map(\.id))
+        for route in routes.routes(to: node) where waiting.contains(route.workload) {
+            moveRests[route.containerID] = nil
+        }
+        drainReports[node] = nil
+    }
+
+    private func tell(_ rows: [DrainedWorkload], of node: NodeID, withState: Bool) {
         if let last = drainReports[node], last.rows == rows, now() - last.at < Self.drainReportRest { return }
-        drainReports[node] = DrainReport(rows: rows, at: now())
-        control.report(rows, atDrained: node)
+        drainReports[node] = DrainReport(rows: rows, withState: withState, at: now())
+        control.report(rows, atDrained: node, withState: withState)
     }
 
     func holdsCapacity(_ route: Route) -> Bool {
@@ -170,6 +185,8 @@ extension FrontDoor {
 /// What the gateway was told last of a node that is drained.
 struct DrainReport {
     var rows: [DrainedWorkload]
+    /// How it was drained then.
+    var withState: Bool
     /// Seconds since 1970.
     var at: Double
 }

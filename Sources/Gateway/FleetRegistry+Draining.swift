@@ -8,8 +8,10 @@ extension FleetRegistry {
     ///   - withState: what leaves it takes along what it wrote.
     func drain(_ node: NodeID, since: Double?, withState: Bool) {
         state.withLock { state in
+            let wasWithState = state.view[node]?.drainsWithState
             state.view.drain(node, since: since, withState: withState)
-            if since == nil { state.drains[node] = nil }
+            // What devices said holds for the drain that they knew.
+            if since == nil || withState != wasWithState { state.drains[node] = nil }
         }
         announce()
     }
@@ -37,10 +39,12 @@ extension FleetRegistry {
 
     func keepLossesAgain() { state.withLock { $0.view.hasNewLosses = true } }
 
-    /// Takes in what a device says of its workloads at a node that is drained.
-    func note(_ rows: [DrainedWorkload], at node: NodeID, of origin: NodeID) {
+    /// Takes in what a device says of its workloads at a node that is drained, unless it is by now in another mode.
+    func note(_ rows: [DrainedWorkload], at node: NodeID, withState: Bool, of origin: NodeID) {
         state.withLock { state in
-            guard state.view[node]?.drainedSince != nil else { return }
+            guard let known = state.view[node], known.drainedSince != nil, known.drainsWithState == withState else {
+                return
+            }
             state.drains[node, default: [:]][origin] = rows
         }
     }

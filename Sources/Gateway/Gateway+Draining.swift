@@ -86,6 +86,6 @@ extension Gateway {
     func take(_ report: Lighter_V1_DrainReport, of session: AgentSession) {
         guard let node = try? NodeID(report.node), registry.isKnown(node, in: session.tenant) else { return }
         let rows = report.rows.prefix(Self.rowLimit).compactMap { try? $0.domain() }
-        registry.note(rows, at: node, of: session.node)
+        registry.note(rows, at: node, withState: report.withState, of: session.node)
     }
 }

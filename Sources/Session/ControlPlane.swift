@@ -33,7 +33,8 @@ package protocol ControlPlane: Sendable {
     /// Gives a lease back before a container existed. Best effort: a lost one expires at the gateway by itself.
     func abandon(_ workload: WorkloadID, epoch: UInt64, reason: String) async
     /// Tells the gateway what becomes of this node's workloads at one that is drained: all of them. Best effort.
-    func report(_ rows: [DrainedWorkload], atDrained node: NodeID)
+    /// - Parameter withState: how it is drained; the rows say nothing of a drain in another mode.
+    func report(_ rows: [DrainedWorkload], atDrained node: NodeID, withState: Bool)
     /// A fresh signed ticket for a workload of this origin.
     func ticket(for workload: WorkloadID) async throws(SessionError) -> [UInt8]
     /// The shared link to a node: direct when it can be reached, else relayed. Concurrent callers share one attempt.
@@ -49,7 +50,7 @@ package protocol ControlPlane: Sendable {
 
 extension ControlPlane {
     package func inventoryIsComplete() {}
-    package func report(_ rows: [DrainedWorkload], atDrained node: NodeID) {}
+    package func report(_ rows: [DrainedWorkload], atDrained node: NodeID, withState: Bool) {}
     package var clockLead: Double? { nil }
     package var leaseTerm: Duration { .milliseconds(2500) }
     package func replace(

@@ -255,11 +255,12 @@ package final class GatewaySession: ControlPlane {
         }
     }
 
-    package func report(_ rows: [DrainedWorkload], atDrained node: NodeID) {
+    package func report(_ rows: [DrainedWorkload], atDrained node: NodeID, withState: Bool) {
         guard let connection = state.withLock({ $0.connection }), connection.isWelcome else { return }
         var message = Lighter_V1_DrainReport()
         message.node = node.name
         message.rows = rows.map(Lighter_V1_DrainRow.init)
+        message.withState = withState
         connection.control.send(.drainReport(message))
     }
 

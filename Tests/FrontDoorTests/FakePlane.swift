@@ -84,5 +84,7 @@ final class FakePlane: ControlPlane {
     func report(_ workload: Workload) {}
 
     var drainReports: [[DrainedWorkload]] { state.withLock { $0.drainReports } }
-    func report(_ rows: [DrainedWorkload], atDrained node: NodeID) { state.withLock { $0.drainReports.append(rows) } }
+    func report(_ rows: [DrainedWorkload], atDrained node: NodeID, withState: Bool) {
+        state.withLock { $0.drainReports.append(rows) }
+    }
 }

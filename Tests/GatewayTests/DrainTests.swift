@@ -62,17 +62,17 @@ struct DrainTests {
                         try await eventually("the device knows the node") { edge.snapshot[node.node]?.state == .ready }
                         #expect(try await edge.place(request, refused: [:]).decision.target == node.node)
                         // Of a node that is not drained nothing is kept.
-                        edge.report([row], atDrained: node.node)
+                        edge.report([row], atDrained: node.node, withState: false)
                         let first = try await scene.withOperator(gateway) { try await $0.drain("cloud", .drain) }
                         #expect(first.left.map(\.standing) == [.unseen])
-                        edge.report([row], atDrained: node.node)
+                        edge.report([row], atDrained: node.node, withState: false)
                         try await eventually("the gateway has heard it") {
                             try await scene.withOperator(gateway) { try await $0.drain("cloud", .look) }.left == [row]
                         }
                         // One that is stopped for its way has ended, as its node sees it.
                         let onItsWay = DrainedWorkload(
                             id: .random(), name: "db", origin: edge.node, standing: .moving)
-                        edge.report([row, onItsWay], atDrained: node.node)
+                        edge.report([row, onItsWay], atDrained: node.node, withState: false)
                         try await eventually("the one on its way is shown") {
                             let left = try await scene.withOperator(gateway) { try await $0.drain("cloud", .look) }.left
                             return left == [row, onItsWay]
@@ -82,6 +82,44 @@ struct DrainTests {
                         let left = try await scene.withOperator(gateway) { try await $0.drain("cloud", .look) }.left
                         return left.map(\.standing) == [.away] && left[0].reason.contains("device edge is away")
                     }
+                }
+            }
+        }
+    }
+
+    @Test("What a device said of a drain in another mode does not count, also where it comes late")
+    func modes() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let (edge, node) = (try scene.node("edge", of: gateway), try scene.node("cloud", of: gateway))
+                try await scene.running(edge, node) {
+                    try await eventually("the device knows the node") { edge.snapshot[node.node]?.state == .ready }
+                    let request = Self.request(edge)
+                    #expect(try await edge.place(request, refused: [:]).decision.target == node.node)
+                    let row = { (reason: String) in
+                        DrainedWorkload(
+                            id: request.id, name: "web", origin: edge.node, standing: .stays, reason: reason)
+                    }
+                    let left = { (withState: Bool?) in
+                        try await scene.withOperator(gateway) { client in
+                            try await client.drain(
+                                "cloud", withState == nil ? .look : .drain, withState: withState ?? false
+                            ).left
+                        }
+                    }
+                    _ = try await left(false)
+                    edge.report([row("without")], atDrained: node.node, withState: false)
+                    try await eventually("the gateway has heard it") { try await left(nil) == [row("without")] }
+                    #expect(try await left(true).map(\.standing) == [.unseen])
+                    edge.report([row("late")], atDrained: node.node, withState: false)
+                    edge.report([row("with")], atDrained: node.node, withState: true)
+                    try await eventually("the gateway has heard the new one") {
+                        try await left(nil) == [row("with")]
+                    }
+                    edge.report([row("late")], atDrained: node.node, withState: false)
+                    // By the time that a question of the same session is answered, the late report has been read.
+                    _ = try? await edge.place(Self.request(edge), refused: [:])
+                    #expect(try await left(nil) == [row("with")])
                 }
             }
         }

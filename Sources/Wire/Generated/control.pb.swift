@@ -1753,6 +1753,7 @@ package nonisolated struct Lighter_V1_ProbeReport: Sendable {
 }
 
 /// What a device says of its workloads at a node that is drained, all of them; one-way.
+/// `with_state`: how the node is drained, as the device knows it; of a drain in another mode it says nothing.
 package nonisolated struct Lighter_V1_DrainReport: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1761,6 +1762,8 @@ package nonisolated struct Lighter_V1_DrainReport: Sendable {
   package var node: String = String()
 
   package var rows: [Lighter_V1_DrainRow] = []
+
+  package var withState: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -5108,7 +5111,7 @@ nonisolated extension Lighter_V1_ProbeReport: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Lighter_V1_DrainReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DrainReport"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}rows\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}rows\0\u{3}with_state\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5118,6 +5121,7 @@ nonisolated extension Lighter_V1_DrainReport: SwiftProtobuf.Message, SwiftProtob
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.rows) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.withState) }()
       default: break
       }
     }
@@ -5130,12 +5134,16 @@ nonisolated extension Lighter_V1_DrainReport: SwiftProtobuf.Message, SwiftProtob
     if !self.rows.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.rows, fieldNumber: 2)
     }
+    if self.withState != false {
+      try visitor.visitSingularBoolField(value: self.withState, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lighter_V1_DrainReport, rhs: Lighter_V1_DrainReport) -> Bool {
     if lhs.node != rhs.node {return false}
     if lhs.rows != rhs.rows {return false}
+    if lhs.withState != rhs.withState {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
