@@ -8,7 +8,7 @@ package struct DrainedWorkload: Sendable, Hashable {
         case waits
         /// It is not moved.
         case stays
-        /// Its origin is not connected; it is moved when that is back.
+        /// Its origin or the node itself is not connected; nothing is moved until that is back.
         case away
     }
 

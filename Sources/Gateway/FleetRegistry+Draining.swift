@@ -65,6 +65,12 @@ extension FleetRegistry {
             if let known = state.drains[workload.target]?[workload.origin]?.first(where: { $0.id == workload.id }) {
                 (row.standing, row.reason) = (known.standing, known.reason)
             }
+            if state.view[workload.target]?.state == .unreachable {
+                row.standing = .away
+                row.reason =
+                    "node \(workload.target) is unreachable: this is begun elsewhere where its lighter.loss says so, "
+                    + "else it waits for the node"
+            }
             if state.sessions[workload.origin] == nil {
                 row.standing = .away
                 row.reason = "device \(workload.origin) is away; it is moved when that is back"

@@ -125,6 +125,26 @@ struct DrainTests {
         }
     }
 
+    @Test("What is at a node that is lost is said to be there, not to have a device that says nothing")
+    func lost() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let (edge, node) = (try scene.node("edge", of: gateway), try scene.node("cloud", of: gateway))
+                try await scene.running(edge) {
+                    try await scene.running(node) {
+                        try await eventually("the device knows it") { edge.snapshot[node.node]?.state == .ready }
+                        let placed = try await edge.place(Self.request(edge), refused: [:])
+                        #expect(placed.decision.target == node.node)
+                    }
+                    try await eventually("the node is lost") { edge.snapshot[node.node]?.state == .unreachable }
+                    let left = try await scene.withOperator(gateway) { try await $0.drain("cloud", .drain) }.left
+                    #expect(left.map(\.standing) == [.away])
+                    #expect(left.first?.reason.hasPrefix("node cloud is unreachable: ") == true)
+                }
+            }
+        }
+    }
+
     @Test("Only an operator whose tenant's node it is may drain one")
     func tenants() async throws {
         try await Scene.with { scene in
