@@ -21,6 +21,10 @@ package struct WorkloadRequest: Sendable, Hashable, Codable {
     package var platform: String
     package var resources: Resources
     package var policy: Policy
+    /// Who set the policy, as a person reads it; empty where it is the default.
+    package var policySource = ""
+    /// Why the policy names its target, as a person reads it; empty where the label does.
+    package var targetReason = ""
     /// What the container uses that only its origin has: each is a reason to stay, as a person reads it
     /// (`bind mount /data`, `published port 80/tcp`, `network mynet`).
     package var ties: [String]

@@ -99,6 +99,8 @@ extension FrontDoor {
         var policy: Policy
         /// Who said so.
         var source: String
+        /// Why its target, if it has one, is its target; empty where the container's label names it.
+        var targetReason = ""
         /// What the container's own labels say.
         var own: PolicyOverrides
         /// Whether it stays on the device, unless it needs what is elsewhere.
@@ -114,7 +116,11 @@ extension FrontDoor {
         let policy = Policy(firstOf: sources.map(\.1))
         let source = sources.first { $0.1.kind != nil || $0.1.target != nil }?.0 ?? "the default"
         let stays = policy.kind == .local && (policy.target == nil || policy.target == control.node)
-        return Wish(policy: policy, source: source, own: labels, stays: stays)
+        var wish = Wish(policy: policy, source: source, own: labels, stays: stays)
+        if labels.target == nil, let names = sources.first(where: { $0.1.target != nil })?.0 {
+            wish.targetReason = "\(names) names it"
+        }
+        return wish
     }
 
     /// Gathers what placement needs to know.
@@ -139,6 +145,8 @@ extension FrontDoor {
             workKey: spec.workKey,
             platform: query.first("platform") ?? "", resources: spec.resources, policy: wish.policy,
             ties: sharing.ties(mounts.ties(of: spec)))
+        request.policySource = wish.source
+        request.targetReason = wish.targetReason
         request.mountSize = mounts.size
         if !mounts.mirrored.isEmpty, let book = self.mounts {
             request.mirroredAt = book.holders(of: mounts.mirrored, among: control.snapshot.nodes.lazy.map(\.id))

@@ -182,6 +182,17 @@ extension FrontDoor {
     }
 }
 
+extension MoveCause {
+    /// Why the move names its target, as a decision tells it.
+    func reason(from node: NodeID) -> String {
+        switch self {
+        case .user: "its user moved it there"
+        case .drain: "a drain of \(node) moved it there"
+        case .homecoming: "it was there before, and that node is back"
+        }
+    }
+}
+
 /// What the gateway was told last of a node that is drained.
 struct DrainReport {
     var rows: [DrainedWorkload]

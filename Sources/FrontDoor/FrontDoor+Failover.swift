@@ -160,6 +160,7 @@ extension FrontDoor {
         }
         if let chosen {
             wish.policy.target = chosen
+            wish.targetReason = "a move names it"
             sharing.company = nil
         }
         if !returns, wish.policy.target == lost.target { throw Stayed(reason: "its policy names no other node") }

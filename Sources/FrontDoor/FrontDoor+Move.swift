@@ -90,6 +90,7 @@ extension FrontDoor {
         var creation = try await creation(route, try createRequest(of: route), chosen: node)
         creation.isMove = true
         creation.cause = cause
+        creation.request.targetReason = cause.reason(from: route.target)
         creation.wasRunning = ["running", "restarting"].contains(lastStates[route.containerID])
         try await check(creation, mayGoTo: node)
         let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID

@@ -31,6 +31,7 @@ extension FrontDoor {
             var creation = try await creation(route, try createRequest(of: route), chosen: node, carrying: luggage)
             creation.isMove = true
             creation.cause = cause
+            creation.request.targetReason = cause.reason(from: route.target)
             creation.image = try await originalImage(container, of: route)
             creation.awayImage = nil
             creation.spec = try CreateRequest(creation.spec.json.withVolumes(luggage.volumes).buffer)
@@ -315,6 +316,7 @@ extension FrontDoor {
         creation.request.id = .random()
         lives.note(route.containerID, workload: creation.request.id)
         creation.request.policy.target = route.target
+        creation.request.targetReason = "it was there before a move that failed"
         creation.replaces = routes[route.containerID]
         creation.luggage = luggage
         creation.isReturn = true

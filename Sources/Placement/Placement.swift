@@ -18,7 +18,7 @@ package struct Placement: Sendable {
     ///   - refused: Nodes that turned this workload down a moment ago, with their reason; never chosen.
     ///   - estimates: What has been learned of work and images.
     ///   - memory: Which origins are sending work away under `threshold`; updated.
-    ///   - policySource: Who said so, as a person reads it (`label lighter.policy`); empty where it is the default.
+    ///   - policySource: Who set the policy, as a person reads it (`label lighter.policy`); empty: as the request says.
     /// - Returns: A decision whose `target` is nil only when the origin cannot take the workload either, or when an explicit
     ///   `lighter.target` cannot be had; its candidates and `reason` then say why.
     package static func decide(
@@ -33,8 +33,8 @@ package struct Placement: Sendable {
         var decision = placement.decision(memory: &memory)
         decision.snapshotRevision = snapshot.revision
         decision.decidedAt = now
-        decision.reason +=
-            " (policy \(request.policy.kind.rawValue), \(policySource.isEmpty ? "default" : policySource))"
+        let source = [policySource, request.policySource].first { !$0.isEmpty } ?? "default"
+        decision.reason += " (policy \(request.policy.kind.rawValue), \(source))"
         return decision
     }
 
@@ -49,7 +49,7 @@ package struct Placement: Sendable {
 
     private func decision(memory: inout ThresholdMemory) -> Decision {
         if let target = request.policy.target {
-            let cause = "lighter.target names it"
+            let cause = request.targetReason.isEmpty ? "lighter.target names it" : request.targetReason
             return target == origin ? staying(cause) : explicit(target, because: cause)
         }
         if let affinity = request.affinity {

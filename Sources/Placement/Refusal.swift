@@ -27,7 +27,7 @@ enum Refusal: Sendable, Hashable {
         case .takesNoWork: "it takes no work of others: it was set to only send work away"
         case .drained(let node): "it is drained and takes no new work: `lighter nodes resume \(node)` ends that"
         case .otherTenant(let tenant): "it belongs to tenant \(tenant)"
-        case .notTheTarget(let target): "lighter.target asks for \(target)"
+        case .notTheTarget(let target): "only \(target) is asked for"
         case .refusedJustNow(let reason): "it refused just now: \(reason)"
         case .platform(let has, let wants): "its platform is \(has), not \(wants)"
         case .lacksTags(let tags): "it lacks the tag\(tags.count == 1 ? "" : "s") \(tags.joined(separator: ", "))"

@@ -20,6 +20,8 @@ extension Lighter_V1_WorkloadRequestMessage {
         mirroredAt = request.mirroredAt.map(\.name).sorted()
         affinityNode = request.affinity?.node.name ?? ""
         affinityReason = request.affinity?.reason ?? ""
+        policySource = request.policySource
+        targetReason = request.targetReason
     }
 
     /// - Throws: `WireError.unknownWord` for a policy of a newer version, `.invalid` naming the field.
@@ -41,6 +43,8 @@ extension Lighter_V1_WorkloadRequestMessage {
                 : Affinity(node: try WireField.node(affinityNode, "workload.affinity_node"), reason: affinityReason))
         request.mountSize = try WireField.bytes(mountSize, "workload.mount_size")
         for name in mirroredAt { request.mirroredAt.insert(try WireField.node(name, "workload.mirrored_at")) }
+        request.policySource = policySource
+        request.targetReason = targetReason
         return request
     }
 }

@@ -221,6 +221,18 @@ struct CreateTests {
         }
     }
 
+    @Test("The gateway is told who set the policy, and who named the target")
+    func sources() async throws {
+        try await with(.completion) { rig, _ in
+            _ = try await rig.post(
+                "/containers/create",
+                #"{"Image":"busybox","Labels":{"lighter.policy":"remote","lighter.target":"cloud1"}}"#)
+            let asked = try #require(rig.plane.placementsAsked.first)
+            #expect(asked.policySource == "the container's labels" && asked.targetReason.isEmpty)
+            #expect(MoveCause.drain.reason(from: try NodeID("cloud1")) == "a drain of cloud1 moved it there")
+        }
+    }
+
     @Test("A target that nobody knows is an error that names it, not a container elsewhere")
     func unknownTarget() async throws {
         try await with { rig, engines in

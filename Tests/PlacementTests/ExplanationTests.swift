@@ -25,6 +25,19 @@ struct ExplanationTests {
         #expect(!lines.contains { $0.hasSuffix(" ") })
     }
 
+    @Test("Who named the target, and set the policy, is told as the request says; else the label did, and the default")
+    func sources() throws {
+        var fixture = try Fixture(.remote)
+        fixture.request.policy.target = fixture.cloud2.id
+        #expect(fixture.decide().reason == "cloud2: lighter.target names it (policy remote, default)")
+        fixture.request.targetReason = "a drain of cloud1 moved it there"
+        fixture.request.policySource = "the device's configuration"
+        #expect(
+            fixture.decide().reason
+                == "cloud2: a drain of cloud1 moved it there (policy remote, the device's configuration)")
+        #expect(fixture.decide().candidate("edge")?.refusals == ["only cloud2 is asked for"])
+    }
+
     @Test("A refusal and its warnings are explained too")
     func refusal() throws {
         var fixture = try Fixture(.remote)

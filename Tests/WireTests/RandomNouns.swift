@@ -74,10 +74,12 @@ struct RandomNouns {
     }
 
     mutating func request() throws -> WorkloadRequest {
-        WorkloadRequest(
+        var request = WorkloadRequest(
             id: try workloadID(), tenant: try tenant(), origin: try node(), name: text(), image: text(),
             imageID: text(), imageSize: bytes(), workKey: text(), platform: text(), resources: resources(),
             policy: try policy(), ties: texts())
+        (request.policySource, request.targetReason) = (text(), text())
+        return request
     }
 
     mutating func candidate() throws -> Decision.Candidate {

@@ -989,6 +989,17 @@ package nonisolated struct Lighter_V1_WorkloadRequestMessage: @unchecked Sendabl
     set {_uniqueStorage()._mirroredAt = newValue}
   }
 
+  /// Who set the policy, and why it names its target, as a person reads them; empty where the default, or a label, does.
+  package var policySource: String {
+    get {_storage._policySource}
+    set {_uniqueStorage()._policySource = newValue}
+  }
+
+  package var targetReason: String {
+    get {_storage._targetReason}
+    set {_uniqueStorage()._targetReason = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -3391,7 +3402,7 @@ nonisolated extension Lighter_V1_StringList: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".WorkloadRequestMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}origin\0\u{1}name\0\u{1}image\0\u{3}image_id\0\u{3}image_size\0\u{3}work_key\0\u{1}platform\0\u{1}cpus\0\u{1}memory\0\u{1}policy\0\u{1}ties\0\u{3}affinity_node\0\u{3}affinity_reason\0\u{3}mount_size\0\u{3}mirrored_at\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}tenant\0\u{1}origin\0\u{1}name\0\u{1}image\0\u{3}image_id\0\u{3}image_size\0\u{3}work_key\0\u{1}platform\0\u{1}cpus\0\u{1}memory\0\u{1}policy\0\u{1}ties\0\u{3}affinity_node\0\u{3}affinity_reason\0\u{3}mount_size\0\u{3}mirrored_at\0\u{3}policy_source\0\u{3}target_reason\0")
 
   fileprivate class _StorageClass {
     var _id: String = String()
@@ -3411,6 +3422,8 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
     var _affinityReason: String = String()
     var _mountSize: Int64 = 0
     var _mirroredAt: [String] = []
+    var _policySource: String = String()
+    var _targetReason: String = String()
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -3438,6 +3451,8 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
       _affinityReason = source._affinityReason
       _mountSize = source._mountSize
       _mirroredAt = source._mirroredAt
+      _policySource = source._policySource
+      _targetReason = source._targetReason
     }
   }
 
@@ -3473,6 +3488,8 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
         case 15: try { try decoder.decodeSingularStringField(value: &_storage._affinityReason) }()
         case 16: try { try decoder.decodeSingularInt64Field(value: &_storage._mountSize) }()
         case 17: try { try decoder.decodeRepeatedStringField(value: &_storage._mirroredAt) }()
+        case 18: try { try decoder.decodeSingularStringField(value: &_storage._policySource) }()
+        case 19: try { try decoder.decodeSingularStringField(value: &_storage._targetReason) }()
         default: break
         }
       }
@@ -3536,6 +3553,12 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
       if !_storage._mirroredAt.isEmpty {
         try visitor.visitRepeatedStringField(value: _storage._mirroredAt, fieldNumber: 17)
       }
+      if !_storage._policySource.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._policySource, fieldNumber: 18)
+      }
+      if !_storage._targetReason.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._targetReason, fieldNumber: 19)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -3562,6 +3585,8 @@ nonisolated extension Lighter_V1_WorkloadRequestMessage: SwiftProtobuf.Message, 
         if _storage._affinityReason != rhs_storage._affinityReason {return false}
         if _storage._mountSize != rhs_storage._mountSize {return false}
         if _storage._mirroredAt != rhs_storage._mirroredAt {return false}
+        if _storage._policySource != rhs_storage._policySource {return false}
+        if _storage._targetReason != rhs_storage._targetReason {return false}
         return true
       }
       if !storagesAreEqual {return false}
