@@ -112,7 +112,7 @@ let package = Package(
             ]),
         // The control plane.
         room("Authority", ["Fleet", "Trust", crypto, x509, asn1]),
-        room("Ledger", ["Fleet", "CSQLite", grdb]),
+        room("Ledger", ["Fleet", "CSQLite", grdb, crypto]),
         room("Etcd", [nioCore, nioPosix, nioSSL, nioHTTP2, nioHPACK, protobuf]),
         room("LedgerEtcd", ["Fleet", "Ledger", "Etcd", nioCore]),
         room(

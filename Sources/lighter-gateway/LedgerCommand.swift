@@ -10,7 +10,8 @@ struct LedgerCommand: AsyncParsableCommand {
 
     struct Export: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Writes everything that the ledger keeps to a file, one JSON object to a line.")
+            abstract: "Writes everything that the ledger keeps to a file, one JSON object to a line.",
+            discussion: "The last line says how many records there are, and their digest: what is cut is not imported.")
 
         @OptionGroup var options: DataOption
         @OptionGroup var ledger: LedgerOption
@@ -21,12 +22,13 @@ struct LedgerCommand: AsyncParsableCommand {
         func run() async throws {
             let directory = try GatewayDirectory(existing: options.data)
             let records = try await ledger.withFreeLedger(of: directory) { try await $0.records() }
-            var lines = Data()
-            for record in records { lines += try LedgerJSON.encode(record) + [UInt8(ascii: "\n")] }
-            // Hashes of tokens and names of tenants are nobody else's business.
-            guard FileManager.default.createFile(atPath: file, contents: nil, attributes: [.posixPermissions: 0o600])
-            else { throw LedgerError(.readOnly, "\(file) cannot be written; name a file in a folder of yours") }
-            try lines.write(to: URL(filePath: file))
+            guard !records.isEmpty else {
+                throw LedgerError(
+                    .conflict,
+                    "the ledger \(ledger.ledger ?? directory.ledgerPath) holds nothing, and nothing was written; check --data"
+                        + ", and --ledger with its prefix")
+            }
+            try LedgerBackup.write(records, to: file)
             print("\(records.count) records exported to \(file)")
         }
 
@@ -49,18 +51,9 @@ struct LedgerCommand: AsyncParsableCommand {
 
         func run() async throws {
             let directory = try GatewayDirectory(existing: options.data)
-            let records = try Self.read(file)
+            let records = try LedgerBackup.read(file)
             try await ledger.withFreeLedger(of: directory) { try await $0.restore(records) }
             print("\(records.count) records imported from \(file)")
-        }
-
-        private static func read(_ file: String) throws -> [LedgerRecord] {
-            let lines = try Data(contentsOf: URL(filePath: file)).split(separator: UInt8(ascii: "\n"))
-            return try lines.enumerated().map { number, line in
-                do { return try LedgerJSON.decode(LedgerRecord.self, from: Data(line)) } catch {
-                    throw LedgerError(.corrupt, "line \(number + 1) of \(file) is no record of a ledger", cause: error)
-                }
-            }
         }
     }
 }
