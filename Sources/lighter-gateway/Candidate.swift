@@ -58,19 +58,21 @@ struct Candidate: Sendable {
 
     /// The lead; nil when cancelled. As long as another has it, everybody is sent there.
     private func lead() async throws -> Leadership? {
-        if let leadership = try await attempt(nil) { return leadership }
+        var news = StandbyNews()
+        if let leadership = try await attempt(nil, &news) { return leadership }
+        guard !Task.isCancelled else { return nil }
         let standby = try StandbyGateway(
             configuration: configuration, authority: authority, group: group, logger: logger)
         _ = try await standby.bind()
-        logger.notice("another gateway leads the fleet; waiting")
         return try await withThrowingTaskGroup(of: Leadership?.self) { group in
             group.addTask {
                 await standby.run()
                 return nil
             }
-            group.addTask {
+            group.addTask { [news] in
+                var news = news
                 while !Task.isCancelled {
-                    if let leadership = try await attempt(standby) { return leadership }
+                    if let leadership = try await attempt(standby, &news) { return leadership }
                     try? await Task.sleep(for: Self.interval)
                 }
                 return nil
@@ -84,18 +86,35 @@ struct Candidate: Sendable {
         }
     }
 
-    private func attempt(_ standby: StandbyGateway?) async throws -> Leadership? {
+    private func attempt(_ standby: StandbyGateway?, _ news: inout StandbyNews) async throws -> Leadership? {
         let election = EtcdElection(client: client, life: life)
         do throws(LedgerError) {
-            guard let leader = try await election.leader() else { return try await election.campaign(as: candidate) }
+            guard let leader = try await election.leader() else {
+                let leadership = try await election.campaign(as: candidate)
+                if leadership == nil { say(.isLed(""), &news) }
+                return leadership
+            }
+            say(.isLed(leader.address), &news)
             standby?.leader = leader.address.isEmpty ? nil : leader.address
             guard leader.authority == candidate.authority else { throw otherFleet(as: .conflict) }
             return nil
         } catch {
+            // Whoever is told to stop while etcd is silent has not failed.
+            if error.code == .cancelled, Task.isCancelled { return nil }
             guard error.code == .unreachable else { throw error }
             standby?.leader = nil
-            logger.warning("etcd cannot be asked who leads; trying on", metadata: ["error": "\(error)"])
+            say(.hasNoStore, &news, because: error)
             return nil
+        }
+    }
+
+    private func say(_ cause: StandbyNews.Cause, _ news: inout StandbyNews, because error: LedgerError? = nil) {
+        guard let line = news.line(cause) else { return }
+        switch cause {
+        case .isLed(let address): logger.notice("\(line)", metadata: address.isEmpty ? [:] : ["leader": "\(address)"])
+        case .hasNoStore:
+            let location = "\(client.configuration.location)"
+            logger.warning("\(line)", metadata: ["etcd": "\(location)", "error": "\(error?.description ?? "")"])
         }
     }
 

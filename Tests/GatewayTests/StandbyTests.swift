@@ -56,6 +56,17 @@ struct StandbyTests {
         }
     }
 
+    @Test("That nobody can lead is not taken for another that leads; each is said once, until it changes")
+    func news() {
+        var news = StandbyNews()
+        #expect(news.line(.hasNoStore)?.hasPrefix("etcd cannot be reached") == true)
+        #expect(news.line(.hasNoStore) == nil)
+        #expect(news.line(.isLed("g1:7700")) == "another gateway leads the fleet; waiting")
+        #expect(news.line(.isLed("g1:7700")) == nil)
+        #expect(news.line(.isLed("g2:7700")) != nil)
+        #expect(news.line(.hasNoStore) != nil)
+    }
+
     @Test("Who comes while it ends, with its handshake not done yet, is sent away and does not wait")
     func handshaking() async throws {
         try await Scene.with { scene in
