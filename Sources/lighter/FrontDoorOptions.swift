@@ -18,10 +18,22 @@ struct FrontDoorOptions: ParsableArguments {
         try await Self.ask(try path(), method, target, body)
     }
 
+    func validate() throws { if let socket { _ = try Self.path(of: socket) } }
+
+    /// - Parameter socket: a path, or `unix://` and a path.
+    /// - Throws: `ValidationError` for what is on no socket of this machine.
+    static func path(of socket: String) throws -> String {
+        let path = socket.hasPrefix("unix://") ? String(socket.dropFirst("unix://".count)) : socket
+        guard !path.isEmpty, !path.contains("://") else {
+            throw ValidationError("--socket \(socket): name a Unix socket of this machine, as PATH or unix://PATH")
+        }
+        return path
+    }
+
     private func path() throws -> String {
-        if let socket { return socket }
+        if let socket { return try Self.path(of: socket) }
         let host = ProcessInfo.processInfo.environment["DOCKER_HOST"] ?? ""
-        if host.hasPrefix("unix://") { return String(host.dropFirst("unix://".count)) }
+        if host.hasPrefix("unix://") { return try Self.path(of: host) }
         guard let known = Installation.known.map(\.defaultSocket).first(where: FileManager.default.fileExists(atPath:))
         else {
             throw CommandFailure("no front door is known on this machine: name its socket with --socket")

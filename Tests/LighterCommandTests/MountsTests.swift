@@ -1,3 +1,4 @@
+import ArgumentParser
 import DockerAPI
 import Testing
 
@@ -5,6 +6,17 @@ import Testing
 
 @Suite("lighter mounts")
 struct MountsTests {
+    @Test("A socket is a path, or unix:// and a path; what is on no socket of this machine is refused")
+    func sockets() throws {
+        #expect(try FrontDoorOptions.path(of: "/run/l.sock") == "/run/l.sock")
+        #expect(try FrontDoorOptions.path(of: "unix:///run/l.sock") == "/run/l.sock")
+        #expect(try Mounts.parse(["--socket", "unix:///run/l.sock"]).door.socket != nil)
+        for text in ["tcp://10.0.0.1:2375", "ssh://host", "unix://", ""] {
+            #expect(throws: (any Error).self) { try Mounts.parse(["--socket", text]) }
+            #expect(throws: (any Error).self) { try Doctor.parse(["--socket", text]) }
+        }
+    }
+
     @Test("Each mount has a line, and the notices come below")
     func table() throws {
         let rows = [
