@@ -12,13 +12,13 @@ struct Doctor: AsyncParsableCommand {
     @OptionGroup var door: FrontDoorOptions
     @OptionGroup var output: FormatOption
 
-    @Option(help: "This device's engine, unix:///PATH or none (LIGHTER_ENGINE).")
+    @Option(help: "This device's engine, unix:///PATH or none (default: that of its lighterd, LIGHTER_ENGINE).")
     var engine: String?
 
     func run() async throws {
-        let address =
-            engine ?? ProcessInfo.processInfo.environment["LIGHTER_ENGINE"] ?? "unix:///var/run/docker.sock"
         let node = await Self.node(door)
+        let address = Self.engineAddress(
+            engine, node: try? node.get(), configured: ProcessInfo.processInfo.environment["LIGHTER_ENGINE"])
         let sources = (try? node.get())?["Sources"]
         var checks = [
             Check.source(.pidfd, sources) ?? Check.exits(errorNumber: ExitWatch.probe()),
@@ -42,6 +42,11 @@ struct Doctor: AsyncParsableCommand {
         let found = checks
         try output.format.show(found) { Check.table(found) }
         if found.contains(where: { $0.result == .failed }) { throw ExitCode(1) }
+    }
+
+    /// The engine that is asked for; else that of the daemon, by its own word.
+    static func engineAddress(_ asked: String?, node: JSON?, configured: String?) -> String {
+        asked ?? node?["Engine"]?.stringValue ?? configured ?? "unix:///var/run/docker.sock"
     }
 
     private static func node(_ door: FrontDoorOptions) async -> Result<JSON, CommandFailure> {

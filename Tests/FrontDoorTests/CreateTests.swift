@@ -233,6 +233,14 @@ struct CreateTests {
         }
     }
 
+    @Test("The device says which engine it has")
+    func node() async throws {
+        try await with { rig, _ in
+            let state = try await rig.get("/lighter/node").body
+            #expect(try JSON.parse(Array(state.utf8))[0]?["Engine"]?.stringValue == "unix://\(rig.enginePath)")
+        }
+    }
+
     @Test("A target that nobody knows is an error that names it, not a container elsewhere")
     func unknownTarget() async throws {
         try await with { rig, engines in

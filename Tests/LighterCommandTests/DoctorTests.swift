@@ -24,6 +24,15 @@ struct DoctorTests {
         #expect(Check.disk("/", free: nil).result == .note)
     }
 
+    @Test("The engine is the one that is asked for, else the daemon's, else the configured one")
+    func engine() {
+        let node: JSON = ["Node": "a", "Engine": "unix:///run/other.sock"]
+        #expect(Doctor.engineAddress("none", node: node, configured: "unix:///c") == "none")
+        #expect(Doctor.engineAddress(nil, node: node, configured: "unix:///c") == "unix:///run/other.sock")
+        #expect(Doctor.engineAddress(nil, node: ["Node": "a"], configured: "unix:///c") == "unix:///c")
+        #expect(Doctor.engineAddress(nil, node: nil, configured: nil) == "unix:///var/run/docker.sock")
+    }
+
     @Test(
         "The clock is judged where the gateway has told its time, and the gateway where it is connected",
         arguments: [
