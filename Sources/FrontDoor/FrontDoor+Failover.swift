@@ -156,7 +156,9 @@ extension FrontDoor {
         var sharing = await sharingPlan(for: asked.spec, stays: false, leaving: carrying?.names ?? [])
         let returns = chosen == lost.target
         if !returns, let need = sharing.needs.first(where: { $0.node == lost.target }) {
-            throw Stayed(reason: need.reason)
+            let mayCarry = chosen != nil && carrying == nil
+            let isVolume = asked.spec.namedVolumes.contains { SharingPlan.volumeIsThere($0) == need.reason }
+            throw Stayed(reason: need.reason + (mayCarry && isVolume ? ": with `--with-state` it goes along" : ""))
         }
         if let chosen {
             wish.policy.target = chosen

@@ -45,9 +45,9 @@ extension FrontDoor {
             if leaving.contains(name) {
                 // It goes along.
             } else if case .away(let node, _)? = volumes[name] {
-                plan.needs.append((node, "volume \(name) is there"))
+                plan.needs.append((node, SharingPlan.volumeIsThere(name)))
             } else if let user = routes.all.first(where: { $0.volumes.contains(name) }) {
-                plan.needs.append((user.target, "volume \(name) is there"))
+                plan.needs.append((user.target, SharingPlan.volumeIsThere(name)))
             } else {
                 guard !driven.contains(name), await mayLeave(volume: name) else { continue }
             }

@@ -28,6 +28,8 @@ struct SharingPlan: Sendable {
     /// What is held while its place is decided, so that two creates at once do not settle in two places.
     var keys: Set<String> = []
 
+    static func volumeIsThere(_ name: String) -> String { "volume \(name) is there" }
+
     func ties(_ ties: [String]) -> [String] { ties.filter { !loosened.contains($0) } }
 
     /// Whether it would be the first of those that share something to be given a place.

@@ -2,6 +2,7 @@ import DockerAPI
 import Engine
 import Fleet
 import LighterTesting
+import NIOCore
 import Session
 import Synchronization
 import Testing
@@ -63,6 +64,17 @@ struct CarryingTests {
         let answer = try await rig.post("/lighter/move", #"{"Container":"web","Node":"cloud2","State":true}"#)
         #expect(answer.head.hasPrefix("HTTP/1.1 409"))
         return answer.body
+    }
+
+    @Test("A move that leaves its volume behind is refused, and says what takes it along")
+    func bare() async throws {
+        try await with { rig, _ in
+            try await rig.useVolume("data")
+            try await rig.keepAsked(#"{"Image":"busybox","HostConfig":{"Binds":["data:/data"]}}"#)
+            let answer = try await rig.post("/lighter/move", #"{"Container":"web","Node":"cloud2"}"#)
+            #expect(answer.head.hasPrefix("HTTP/1.1 409"))
+            #expect(answer.body.contains("volume data is there: with `--with-state` it goes along"), "\(answer.body)")
+        }
     }
 
     @Test("What it takes along are its volumes, with names or without; those without are named where it is made anew")
@@ -189,6 +201,19 @@ extension Rig {
         guard var route = routes["b".repeated(64)] else { return }
         route.volumes = [volume]
         try routes.put(route)
+    }
+
+    @NodeLoop
+    fileprivate func useVolume(_ volume: String) throws {
+        guard var route = routes[Self.cloud] else { return }
+        route.volumes = [volume]
+        try routes.put(route)
+    }
+
+    @NodeLoop
+    fileprivate func keepAsked(_ body: String) throws {
+        let head = "POST /containers/create?name=web HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n\r\n"
+        try routes.journal.putAsked(Self.cloud, head: ByteBuffer(string: head), body: ByteBuffer(string: body))
     }
 
     @NodeLoop
