@@ -32,14 +32,19 @@ package final class CertificateAuthority: Sendable {
     /// - Parameter fleet: its name, spelled as a node's: 1 to 63 of `a-z 0-9 -`.
     /// - Throws: `invalidFleetName`.
     package static func create(fleet: String, now: Date = .now) throws(AuthorityError) -> CertificateAuthority {
+        try check(fleet: fleet)
+        let key = P256.Signing.PrivateKey()
+        let certificate = try Certificate.authority(fleet: fleet, key: key, now: now)
+        return try CertificateAuthority(certificate: certificate, key: key, ticketSigner: TicketSigner())
+    }
+
+    /// - Throws: `invalidFleetName`.
+    package static func check(fleet: String) throws(AuthorityError) {
         guard (try? NodeID(fleet)) != nil else {
             throw AuthorityError(
                 .invalidFleetName,
                 "'\(fleet)' is not a fleet's name: use 1 to 63 of a-z, 0-9 and '-', not '-' first or last")
         }
-        let key = P256.Signing.PrivateKey()
-        let certificate = try Certificate.authority(fleet: fleet, key: key, now: now)
-        return try CertificateAuthority(certificate: certificate, key: key, ticketSigner: TicketSigner())
     }
 
     /// An authority from its parts.

@@ -31,6 +31,13 @@ package struct GatewayDirectory: Sendable {
         }
     }
 
+    /// The directory of a fleet that may have to be founded in it: nothing is made for one whose name is none.
+    /// - Throws: `AuthorityError` for the name, else as `init(_:)`.
+    package init(_ path: String, founding fleet: String) throws {
+        try CertificateAuthority.check(fleet: fleet)
+        try self.init(path)
+    }
+
     /// In the system's own words where it has some.
     private static func reason(_ error: any Error) -> String {
         let system = (error as? CocoaError)?.underlying as? POSIXError

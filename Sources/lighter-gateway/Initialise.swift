@@ -13,7 +13,7 @@ struct Initialise: AsyncParsableCommand {
     var fleet = "lighter"
 
     func run() async throws {
-        let directory = try GatewayDirectory(options.data)
+        let directory = try GatewayDirectory(options.data, founding: fleet)
         let authority = try directory.authority(fleet: fleet)
         print("fleet:    \(authority.fleet)")
         print("operator: \(directory.operatorPath)")

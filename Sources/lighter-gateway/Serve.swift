@@ -106,7 +106,7 @@ struct Serve: AsyncParsableCommand {
         let level = Logger.Level(rawValue: logLevel) ?? .info
         var logger = Logger(label: "lighter-gateway") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = level
-        let directory = try GatewayDirectory(options.data)
+        let directory = try GatewayDirectory(options.data, founding: fleet)
         let client = try ledger.client()
         let file = client == nil ? try SQLiteLedger(path: directory.ledgerPath) : nil
         let authority = try directory.authority(fleet: fleet)
