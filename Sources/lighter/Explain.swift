@@ -19,17 +19,21 @@ struct Explain: AsyncParsableCommand {
 
     func run() async throws {
         let reference = reference
-        let workload = try await client.withClient { try await $0.explain(reference) }
-        try output.format.show(WorkloadRow(workload)) { Self.text(workload) }
+        let (workload, lost) = try await client.withClient { client in
+            (try await client.explain(reference), try await client.lostNodes())
+        }
+        try output.format.show(WorkloadRow(workload, lost: lost)) { Self.text(workload, lost: lost) }
     }
 
-    private static func text(_ workload: Workload) -> String {
+    static func text(_ workload: Workload, lost: Set<NodeID>) -> String {
         let name = workload.name.isEmpty ? workload.id.hex : workload.name
+        let isUnreachable = workload.isUnreachable(lost)
+        let target = "\(workload.target)" + (isUnreachable ? ", which is unreachable" : "")
         let place =
             workload.target == workload.origin
-            ? "on \(workload.origin), where it was asked for" : "on \(workload.target), asked for on \(workload.origin)"
+            ? "on \(target), where it was asked for" : "on \(target), asked for on \(workload.origin)"
         let why = workload.error.isEmpty ? "" : "\nIts engine says: \(workload.error)"
-        let head = "\(name) (\(workload.image)) is \(workload.shownState) \(place)\(why)"
+        let head = "\(name) (\(workload.image)) \(isUnreachable ? "was" : "is") \(workload.shownState) \(place)\(why)"
         guard let decision = workload.decision else {
             return head + "\nNo decision is recorded: the node has reported it, but the gateway did not place it."
         }

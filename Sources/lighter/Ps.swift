@@ -16,32 +16,39 @@ struct Ps: AsyncParsableCommand {
 
     func run() async throws {
         let all = all
-        let workloads = try await client.withClient { try await $0.workloads(all: all) }
-            .sorted { $0.createdAt > $1.createdAt }
-        try output.format.show(workloads.map(WorkloadRow.init)) {
-            let now = Date().timeIntervalSince1970
-            var table = Table("CONTAINER ID", "NAME", "IMAGE", "STATE", "ORIGIN", "TARGET", "AGE", "WORKLOAD")
-            for workload in workloads { table.add(workload, now: now) }
-            return table.text
+        let (workloads, lost) = try await client.withClient { client in
+            (try await client.workloads(all: all).sorted { $0.createdAt > $1.createdAt }, try await client.lostNodes())
         }
+        try output.format.show(workloads.map { WorkloadRow($0, lost: lost) }) {
+            Self.table(workloads, lost: lost, now: Date().timeIntervalSince1970)
+        }
+    }
+
+    static func table(_ workloads: [Workload], lost: Set<NodeID>, now: Double) -> String {
+        var table = Table("CONTAINER ID", "NAME", "IMAGE", "STATE", "ORIGIN", "TARGET", "AGE", "WORKLOAD")
+        for workload in workloads { table.add(workload, lost: lost, now: now) }
+        return table.text
     }
 }
 
 /// A workload as `--format json` shows it: names and units here are a promise to scripts.
 struct WorkloadRow: Encodable {
-    let workload, containerID, name, image, state, tenant, origin, target, error: String
+    let workload, containerID, name, image: String
+    /// `unreachable` where its node is: what it does there is not known then.
+    let state: String
+    let tenant, origin, target, error: String
     let exitCode: Int32?
     let epoch: UInt64
     /// Seconds since 1970; 0 where it has not happened.
     let createdAt, startedAt, finishedAt: Double
     let decision: Decision?
 
-    init(_ workload: Workload) {
+    init(_ workload: Workload, lost: Set<NodeID>) {
         self.workload = workload.id.hex
         containerID = workload.containerID
         name = workload.name
         image = workload.image
-        state = workload.state.rawValue
+        state = workload.isUnreachable(lost) ? Workload.unreachable : workload.state.rawValue
         tenant = workload.tenant.name
         origin = workload.origin.name
         target = workload.target.name
@@ -55,16 +62,34 @@ struct WorkloadRow: Encodable {
     }
 }
 
+extension OperatorClient {
+    /// Nodes that cannot be reached.
+    func lostNodes() async throws(SessionError) -> Set<NodeID> {
+        Set(try await nodes().filter { $0.state == .unreachable }.map(\.id))
+    }
+}
+
 extension Table {
-    fileprivate mutating func add(_ workload: Workload, now: Double) {
+    fileprivate mutating func add(_ workload: Workload, lost: Set<NodeID>, now: Double) {
+        let state = workload.isUnreachable(lost) ? Workload.unreachable : workload.shownState
         add(
             workload.containerID.isEmpty ? "-" : String(workload.containerID.prefix(12)), workload.name,
-            workload.image, workload.shownState, workload.origin.name, workload.target.name,
-            age(of: workload.createdAt, now: now), String(workload.id.hex.prefix(12)))
+            workload.image, state, workload.origin.name, workload.target.name, age(of: workload.createdAt, now: now),
+            String(workload.id.hex.prefix(12)))
     }
 }
 
 extension Workload {
+    static let unreachable = "unreachable"
+
+    /// Whether it was at work on a node that cannot be reached, so that nobody knows what it does.
+    func isUnreachable(_ lost: Set<NodeID>) -> Bool {
+        switch state {
+        case .created, .running, .paused: lost.contains(target)
+        case .pending, .exited, .removed: false
+        }
+    }
+
     /// Its state with what is known of its end. One whose process is gone, and of which nobody has said the code yet, is not
     /// shown as one that has ended well.
     var shownState: String {
