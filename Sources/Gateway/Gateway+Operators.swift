@@ -28,7 +28,9 @@ extension Gateway {
             return .listNodesReply(reply)
         case .listWorkloadsRequest(let request):
             let known = try await ledger.workloads(includingEnded: request.all)
-            let visible = known.filter { scope == nil || $0.tenant == scope }.sorted { $0.createdAt > $1.createdAt }
+            // Of what was removed only `explain` tells.
+            let visible = known.filter { !$0.state.isOver && (scope == nil || $0.tenant == scope) }
+                .sorted { $0.createdAt > $1.createdAt }
             var reply = Lighter_V1_ListWorkloadsReply()
             reply.workloads = visible.prefix(Self.listLimit).map { workload in
                 var row = workload

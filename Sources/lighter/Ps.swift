@@ -11,7 +11,7 @@ struct Ps: AsyncParsableCommand {
     @OptionGroup var client: OperatorOptions
     @OptionGroup var output: FormatOption
 
-    @Flag(name: .shortAndLong, help: "Those that have ended, too.")
+    @Flag(name: .shortAndLong, help: "Those that have ended, too, unless they were removed.")
     var all = false
 
     func run() async throws {

@@ -14,6 +14,25 @@ struct PlacingTests {
             resources: Resources(cpus: 1, memory: .mebibytes(64)), policy: Policy(kind: kind))
     }
 
+    @Test("What was removed is in no list, also not in that of all; it is still explained")
+    func removed() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let edge = try scene.node("edge", of: gateway)
+                try await scene.running(edge) {
+                    let request = WorkloadRequest(id: .random(), tenant: edge.tenant, origin: edge.node, image: "x")
+                    let placed = try await edge.place(request, refused: [:])
+                    let listed = { try await scene.withOperator(gateway) { try await $0.workloads(all: true) } }
+                    #expect(try await listed().map(\.id) == [request.id])
+                    await edge.abandon(request.id, epoch: placed.epoch, reason: "it is not wanted")
+                    try await eventually("it is gone") { try await listed().isEmpty }
+                    let known = try await scene.withOperator(gateway) { try await $0.explain(request.id.hex) }
+                    #expect(known.state == .removed)
+                }
+            }
+        }
+    }
+
     @Test("A remote placement leases another node, counts it there, and its ticket verifies offline")
     func remote() async throws {
         try await Scene.with { scene in
