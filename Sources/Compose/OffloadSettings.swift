@@ -4,6 +4,8 @@ import Yams
 /// What one or several blocks of settings say, key by key.
 struct OffloadSettings: Hashable {
     private(set) var values: [OffloadKey: String] = [:]
+    /// How far from the service each was said, where 0 is nearest.
+    private var distances: [OffloadKey: Int] = [:]
 
     init() {}
 
@@ -20,17 +22,30 @@ struct OffloadSettings: Hashable {
             }
             guard values[key] == nil else { throw place.refuse("\(key.rawValue) is there twice: keep one") }
             values[key] = try Self.text(of: value, for: key, calledAs: name, at: place)
+            distances[key] = 0
         }
     }
 
     /// Takes from `others` what is not said here.
     mutating func fill(from others: OffloadSettings) {
-        values.merge(others.values) { own, _ in own }
+        let beyond = (distances.values.max() ?? -1) + 1
+        for (key, value) in others.values where values[key] == nil {
+            values[key] = value
+            distances[key] = beyond + (others.distances[key] ?? 0)
+        }
     }
 
     /// Labels in a fixed order.
     var labels: [(key: String, value: String)] {
-        OffloadKey.allCases.compactMap { key in values[key].map { (key.label, $0) } }
+        OffloadKey.allCases.filter { $0 != overruled }.compactMap { key in values[key].map { (key.label, $0) } }
+    }
+
+    /// Of a target and policy local the one that was said further away; both name a place.
+    private var overruled: OffloadKey? {
+        guard values[.policy] == "local", let policy = distances[.policy], let target = distances[.target],
+            policy != target
+        else { return nil }
+        return policy < target ? .target : .policy
     }
 
     private static func text(
@@ -50,6 +65,7 @@ struct OffloadSettings: Hashable {
         do {
             var overrides = PolicyOverrides()
             try overrides.set(key.rawValue, text, shownAs: name)
+            try LighterLabel(rawValue: key.rawValue)?.check(text, shownAs: name)
         } catch {
             throw place.refuse("\(error)")
         }

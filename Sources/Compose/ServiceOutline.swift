@@ -39,8 +39,13 @@ struct ServiceOutline {
         settings.fill(from: defaults)
     }
 
-    /// The labels that the settings add.
-    var added: [(key: String, value: String)] { settings.labels.filter { !labels.contains($0.key) } }
+    /// The labels that the settings add: none that is there, and no policy local beside a target that is.
+    var added: [(key: String, value: String)] {
+        let namesTarget = labels.contains(OffloadKey.target.label)
+        return settings.labels.filter { key, value in
+            !labels.contains(key) && !(namesTarget && key == OffloadKey.policy.label && value == "local")
+        }
+    }
 
     /// The names among labels in either form, `- NAME=VALUE` or `NAME: VALUE`.
     private static func labels(_ node: Yams.Node) -> Set<String> {

@@ -57,6 +57,7 @@ extension FrontDoor {
         if let engine, spec.image.isEmpty || !Self.isJSON(head) { return .forward(sendingLocally(head, body, engine)) }
         let name = name.hasPrefix("/") ? String(name.dropFirst()) : name
         do {
+            try LighterLabel.check(spec.labels, origin: control.node)
             let wish = try wish(of: spec)
             try await waitForTravellers(spec.namedVolumes)
             let sharing = await sharingPlan(for: spec, stays: wish.stays)

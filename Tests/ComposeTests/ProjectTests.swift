@@ -15,9 +15,8 @@ struct ProjectTests {
         ]
         let labels = try disk.project("a.yaml", "b.yaml").labels
         #expect(
-            labels["a"] == [
-                "lighter.policy": "local", "lighter.priority": "1", "lighter.target": "cloud2", "lighter.tags": "x",
-            ])
+            labels["a"] == ["lighter.priority": "1", "lighter.target": "cloud2", "lighter.tags": "x"],
+            "policy local of the project's would contradict the service's own target")
         #expect(labels["b"] == ["lighter.policy": "local", "lighter.priority": "1"])
     }
 
@@ -135,7 +134,7 @@ struct ProjectTests {
 
     @Test("The overlay keeps values whole, and has the version of the first file")
     func overlay() throws {
-        let disk: Disk = ["/app/a.yaml": #"{version: "3.7", services: {a: {x-offload: {deadline: "a\"\\\n\u00e9"}}}}"#]
+        let disk: Disk = ["/app/a.yaml": #"{version: "3.7", services: {a: {x-offload: {tags: "a\"\\\n\u00e9"}}}}"#]
         #expect(
             try disk.project("a.yaml").overlay
                 == #"""
@@ -143,7 +142,7 @@ struct ProjectTests {
                 services:
                   "a":
                     labels:
-                      "lighter.deadline": "a\"\\\u000aé"
+                      "lighter.tags": "a\"\\\u000aé"
 
                 """#)
     }

@@ -3,6 +3,27 @@ import Testing
 
 @Suite("Settings in Compose files")
 struct SettingsTests {
+    @Test("The nearer of a target and of policy local counts, and no label contradicts it")
+    func places() throws {
+        let found = try Disk.labels(
+            """
+            x-offload: {policy: local}
+            services: {a: {image: i, x-offload: {target: cloud1}}, b: {image: i}}
+            """)
+        #expect(found["a"] == ["lighter.target": "cloud1"])
+        #expect(found["b"] == ["lighter.policy": "local"])
+        let other = try Disk.labels(
+            """
+            x-offload: {target: cloud1, tags: x}
+            services: {a: {image: i, x-offload: {policy: local}}, b: {image: i, x-offload: {policy: remote}}}
+            """)
+        #expect(other["a"] == ["lighter.policy": "local", "lighter.tags": "x"])
+        #expect(other["b"] == ["lighter.policy": "remote", "lighter.target": "cloud1", "lighter.tags": "x"])
+        let written = try Disk.labels(
+            "{x-offload: {policy: local, tags: x}, services: {a: {image: i, labels: {lighter.target: cloud1}}}}")
+        #expect(written["a"] == ["lighter.tags": "x"], "the service's own label is nearest")
+    }
+
     @Test("Settings of the top level are every service's")
     func topLevel() throws {
         let labels = try Disk.labels("{x-offload: {policy: remote}, services: {a: {image: i}, b: {image: i}}}")

@@ -233,6 +233,21 @@ struct CreateTests {
         }
     }
 
+    @Test(
+        "Labels that say nothing, or contradict one another, are refused",
+        arguments: [
+            (#"{"lighter.polcy":"remote"}"#, "there is no label lighter.polcy"),
+            (#"{"lighter.exclusive":"maybe"}"#, "lighter.exclusive=maybe: use true or false"),
+            (#"{"lighter.policy":"local","lighter.target":"cloud1"}"#, "leave one of them out"),
+        ])
+    func labels(labels: String, reason: String) async throws {
+        try await with { rig, engines in
+            let answer = try await rig.post("/containers/create", #"{"Image":"busybox","Labels":\#(labels)}"#)
+            #expect(answer.head.hasPrefix("HTTP/1.1 400 ") && answer.body.contains(reason), "\(answer)")
+            #expect(creates(engines.here) + creates(engines.cloud1) == 0)
+        }
+    }
+
     @Test("The device says which engine it has")
     func node() async throws {
         try await with { rig, _ in
