@@ -47,10 +47,15 @@ extension FrontDoor {
         let elsewhere = routes[halt.container]
         let here = elsewhere == nil ? await inspectLocal(halt.container).flatMap(routeHere) : nil
         guard var route = elsewhere ?? here else { return engineClient == nil || greeting.isKnown }
-        guard halt.isGiven, route.epoch == halt.epoch else {
-            if route.epoch == halt.epoch, try await isRunning(route) {
-                // A stop may still be under way, which ends what is started meanwhile, too.
-                return ContinuousClock.now > start + .seconds(stopSeconds(of: route) + 2)
+        guard halt.stage == .given, route.epoch == halt.epoch else {
+            if route.epoch == halt.epoch {
+                let state = try await inspected(route)["State"]
+                // What has run there has had its turn.
+                if halt.stage == .made, state?["Status"]?.stringValue != "created" { return true }
+                if state?["Running"]?.boolValue == true {
+                    // A stop may still be under way, which ends what is started meanwhile, too.
+                    return ContinuousClock.now > start + .seconds(stopSeconds(of: route) + 2)
+                }
             }
             guard halted.contains(halt.container) else { return true }
             // Whether it runs is not known for certain; to an engine it is nothing to start what does.
@@ -91,10 +96,6 @@ extension FrontDoor {
         return true
     }
 
-    private func isRunning(_ route: Route) async throws -> Bool {
-        try await inspected(route)["State"]?["Running"]?.boolValue == true
-    }
-
     /// How long its engine waits for it to stop.
     private func stopSeconds(of route: Route) -> Int64 {
         let asked = (try? createRequest(of: route))?.spec.json["StopTimeout"]?.intValue ?? 10
@@ -127,7 +128,7 @@ extension FrontDoor {
     /// It runs again if it ran: at once where that can be, else as soon as it can.
     func startWhereItWas(_ route: Route, _ creation: Creation) async {
         guard creation.wasRunning else { return }
-        let halt = halt(route, isGiven: false)
+        let halt = halt(route, .stopped)
         halted.insert(halt.container)
         do {
             try routes.journal.put(halt)
@@ -143,7 +144,7 @@ extension FrontDoor {
         recover(halt)
     }
 
-    func halt(_ route: Route, isGiven: Bool) -> Journal.Halt {
-        Journal.Halt(container: route.containerID, epoch: route.epoch, isGiven: isGiven)
+    func halt(_ route: Route, _ stage: Journal.Stage) -> Journal.Halt {
+        Journal.Halt(container: route.containerID, epoch: route.epoch, stage: stage)
     }
 }

@@ -351,7 +351,9 @@ extension FrontDoor {
             logger.info("image built away", metadata: ["image": "\(here)", "node": "\(errand.target)"])
             return .made(here)
         } catch {
-            return .failed("lighter: the build on node \(errand.target) did not come to this device: \(error)")
+            let isLost = !(error is FrontDoorError || error is DockerFailure)
+            let remedy = isLost ? "; the node or the way to it was lost meanwhile, so build it again" : ""
+            return .failed("lighter: the build on node \(errand.target) did not come to this device: \(error)\(remedy)")
         }
     }
 

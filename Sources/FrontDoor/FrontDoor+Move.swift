@@ -19,7 +19,7 @@ extension FrontDoor {
     /// runs there, if it ran. It is stopped in between; its image is there before.
     ///
     /// With `"State": true` what it wrote goes along; then `Stopped` says for how many nanoseconds it did not run (null where it did
-    /// not anyway), and `Bytes` what travelled `Ahead` and as the `Last` difference.
+    /// not anyway, or its start there was not `Answered`), and `Bytes` what travelled `Ahead` and as the `Last` difference.
     func moveContainer(_ body: ByteBuffer) async -> Job.Outcome {
         await answering {
             guard let asked = try? JSON.parse(body), let reference = asked["Container"]?.stringValue,
@@ -40,6 +40,7 @@ extension FrontDoor {
             do {
                 if goesWhole {
                     let journey = try await moveWithState(route, to: node, cause: .user)
+                    told["Answered"] = .bool(journey.isAnswered)
                     told["Stopped"] = journey.stopped.map { .int(Int64($0 / .nanoseconds(1))) } ?? .null
                     told["Bytes"] = ["Ahead": .int(journey.ahead), "Last": .int(journey.last)]
                 } else {
@@ -95,9 +96,9 @@ extension FrontDoor {
         try await check(creation, mayGoTo: node)
         let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID
         do {
-            if creation.wasRunning { try routes.journal.put(halt(route, isGiven: false)) }
+            if creation.wasRunning { try routes.journal.put(halt(route, .stopped)) }
             try await stop(route, creation)
-            if creation.wasRunning { try routes.journal.put(halt(route, isGiven: true)) }
+            if creation.wasRunning { try routes.journal.put(halt(route, .given)) }
             let placed = try await place(moved: creation, route)
             if node == control.node {
                 try await comeHome(creation, placed, route)

@@ -83,12 +83,12 @@ extension FrontDoor {
             try await checkAlone(luggage, route)
             let body = state.creation.spec.json.withoutFilling(journey.empty).buffer
             state.creation.spec = try CreateRequest(body)
-            if state.creation.wasRunning { try routes.journal.put(halt(route, isGiven: true)) }
+            if state.creation.wasRunning { try routes.journal.put(halt(route, .given)) }
             placed = try await place(carried: state.creation, route)
         } catch {
             if error is Undecided {
                 // The copies stay: what is there may be the last of it.
-                recover(halt(route, isGiven: true))
+                recover(halt(route, .given))
             } else {
                 if state.isMoving { await startWhereItWas(route, state.creation) }
                 leftovers = node
@@ -96,12 +96,12 @@ extension FrontDoor {
             throw stayed(error)
         }
         do {
-            try await arrive(state.creation, placed, luggage, at: node, route)
+            journey.isAnswered = try await arrive(state.creation, placed, luggage, at: node, route)
         } catch {
             try await goBack(route, left, state.creation, luggage, placed, because: stayed(error), &leftovers)
         }
-        try? routes.journal.removeHalt(of: route.containerID)
-        if let stoppedAt = state.stoppedAt { journey.stopped = stoppedAt.duration(to: .now) }
+        if journey.isAnswered { try? routes.journal.removeHalt(of: route.containerID) }
+        if journey.isAnswered, let stoppedAt = state.stoppedAt { journey.stopped = stoppedAt.duration(to: .now) }
         if route.target == control.node { await clearHere(left) } else { await clear(left, of: route) }
         await discardCopies(luggage, at: route.target)
         do { try await removeStray(.init(volume: luggage.waitingRoom, node: node)) } catch {
@@ -138,7 +138,7 @@ extension FrontDoor {
         state.creation.wasRunning = ["running", "restarting"].contains(condition)
         if isHere { state.creation.leftHere = aliases.engineID(of: route.containerID, at: control.node) }
         if state.creation.wasRunning {
-            try routes.journal.put(halt(route, isGiven: false))
+            try routes.journal.put(halt(route, .stopped))
             state.stoppedAt = .now
         }
         if isHere { try await stopHere(route, state.creation) } else { try await stop(current, state.creation) }
@@ -194,28 +194,37 @@ extension FrontDoor {
     // MARK: There
 
     /// Makes it at the other node and starts it if it ran.
+    /// - Returns: whether its start was answered.
     /// - Throws: what was in the way; it does not run there then.
     private func arrive(
         _ creation: Creation, _ placed: Placed, _ luggage: Luggage, at node: NodeID, _ route: Route
-    ) async throws {
-        if node == control.node { return try await arriveHere(creation, placed, luggage, route) }
+    ) async throws -> Bool {
+        if node == control.node {
+            try await arriveHere(creation, placed, luggage, route)
+            return true
+        }
         try await make(creation, placed, at: node, route)
-        guard let current = routes[route.containerID] else { return }
+        guard let current = routes[route.containerID] else { return true }
         await settle(luggage, at: node, before: route.target)
-        guard creation.wasRunning else { return }
+        guard creation.wasRunning else { return true }
         await letAttachedFollow(route.containerID)
         do {
             try await startThere(current)
             if lastStates[route.containerID] == "created" { lastStates[route.containerID] = "running" }
+            return true
         } catch let error as DockerFailure where ![502, 503].contains(error.status) {
             ports.close(route.containerID)
             await settle(luggage, at: route.target, before: node)
             throw Stayed(reason: "it does not start at \(node): \(error.message)")
         } catch {
-            // It may run: its node says so when it is heard again.
+            // It may run, or not have heard of it.
+            let halt = halt(current, .made)
+            try? routes.journal.put(halt)
+            recover(halt)
             logger.warning(
                 "a container was moved, and its start was not answered",
                 metadata: ["container": "\(route.name)", "node": "\(node)", "reason": "\(error)"])
+            return false
         }
     }
 
@@ -284,7 +293,7 @@ extension FrontDoor {
             }
             try routes.journal.removeHalt(of: route.containerID)
         } catch let second {
-            if moved.wasRunning { recover(halt(route, isGiven: true)) }
+            if moved.wasRunning { recover(halt(route, .given)) }
             let remedy =
                 isHere
                 ? "`docker start` it"

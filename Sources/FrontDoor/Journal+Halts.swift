@@ -6,8 +6,16 @@ extension Journal {
         var container: String
         /// Of the lease with which it ran.
         var epoch: UInt64
-        /// Whether the gateway may have given it to another node: then it must not be started as what it was.
-        var isGiven: Bool
+        var stage: Stage
+    }
+
+    enum Stage: Int64, Sendable {
+        /// It is, or is being, stopped where it was.
+        case stopped
+        /// The gateway may have given it to another node: then it must not be started as what it was.
+        case given
+        /// It was made at its new node, whose answer to the start is not known.
+        case made
     }
 
     static let haltTable =
@@ -18,7 +26,8 @@ extension Journal {
         try database.query("SELECT container, epoch, given FROM halt") { row in
             found.append(
                 Halt(
-                    container: row.text(0), epoch: UInt64(bitPattern: row.integer(1)), isGiven: row.integer(2) != 0))
+                    container: row.text(0), epoch: UInt64(bitPattern: row.integer(1)),
+                    stage: Stage(rawValue: row.integer(2)) ?? .given))
         }
         return found
     }
@@ -26,7 +35,7 @@ extension Journal {
     func put(_ halt: Halt) throws(FrontDoorError) {
         try database.run(
             "INSERT OR REPLACE INTO halt VALUES(?,?,?)",
-            [.text(halt.container), .integer(Int64(bitPattern: halt.epoch)), .integer(halt.isGiven ? 1 : 0)])
+            [.text(halt.container), .integer(Int64(bitPattern: halt.epoch)), .integer(halt.stage.rawValue)])
     }
 
     func removeHalt(of container: String) throws(FrontDoorError) {

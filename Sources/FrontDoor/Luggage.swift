@@ -37,8 +37,10 @@ struct Luggage: Sendable {
 
 /// What a move with all that the container wrote has cost.
 struct Journey: Sendable {
-    /// For how long it did not run.
+    /// For how long it did not run; nil where that is not known, or it did not run before.
     var stopped: Duration?
+    /// Whether its new node was heard of its start; else it is tried until it is.
+    var isAnswered = true
     /// Bytes of contents that travelled while it ran, and those of the last difference.
     var ahead: Int64 = 0
     var last: Int64 = 0

@@ -30,6 +30,10 @@ struct Move: AsyncParsableCommand {
         let moved = "\(answer["Name"]?.stringValue ?? container): from \(answer["From"]?.stringValue ?? "?") to \(node)"
         guard let bytes = answer["Bytes"] else { return moved }
         let (ahead, last) = (bytes["Ahead"]?.intValue ?? 0, bytes["Last"]?.intValue ?? 0)
+        guard answer["Answered"]?.boolValue ?? true else {
+            let remedy = "\(node) cannot be heard now: it is started there as soon as that is possible"
+            return "\(moved), with \(ByteCount(ahead + last)); \(remedy)"
+        }
         guard let stopped = answer["Stopped"]?.intValue else { return "\(moved), with \(ByteCount(ahead + last))" }
         let hundredths = (stopped + 5_000_000) / 10_000_000
         let seconds = "\(hundredths / 100).\(hundredths % 100 < 10 ? "0" : "")\(hundredths % 100)"

@@ -179,17 +179,43 @@ extension CarryingTests {
     }
 }
 
+extension CarryingTests {
+    @Test(
+        "What was moved, and whose start was not answered, is started once at the most",
+        arguments: ["created", "exited"])
+    func unanswered(status: String) async throws {
+        let folder = try ScratchFolder()
+        try await Rig.halt(in: folder.file("journal.db"), .made)
+        try await Rig.with(engine: false, journal: folder.file("journal.db")) { rig in
+            let engine = FakeEngine(path: rig.folder.file("1.sock")) { request in
+                switch request.line {
+                case "POST /containers/\(Rig.cloud)/start": .raw("HTTP/1.1 204 No Content\r\n\r\n")
+                case "GET /containers/\(Rig.cloud)/json": .json(Self.container(["State": ["Status": .string(status)]]))
+                default: .json([:], status: 500)
+                }
+            }
+            try await engine.start()
+            let node = try await rig.addNode("cloud1", enginePath: engine.path)
+            while try await !rig.hasNoHalt() { await Task.yield() }
+            let starts = engine.requests.count { $0.line.hasSuffix("/start") }
+            #expect(starts == (status == "created" ? 1 : 0))
+            await node.stop()
+            await engine.stop()
+        }
+    }
+}
+
 extension Rig {
     /// Leaves a journal as a daemon does that ends while a container is stopped for a move.
     @NodeLoop
-    fileprivate static func halt(in path: String) throws {
+    fileprivate static func halt(in path: String, _ stage: Journal.Stage = .stopped) throws {
         let journal = try Journal(path: path)
         try journal.put(
             Route(
                 containerID: cloud, name: "web", workload: .random(), epoch: 1, target: try NodeID("cloud1"),
                 ticket: Array("ticket".utf8), ticketRenewal: 4e9, image: "busybox", imageID: "sha256:1",
                 hasTerminal: false, removesItself: false, createdAt: 1))
-        try journal.put(Journal.Halt(container: cloud, epoch: 1, isGiven: false))
+        try journal.put(Journal.Halt(container: cloud, epoch: 1, stage: stage))
     }
 
     @NodeLoop

@@ -18,6 +18,10 @@ struct MoveTests {
                 ["Name": "web", "From": "a", "Stopped": nil, "Bytes": ["Ahead": 1024, "Last": 0]],
                 "web: from a to b, with 1 KiB"
             ),
+            (
+                ["Name": "web", "From": "a", "Answered": false, "Stopped": nil, "Bytes": ["Ahead": 1024, "Last": 0]],
+                "web: from a to b, with 1 KiB; b cannot be heard now: it is started there as soon as that is possible"
+            ),
         ] as [(JSON, String)])
     func line(answer: JSON, said: String) {
         #expect(Move.line(answer, "w", "b") == said)
