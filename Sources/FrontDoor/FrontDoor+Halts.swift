@@ -48,17 +48,15 @@ extension FrontDoor {
         let here = elsewhere == nil ? await inspectLocal(halt.container).flatMap(routeHere) : nil
         guard var route = elsewhere ?? here else { return engineClient == nil || greeting.isKnown }
         guard halt.stage == .given, route.epoch == halt.epoch else {
-            if route.epoch == halt.epoch {
-                let state = try await inspected(route)["State"]
-                // What has run there has had its turn.
-                if halt.stage == .made, state?["Status"]?.stringValue != "created" { return true }
-                if state?["Running"]?.boolValue == true {
-                    // A stop may still be under way, which ends what is started meanwhile, too.
-                    return ContinuousClock.now > start + .seconds(stopSeconds(of: route) + 2)
-                }
+            let state = try await inspected(route)["State"]
+            if halt.stage == .made || route.epoch != halt.epoch {
+                // What has run at its new place has had its turn.
+                guard state?["Status"]?.stringValue == "created" else { return true }
+            } else if state?["Running"]?.boolValue == true {
+                // A stop may still be under way, which ends what is started meanwhile, too.
+                return ContinuousClock.now > start + .seconds(stopSeconds(of: route) + 2)
             }
             guard halted.contains(halt.container) else { return true }
-            // Whether it runs is not known for certain; to an engine it is nothing to start what does.
             try await startWhereItIs(route)
             return true
         }
@@ -104,8 +102,14 @@ extension FrontDoor {
 
     /// Its user says that it shall not run.
     func forgetHalt(of container: String) {
-        guard halted.remove(container) != nil else { return }
-        do { try routes.journal.removeHalt(of: container) } catch {
+        guard halted.contains(container) else { return }
+        do {
+            // One that was given away has to be made anew all the same.
+            let isGiven = try routes.journal.halts().contains { $0.container == container && $0.stage == .given }
+            guard !isGiven else { return }
+            halted.remove(container)
+            try routes.journal.removeHalt(of: container)
+        } catch {
             logger.error("the journal did not take a change", metadata: ["error": "\(error)"])
         }
     }
