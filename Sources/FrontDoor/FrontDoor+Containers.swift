@@ -23,12 +23,18 @@ extension FrontDoor {
 
     /// What is done to a container here waits while it is on its way to another node with what it wrote.
     private func stay(_ head: RequestHead, _ reference: String, _ action: String, _ query: Query) -> Plan {
-        if !halted.isEmpty, ["stop", "kill"].contains(action) {
-            return .ask { [self] in
-                if let id = await inspectLocal(reference)?["Id"]?.stringValue { forgetHalt(of: id) }
-                return local(withShownID(head, reference))
-            }
+        guard !halted.isEmpty, ["stop", "kill"].contains(action) else {
+            return stayTravelling(head, reference, action, query)
         }
+        return .ask { [self] in
+            if let id = await inspectLocal(reference)?["Id"]?.stringValue { forgetHalt(of: id) }
+            return stayTravelling(head, reference, action, query)
+        }
+    }
+
+    private func stayTravelling(
+        _ head: RequestHead, _ reference: String, _ action: String, _ query: Query
+    ) -> Plan {
         guard !moving.isEmpty, !["GET", "HEAD"].contains(head.method), action != "wait",
             let travelling = carrying.first(where: { $0.key.hasPrefix(reference) || $0.value.container == reference }),
             moving.contains(travelling.key)
@@ -104,6 +110,16 @@ extension FrontDoor {
         guard let engineClient, let path = containerPath(shownID(reference) ?? reference, "json") else { return nil }
         guard let answer = try? await engineClient.request("GET", path), answer.status == 200 else { return nil }
         return try? JSON.parse(answer.body)
+    }
+
+    /// What the engine here has by this id; nil where it says that it has not.
+    /// - Throws: where it cannot be asked.
+    func askedHere(_ id: String) async throws -> JSON? {
+        guard let engineClient else { return nil }
+        let answer = try await engineClient.request("GET", "/containers/\(id)/json")
+        guard answer.status != 404 else { return nil }
+        guard answer.status == 200 else { throw Stayed(reason: Self.message(of: answer)) }
+        return try answer.json()
     }
 
     private func containerPath(_ reference: String, _ action: String) -> String? {

@@ -15,21 +15,23 @@ extension FrontDoor {
         for halt in (try? routes.journal.halts()) ?? [] { recover(halt) }
     }
 
-    /// Tries until it runs, or is gone, or its user does not want it to run.
+    /// Tries until it runs, or is gone, or its user does not want it to run, or another move has it.
     func recover(_ halt: Journal.Halt) {
-        halted.insert(halt.container)
+        halted[halt.container] = halt
         start { [self] in
             await keepTrying(halt)
-            halted.remove(halt.container)
+            if halted[halt.container] == halt { halted[halt.container] = nil }
         }
     }
 
     private func keepTrying(_ halt: Journal.Halt) async {
         let start = ContinuousClock.now
         var pause = 0.5
-        while !Task.isCancelled, halted.contains(halt.container) {
+        while !Task.isCancelled, halted[halt.container] == halt {
             do {
-                if try await goOn(halt, since: start) { return try routes.journal.removeHalt(of: halt.container) }
+                if !moving.contains(halt.container), try await goOn(halt, since: start) {
+                    return try routes.journal.remove(halt)
+                }
                 pause = 0.5
             } catch {
                 logger.warning(
@@ -45,25 +47,28 @@ extension FrontDoor {
     /// - Returns: whether nothing is left to do.
     private func goOn(_ halt: Journal.Halt, since start: ContinuousClock.Instant) async throws -> Bool {
         let elsewhere = routes[halt.container]
-        let here = elsewhere == nil ? await inspectLocal(halt.container).flatMap(routeHere) : nil
-        guard var route = elsewhere ?? here else { return engineClient == nil || greeting.isKnown }
-        guard halt.stage == .given, route.epoch == halt.epoch else {
-            let state = try await inspected(route)["State"]
-            if halt.stage == .made || route.epoch != halt.epoch {
-                // What has run at its new place has had its turn.
-                guard state?["Status"]?.stringValue == "created" else { return true }
-            } else if state?["Running"]?.boolValue == true {
-                // A stop may still be under way, which ends what is started meanwhile, too.
-                return ContinuousClock.now > start + .seconds(stopSeconds(of: route) + 2)
-            }
-            guard halted.contains(halt.container) else { return true }
-            try await startWhereItIs(route)
-            return true
+        let here = elsewhere == nil ? try await askedHere(halt.container).flatMap(routeHere) : nil
+        guard let route = elsewhere ?? here else { return true }
+        if halt.stage == .given, route.epoch == halt.epoch { return try await makeAgain(route) }
+        let state = try await inspected(route)["State"]
+        if halt.stage == .made || route.epoch != halt.epoch {
+            // What has run at its new place has had its turn.
+            guard state?["Status"]?.stringValue == "created" else { return true }
+        } else if state?["Running"]?.boolValue == true {
+            // A stop may still be under way, which ends what is started meanwhile, too.
+            return ContinuousClock.now > start + .seconds(stopSeconds(of: route) + 2)
         }
-        guard control.isConnected, moving.insert(halt.container).inserted else { return false }
+        guard halted[halt.container] == halt else { return true }
+        try await startWhereItIs(route)
+        return true
+    }
+
+    private func makeAgain(_ route: Route) async throws -> Bool {
+        guard control.isConnected, moving.insert(route.containerID).inserted else { return false }
         defer { endMoving(route) }
-        let container: JSON
-        do { container = try await inspected(route) } catch let error as Stayed where error.isGone {
+        do {
+            try await makeAgain(route, wasRunning: true, because: "its move was not ended")
+        } catch let error as Stayed where error.isGone {
             // Nobody removes what is the last of it.
             let waitingRoom = "\(Luggage.prefix)\(route.workload)"
             for stray in try routes.journal.strays()
@@ -76,22 +81,23 @@ extension FrontDoor {
                     "container": "\(route.name)", "node": "\(route.target)",
                     "volume": "\(waitingRoom)",
                 ])
-            return true
         }
-        let luggage = Luggage(container, route.workload, presentation.name)
+        return true
+    }
+
+    /// Makes it anew where it was, of all that it wrote: the gateway has given away what it was.
+    func makeAgain(_ former: Route, wasRunning: Bool, because reason: String) async throws {
+        let container = try await inspected(former)
+        let luggage = Luggage(container, former.workload, presentation.name)
         // With the ticket with which it was found.
-        route = routes[halt.container] ?? route
+        let route = routes[former.containerID] ?? former
         var creation = try await creation(route, try createRequest(of: route), chosen: route.target, carrying: luggage)
         creation.image = try await originalImage(container, of: route)
         creation.spec = try CreateRequest(creation.spec.json.withVolumes(luggage.volumes).buffer)
-        (creation.isMove, creation.wasRunning) = (true, true)
-        if here != nil {
-            try await stayHere(route, creation, nil)
-        } else {
-            let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID
-            try await makeAnew(route, left, creation, luggage, nil, "its move was not ended")
-        }
-        return true
+        (creation.isMove, creation.wasRunning) = (true, wasRunning)
+        if route.target == control.node { return try await stayHere(route, creation, nil) }
+        let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID
+        try await makeAnew(route, left, creation, luggage, nil, reason)
     }
 
     /// How long its engine waits for it to stop.
@@ -100,16 +106,11 @@ extension FrontDoor {
         return asked < 0 ? Self.longestStop : min(asked, Self.longestStop)
     }
 
-    /// Its user says that it shall not run.
+    /// Its user says that it shall not run; one that was given away has to be made anew all the same.
     func forgetHalt(of container: String) {
-        guard halted.contains(container) else { return }
-        do {
-            // One that was given away has to be made anew all the same.
-            let isGiven = try routes.journal.halts().contains { $0.container == container && $0.stage == .given }
-            guard !isGiven else { return }
-            halted.remove(container)
-            try routes.journal.removeHalt(of: container)
-        } catch {
+        guard let halt = halted[container], halt.stage != .given else { return }
+        halted[container] = nil
+        do { try routes.journal.remove(halt) } catch {
             logger.error("the journal did not take a change", metadata: ["error": "\(error)"])
         }
     }
@@ -133,12 +134,12 @@ extension FrontDoor {
     func startWhereItWas(_ route: Route, _ creation: Creation) async {
         guard creation.wasRunning else { return }
         let halt = halt(route, .stopped)
-        halted.insert(halt.container)
+        halted[halt.container] = halt
         do {
             try routes.journal.put(halt)
             if try await goOn(halt, since: .now) {
-                halted.remove(halt.container)
-                return try routes.journal.removeHalt(of: route.containerID)
+                halted[halt.container] = nil
+                return try routes.journal.remove(halt)
             }
         } catch {
             logger.warning(

@@ -95,22 +95,20 @@ extension FrontDoor {
         creation.wasRunning = ["running", "restarting"].contains(lastStates[route.containerID])
         try await check(creation, mayGoTo: node)
         let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID
+        var isGiven = false
         do {
             if creation.wasRunning { try routes.journal.put(halt(route, .stopped)) }
             try await stop(route, creation)
             if creation.wasRunning { try routes.journal.put(halt(route, .given)) }
-            let placed = try await place(moved: creation, route)
+            let placed = try await place(carried: creation, route)
+            isGiven = true
             if node == control.node {
                 try await comeHome(creation, placed, route)
             } else if let reason = try await begin(creation, placed, at: node, route) {
                 throw Stayed(reason: reason)
             }
         } catch {
-            if routes[route.containerID]?.epoch == route.epoch {
-                await startWhereItWas(route, creation)
-            } else {
-                try? routes.journal.removeHalt(of: route.containerID)
-            }
+            await undo(route, creation, isGiven: isGiven, because: error)
             throw stayed(error)
         }
         try? routes.journal.removeHalt(of: route.containerID)
@@ -142,16 +140,23 @@ extension FrontDoor {
         ports.close(route.containerID)
     }
 
-    /// The gateway gives it another node once the report that it has stopped is there.
-    private func place(moved creation: Creation, _ route: Route) async throws -> Placed {
-        let end = ContinuousClock.now + .seconds(10)
-        while true {
-            switch await asked(creation.request, route.epoch) {
-            case .success(let placed): return placed
-            case .failure(let error):
-                guard error.code == .conflict, ContinuousClock.now < end else { throw error }
-                try await Task.sleep(for: .milliseconds(50))
-            }
+    /// It is where it was; what the gateway has given away is made anew there, since its node removes what it was.
+    private func undo(_ route: Route, _ creation: Creation, isGiven: Bool, because error: any Error) async {
+        guard routes[route.containerID]?.epoch == route.epoch else {
+            try? routes.journal.removeHalt(of: route.containerID)
+            return
+        }
+        guard isGiven || error is Undecided else { return await startWhereItWas(route, creation) }
+        let halt = halt(route, .given)
+        do {
+            guard isGiven else { throw stayed(error) }
+            try await makeAgain(route, wasRunning: creation.wasRunning, because: stayed(error).reason)
+            try routes.journal.remove(halt)
+        } catch {
+            logger.warning(
+                "a container that could not be moved is made anew when its node and the gateway can be asked",
+                metadata: ["container": "\(route.name)", "reason": "\(stayed(error).reason)"])
+            if creation.wasRunning { recover(halt) }
         }
     }
 

@@ -52,7 +52,7 @@ extension FrontDoor {
 
     func inspected(_ route: Route) async throws -> JSON {
         if route.target == control.node {
-            guard let found = await inspectLocal(route.containerID) else {
+            guard let found = try await askedHere(route.containerID) else {
                 throw Stayed(reason: "it is gone", isGone: true)
             }
             return found
@@ -145,7 +145,7 @@ extension FrontDoor {
     }
 
     /// Whether the gateway has given it away is not known: it must not be started.
-    private struct Undecided: Error, CustomStringConvertible {
+    struct Undecided: Error, CustomStringConvertible {
         var description: String
 
         init(at node: NodeID) {
@@ -158,7 +158,7 @@ extension FrontDoor {
     /// The gateway gives it the other node once the report that it has stopped is there.
     ///
     /// Once it was asked, only its own refusal says that nothing was given away.
-    private func place(carried creation: Creation, _ route: Route) async throws -> Placed {
+    func place(carried creation: Creation, _ route: Route) async throws -> Placed {
         let end = ContinuousClock.now + .seconds(60)
         let reported = ContinuousClock.now + .seconds(10)
         let refused = ContinuousClock.now + .seconds(2)
@@ -171,7 +171,7 @@ extension FrontDoor {
                 guard ContinuousClock.now < (isOpen ? end : refused) else {
                     throw Stayed(reason: placed.decision.reason)
                 }
-            case .failure(let error) where [.unavailable, .timedOut].contains(error.code):
+            case .failure(let error) where !Self.refusals.contains(error.code):
                 isOpen = true
                 guard ContinuousClock.now < end else { throw Undecided(at: route.target) }
             case .failure(let error):
@@ -190,6 +190,9 @@ extension FrontDoor {
             }
         }
     }
+
+    /// By which the gateway says that it has not given it away.
+    private static let refusals: Set<SessionError.Code> = [.denied, .notFound, .invalid, .conflict]
 
     // MARK: There
 

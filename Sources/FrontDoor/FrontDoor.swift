@@ -101,7 +101,7 @@ package final class FrontDoor: Planning {
     /// Containers that are being given another node.
     var moving: Set<String> = []
     /// Those that a move has stopped, and that are to run again.
-    var halted: Set<String> = []
+    var halted: [String: Journal.Halt] = [:]
     /// What containers take along that are on their way to another node, by their ids; most of the time they run meanwhile.
     var carrying: [String: Luggage] = [:]
     /// Those that were begun more than once.

@@ -38,6 +38,13 @@ extension Journal {
             [.text(halt.container), .integer(Int64(bitPattern: halt.epoch)), .integer(halt.stage.rawValue)])
     }
 
+    /// Removes it unless a later move has written down another.
+    func remove(_ halt: Halt) throws(FrontDoorError) {
+        try database.run(
+            "DELETE FROM halt WHERE container = ? AND epoch = ? AND given = ?",
+            [.text(halt.container), .integer(Int64(bitPattern: halt.epoch)), .integer(halt.stage.rawValue)])
+    }
+
     func removeHalt(of container: String) throws(FrontDoorError) {
         try database.run("DELETE FROM halt WHERE container = ?", [.text(container)])
     }

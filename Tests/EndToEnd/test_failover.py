@@ -329,6 +329,25 @@ class Failover(Case):
         eventually("it runs again", lambda: self.on_engine(first, name, "{{.State.Status}}") == "running", 20)
         self.assertEqual(self.place(name), first)
 
+    def test_where_it_cannot_be_made_it_goes_on_with_what_it_wrote(self):
+        for target in ("another node", DEVICE):
+            with self.subTest(target=target):
+                name = self.name()
+                first = self.begun(name, "--init", "busybox", "sh", "-c", "date >>/own; sleep 600")
+                wrote = self.docker("exec", name, "cat", "/own").out
+                other = (SECOND if first == FIRST else FIRST) if target != DEVICE else DEVICE
+                self.docker("run", "--rm", "--label", f"lighter.target={other}", "busybox", "true")
+                taken = name if other == DEVICE else f"{name}.{DEVICE}"
+                self.docker("create", "--name", taken, "busybox", "true", at=other, engine=True)
+                self.addCleanup(self.docker, "rm", "-f", taken, at=other, engine=True, expect=None)
+                done = self.moved_to(name, other)
+                self.assertEqual(done.returncode, 1, done.stdout)
+                self.assertIn(f"stays at {first}", done.stderr)
+                time.sleep(3)  # Its node would remove what the gateway knows to be elsewhere.
+                self.docker("rm", "-f", taken, at=other, engine=True)
+                eventually("it runs on", lambda: self.place(name) == first)
+                self.assertTrue(self.docker("exec", name, "cat", "/own").out.startswith(wrote))
+
     def test_what_cannot_move_stays_and_runs_on(self):
         name = self.name()
         first = self.begun(name, "-v", f"{self.volume()}:/d", "busybox", "sleep", "600")
