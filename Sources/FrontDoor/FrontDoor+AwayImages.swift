@@ -215,9 +215,12 @@ extension FrontDoor {
                     return .answer(Answer(answer.bytes))
                 }
                 let isWhole = engineQuery.first("filters") == nil && engineQuery.first("filter") == nil
-                let all =
-                    isWhole || images.images.isEmpty
-                    ? here : try await engineClient.request("GET", path).json().arrayValue ?? []
+                var all = here
+                if !isWhole, !images.images.isEmpty {
+                    let answer = try await engineClient.request("GET", path)
+                    guard answer.status == 200 else { return .answer(Answer(answer.bytes)) }
+                    all = try answer.json().arrayValue ?? []
+                }
                 namesHere = Set(all.flatMap { $0["RepoTags"]?.arrayValue?.compactMap(Self.canonicalName) ?? [] })
                 list = here.filter { image in
                     guard engineQuery != query else { return true }

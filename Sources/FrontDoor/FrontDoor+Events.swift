@@ -299,7 +299,7 @@ private final class EventMerge {
 
     /// `seconds.nanoseconds`, as `since` takes it.
     private static func moment(_ event: JSON) -> String? {
-        guard let nanos = event["timeNano"]?.intValue else { return nil }
+        guard let nanos = event["timeNano"]?.intValue, nanos >= 0 else { return nil }
         let fraction = String(nanos % 1_000_000_000)
         return "\(nanos / 1_000_000_000).\(String(repeating: "0", count: 9 - fraction.utf8.count))\(fraction)"
     }

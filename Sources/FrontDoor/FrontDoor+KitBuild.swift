@@ -245,7 +245,7 @@ extension FrontDoor {
                         + (bases.isEmpty ? [] : [("X-Lighter-Bases", bases)]))
             }
             var answer = try await build()
-            if answer.status != 200, !isSure {
+            if answer.status == 404, !isSure {
                 // One of them may be gone by now.
                 _ = try await answer.collect()
                 for image in errand.bases.values { try await ship(image, to: errand.target).wait() }

@@ -16,13 +16,29 @@ struct UnpackedTrace<Base: AsyncSequence>: AsyncSequence where Base.Element == B
     func makeAsyncIterator() -> Iterator { Iterator(base: base.makeAsyncIterator(), unpacker: unpacker) }
 
     struct Iterator: AsyncIteratorProtocol {
+        /// Bytes of lines after which others have their turn: little on the link may be much here.
+        private static var turn: Int { 256 << 10 }
+
         var base: Base.AsyncIterator
         let unpacker: TraceUnpacker?
+        private var told = 0
+
+        init(base: Base.AsyncIterator, unpacker: TraceUnpacker?) {
+            self.base = base
+            self.unpacker = unpacker
+        }
 
         mutating func next(isolation actor: isolated (any Actor)?) async throws -> ByteBuffer? {
             guard let unpacker else { return try await base.next(isolation: actor) }
             while true {
-                if let line = try unpacker.next() { return line }
+                if let line = try unpacker.next() {
+                    told += line.readableBytes
+                    if told >= Self.turn {
+                        told = 0
+                        await Task.yield()
+                    }
+                    return line
+                }
                 guard let more = try await base.next(isolation: actor) else { return nil }
                 unpacker.add(more)
             }

@@ -1,4 +1,5 @@
 import Compression
+import Foundation
 import LighterTesting
 import NIOCore
 import NIOEmbedded
@@ -228,6 +229,10 @@ struct PackedStreamTests {
         #expect(pace.wait(start) == .milliseconds(20))
         #expect(pace.wait(start + .milliseconds(20)) == .milliseconds(20))
         #expect(pace.wait(start + .milliseconds(70)) == .milliseconds(2))
+        // An idle time pays for what was more than there is room for.
+        var progress = PackingPace.progress
+        for _ in 0..<3 { _ = progress.wait(start) }
+        #expect(progress.wait(start + .seconds(9)) == .milliseconds(2))
         let later = start + .seconds(9)
         for _ in 0..<3 { #expect(pace.wait(later) == .milliseconds(2)) }
         #expect(pace.wait(later) > .milliseconds(2))
@@ -389,12 +394,40 @@ struct PackedTraceTests {
         #expect(found == Self.lines)
     }
 
+    /// A line with a message that has these bytes as a field.
+    private static func line(_ field: UInt8, _ bytes: [UInt8]) -> ByteBuffer {
+        var length: [UInt8] = []
+        var count = bytes.count
+        repeat {
+            length.append(UInt8(count & 0x7f) | (count > 0x7f ? 0x80 : 0))
+            count >>= 7
+        } while count > 0
+        let status = Data([field << 3 | 2] + length + bytes).base64EncodedString()
+        return ByteBuffer(string: #"{"id":"moby.buildkit.trace","aux":"\#(status)"}"# + "\r\n")
+    }
+
+    @Test("leaves steps in memory, and nothing of what they print")
+    func remembered() throws {
+        let (packer, unpacker) = (try TracePacker(), try TraceUnpacker())
+        let secret = Array("a secret that a step prints".utf8)
+        let lines =
+            [Self.line(1, Array("a step".utf8)), Self.line(3, secret), Self.line(4, secret), Self.line(9, secret)]
+            + Self.lines
+            + [Self.line(2, Array("how it goes on".utf8))]
+        for line in lines { packer.add(line) }
+        unpacker.add(try packer.flush())
+        for line in lines { #expect(try unpacker.next() == line) }
+        #expect(unpacker.kept == packer.kept)
+        let text = String(buffer: packer.kept)
+        #expect(text.contains("a step") && text.contains("how it goes on") && !text.contains("secret"))
+    }
+
     @Test("costs less where both ends remember the one before")
     func memory() throws {
         var random = SeededGenerator(seed: 4)
         var noise = ""
         for _ in 0..<500 { noise += String(UInt64.random(in: 0 ... .max, using: &random), radix: 36) }
-        let line = ByteBuffer(string: noise + "\n")
+        let line = Self.line(1, Array(noise.utf8))
         var memory: ByteBuffer?
         var sizes: [Int] = []
         for _ in 0..<2 {
@@ -415,7 +448,9 @@ struct PackedTraceTests {
 
     @Test("is refused where a record is none")
     func refused() throws {
-        for record in [[9, 0, 0, 0, 0], [1, 0xff, 0, 0, 0]] as [[UInt8]] {
+        for record in [
+            [9, 0, 0, 0, 1], [1, 0xff, 0, 0, 0], [0, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0x78],
+        ] as [[UInt8]] {
             let unpacker = try TraceUnpacker()
             unpacker.add(try ZstdCompressor().flush(ByteBuffer(bytes: record)))
             #expect(throws: ImageError.self) { try unpacker.next() }

@@ -11,7 +11,7 @@ import Trust
 /// The session stays unread: in it the engine asks, and the caller gives what is its own.
 extension Guard {
     /// Joins the caller to the engine's BuildKit, under a name that no other workload's build can use.
-    func session(_ head: RequestHead, _ admitted: Admitted) throws(DockerFailure) -> Passage {
+    func session(_ head: RequestHead, _ admitted: Admitted) async throws(DockerFailure) -> Passage {
         let admission = try kitAdmission(admitted)
         let uuids = head.headers.all(KitAdmission.uuidHeader)
         guard head.upgrade == "h2c", head.framing == .none, uuids.count == 1, let session = uuids.first else {
@@ -38,22 +38,24 @@ extension Guard {
         }
         var passage = Passage(head: try Self.request("/session", fields, admitted))
         passage.hijacks = true
-        if let offer = head.headers.first(PackedStream.header) { passage.packing = packing(offer, admission.origin) }
+        if let offer = head.headers.first(PackedStream.header) {
+            passage.packing = await packing(offer, admission.origin)
+        }
         return passage
     }
 
     /// What the caller's session before this one left here, where it names that.
-    private func packing(_ offer: String, _ origin: NodeID) -> SessionPacking {
+    private func packing(_ offer: String, _ origin: NodeID) async -> SessionPacking {
         let name = LayerDigest(offer)
-        let memory = name.flatMap { contexts(of: origin)?.load($0) }
+        let memory = await memory(name, of: origin)
         return SessionPacking(memory: memory) { [remember = remembering(origin, name, memory)] in remember($0) }
     }
 
     /// The answer of a build whose caller wants its lines packed, with those of the one before.
-    private func pack(_ passage: inout Passage, _ offer: String?, _ origin: NodeID) throws(DockerFailure) {
+    private func pack(_ passage: inout Passage, _ offer: String?, _ origin: NodeID) async throws(DockerFailure) {
         let (isWanted, name) = PackedTrace.read(offer)
         guard isWanted else { return }
-        let memory = name.flatMap { contexts(of: origin)?.load($0) }
+        let memory = await memory(name, of: origin)
         do throws(ImageError) {
             let packer = try TracePacker(memory: memory)
             passage.tracePacker = packer
@@ -76,6 +78,12 @@ extension Guard {
                 if let name, memory != nil, name != next { shelf.remove(name) }
             }
         }
+    }
+
+    /// Off the loop: it may be megabytes, whose digest is looked at, too.
+    private func memory(_ name: LayerDigest?, of origin: NodeID) async -> ByteBuffer? {
+        guard let name, let shelf = contexts(of: origin) else { return nil }
+        return try? await NIOThreadPool.singleton.runIfActive { shelf.load(name) }
     }
 
     private func contexts(of origin: NodeID) -> ContextCache? {
@@ -115,7 +123,7 @@ extension Guard {
                 }
                 return line
             }
-            try pack(&passage, head.headers.first(PackedStream.header), admission.origin)
+            try await pack(&passage, head.headers.first(PackedStream.header), admission.origin)
             passage.ended = { [weak self] in self?.bases.release(bases) }
             return passage
         } catch {

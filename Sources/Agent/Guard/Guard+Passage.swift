@@ -58,7 +58,7 @@ extension Guard {
                 query.first("version") == "2"
                     ? try await kitBuild(head, admitted, query) : try await build(head, admitted, query))
         case .session:
-            .passage(try session(head, admitted))
+            .passage(try await session(head, admitted))
         case .commit(let ref, let query):
             .passage(try await commit(head, admitted, ref, query, body))
         case .create(let name, let query):

@@ -124,6 +124,9 @@ package final class PackedReader {
         }
     }
 
+    /// What has come and was not unpacked, in bytes.
+    var waiting: Int { input.readableBytes }
+
     package func add(_ bytes: ByteBuffer) {
         if input.readableBytes == 0 {
             input = bytes

@@ -15,6 +15,11 @@ package final class PackedStreamHandler: ChannelDuplexHandler {
     /// How long after a file's content little packets do not wait for common ones: its sender waits for them.
     private static let haste = TimeAmount.milliseconds(100)
 
+    /// Bytes that are told in one turn of the loop: little on the link may be much here.
+    private static let turn = 1 << 20
+    /// Of what waits to be unpacked, in bytes.
+    private static let inputLimit = 16 << 20
+
     private let end: End
     private let pulls: Bool
     private let writer: PackedWriter
@@ -64,6 +69,9 @@ package final class PackedStreamHandler: ChannelDuplexHandler {
         guard !isOver else { return }
         reader.add(unwrapInboundIn(data))
         isAsked = true
+        guard reader.waiting <= Self.inputLimit else {
+            return fail(context, ImageError(.malformedCompression, "a packed stream has more in it than can be told"))
+        }
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) { tell(context) }
@@ -77,6 +85,7 @@ package final class PackedStreamHandler: ChannelDuplexHandler {
     private func tell(_ context: ChannelHandlerContext) {
         guard !isTelling else { return }
         isTelling = true
+        var told = 0
         while !isOver, isAsked || !pulls {
             let piece: ByteBuffer?
             do throws(ImageError) { piece = try reader.next() } catch { return fail(context, error) }
@@ -85,6 +94,8 @@ package final class PackedStreamHandler: ChannelDuplexHandler {
             if !reader.isKeeping { hasteUntil = context.eventLoop.now + Self.haste }
             context.fireChannelRead(wrapInboundOut(piece))
             context.fireChannelReadComplete()
+            told += piece.readableBytes
+            guard told < Self.turn else { return goOnLater(context) }
         }
         // Before more is asked for: it may come at once.
         isTelling = false
@@ -95,6 +106,15 @@ package final class PackedStreamHandler: ChannelDuplexHandler {
         } else if isAsked {
             isAsked = false
             context.read()
+        }
+    }
+
+    private func goOnLater(_ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.execute {
+            let (handler, context) = bound.value
+            handler.isTelling = false
+            if !handler.isOver { handler.tell(context) }
         }
     }
 

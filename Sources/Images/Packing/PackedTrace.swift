@@ -9,7 +9,8 @@ package import NIOCore
 
 /// The lines by which an engine tells of a build, compressed, and what BuildKit says in them without the text that is made of it.
 ///
-/// What the one before it said is zstd's prefix, where both ends remember that. A zstd stream of records: a byte that tells what one is, its length in four, big endian, and its bytes.
+/// What the one before it said of its steps is zstd's prefix, where both ends remember that; what those printed is not remembered, as
+/// memories lie on disks. A zstd stream of records: a byte that tells what one is, its length in four, big endian, and its bytes.
 package enum PackedTrace {
     /// By which who builds asks for it.
     package static let name = "trace"
@@ -65,11 +66,12 @@ package final class TracePacker {
         var lines = lines
         while lines.readableBytes > 0 {
             let end = lines.readableBytesView.firstIndex(of: UInt8(ascii: "\n")) ?? lines.writerIndex - 1
-            guard let line = lines.readSlice(length: end + 1 - lines.readerIndex) else { break }
-            let status = Self.status(of: line)
-            records.writeInteger(status == nil ? PackedTrace.text : PackedTrace.status)
-            records.writeInteger(UInt32(status?.count ?? line.readableBytes))
-            if let status { records.writeBytes(status) } else { records.writeImmutableBuffer(line) }
+            guard var line = lines.readSlice(length: end + 1 - lines.readerIndex) else { break }
+            if line.readableBytesView.last != UInt8(ascii: "\n") { line.writeString("\n") }
+            let status = Self.status(of: line).map { ByteBuffer(bytes: $0) }
+            let record = PackedTrace.record(status == nil ? PackedTrace.text : PackedTrace.status, status ?? line)
+            if let status, PackedTrace.isRemembered(status) { kept.remember(record, upTo: PackedTrace.memoryLimit) }
+            records.writeImmutableBuffer(record)
             if status == nil { isUrgent = true }
         }
         if records.readableBytes >= PackingPace.patience { isUrgent = true }
@@ -79,7 +81,6 @@ package final class TracePacker {
     package func flush() throws(ImageError) -> ByteBuffer {
         isUrgent = false
         guard !isEmpty else { return ByteBuffer() }
-        kept.remember(records, upTo: PackedTrace.memoryLimit)
         defer { records = ByteBuffer() }
         do throws(CompressionError) { return try zstd.flush(records) } catch { throw ImageError(error) }
     }
@@ -97,6 +98,35 @@ package final class TracePacker {
 }
 
 extension PackedTrace {
+    fileprivate static func record(_ kind: UInt8, _ bytes: ByteBuffer) -> ByteBuffer {
+        var record = ByteBuffer()
+        record.writeMultipleIntegers(kind, UInt32(bytes.readableBytes))
+        record.writeImmutableBuffer(bytes)
+        return record
+    }
+
+    /// Whether a message says what steps there are and how they go on, and nothing of what they print.
+    fileprivate static func isRemembered(_ status: ByteBuffer) -> Bool {
+        var rest = status
+        while rest.readableBytes > 0 {
+            // Fields of steps and of what is under way in them; logs are 3, warnings 4.
+            guard let field = rest.readInteger(as: UInt8.self), field == 0x0a || field == 0x12,
+                let length = readLength(&rest), rest.readSlice(length: length) != nil
+            else { return false }
+        }
+        return true
+    }
+
+    private static func readLength(_ bytes: inout ByteBuffer) -> Int? {
+        var length = 0
+        for shift in stride(from: 0, through: 21, by: 7) {
+            guard let byte = bytes.readInteger(as: UInt8.self) else { return nil }
+            length |= Int(byte & 0x7f) << shift
+            if byte & 0x80 == 0 { return length }
+        }
+        return nil
+    }
+
     fileprivate static func line(_ status: ByteBuffer) -> ByteBuffer {
         ByteBuffer(string: opening + Data(status.readableBytesView).base64EncodedString() + closing)
     }
@@ -124,7 +154,6 @@ package final class TraceUnpacker {
             let more: ByteBuffer?
             do throws(CompressionError) { more = try zstd.next() } catch { throw ImageError(error) }
             guard let more else { return nil }
-            kept.remember(more, upTo: PackedTrace.memoryLimit)
             records.discardReadBytes()
             records.writeImmutableBuffer(more)
         }
@@ -134,12 +163,19 @@ package final class TraceUnpacker {
         guard
             let (kind, length) = records.getMultipleIntegers(at: records.readerIndex, as: (UInt8, UInt32).self)
         else { return nil }
-        guard kind <= PackedTrace.status, length <= PackedTrace.limit else {
-            throw ImageError(.malformedCompression, "what is told of a build is damaged")
-        }
+        let damage = ImageError(.malformedCompression, "what is told of a build is damaged")
+        guard kind <= PackedTrace.status, (1...PackedTrace.limit).contains(Int(length)) else { throw damage }
         guard records.readableBytes >= 5 + Int(length) else { return nil }
         records.moveReaderIndex(forwardBy: 5)
         guard let bytes = records.readSlice(length: Int(length)) else { return nil }
-        return kind == PackedTrace.text ? bytes : PackedTrace.line(bytes)
+        guard kind == PackedTrace.status else {
+            // Whole lines, so that nobody has to look for their ends again and again.
+            guard bytes.readableBytesView.last == UInt8(ascii: "\n") else { throw damage }
+            return bytes
+        }
+        if PackedTrace.isRemembered(bytes) {
+            kept.remember(PackedTrace.record(kind, bytes), upTo: PackedTrace.memoryLimit)
+        }
+        return PackedTrace.line(bytes)
     }
 }

@@ -30,7 +30,7 @@ package struct PackingPace {
     package mutating func wait(_ now: NIODeadline) -> TimeAmount {
         let earned = since.map { (now - $0).nanoseconds / interval.nanoseconds } ?? 0
         if let since, earned > 0 {
-            free = min(burst, free + Int(min(earned, Int64(burst))))
+            free += Int(min(earned, Int64(burst - free)))
             self.since = since + interval * earned
         }
         if free == burst || since == nil { since = now }

@@ -250,7 +250,7 @@ struct GuardKitBuildsTests {
         let folder = try ScratchFolder()
         try await withGuard(policy: Self.building, configure: { $0.contexts = folder.file("contexts") }) {
             rig, engine in
-            let line = #"{"id":"moby.buildkit.trace","aux":"AAEC"}"# + "\r\n"
+            let line = #"{"id":"moby.buildkit.trace","aux":"CgF4"}"# + "\r\n"
             let lines = String(repeating: line, count: 100)
             engine.answer = { call in
                 call.head.routePath == "/build"
