@@ -26,8 +26,8 @@ extension Dockerfile {
         guard numbers.count == 2, let stage = stage(words.dropLast().last) else { return nil }
         let steps = instructions.filter { $0.stage == stage && Self.stepKeywords.contains($0.keyword) }
         let before = stages[stage].beginsWithImage ? 1 : 0
+        guard numbers[1] == before + steps.count, numbers[0] > before, numbers[0] <= numbers[1] else { return nil }
         let index = numbers[0] - before - 1
-        guard numbers[1] == before + steps.count, steps.indices.contains(index) else { return nil }
         let keyword = name[end...].dropFirst().split(separator: " ").first
         return keyword?.uppercased() == steps[index].keyword ? steps[index].lines : nil
     }

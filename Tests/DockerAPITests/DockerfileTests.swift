@@ -100,6 +100,7 @@ struct DockerfileStepTests {
             ("[build 2/4] COPY x y", nil), ("[other 2/4] RUN a b", nil), ("[2/4] RUN a b", nil),
             ("[internal] load build context", nil), ("exporting to image", nil), ("[", nil), ("[]", nil), ("", nil),
             ("[build 9/4] RUN a", nil), ("[build -1/4] RUN a", nil),
+            ("[build -9223372036854775808/4] RUN a b", nil), ("[build 0/4] RUN a b", nil), ("[build 5/4] RUN a b", nil),
         ] as [(String, ClosedRange<Int>?)])
     func stages(name: String, lines: ClosedRange<Int>?) throws {
         let text = """
