@@ -85,16 +85,26 @@ package enum LedgerBackup {
 
     /// Writes a file that only its owner can read: hashes of tokens and names of tenants are nobody else's business.
     ///
-    /// - Throws: `readOnly` where it cannot be made, `storage` where not all could be written; then there is none.
+    /// - Throws: `readOnly` where it cannot be made, `storage` where not all could be written; then what was there is still there.
     package static func write(_ records: [LedgerRecord], to file: String) throws(LedgerError) {
         let bytes: Data
         do { bytes = try encode(records) } catch {
             throw LedgerError(.storage, "the ledger cannot be written as JSON", cause: error)
         }
-        guard FileManager.default.createFile(atPath: file, contents: nil, attributes: [.posixPermissions: 0o600])
-        else { throw LedgerError(.readOnly, "\(file) cannot be written; name a file in a folder of yours") }
-        do { try bytes.write(to: URL(filePath: file)) } catch {
-            try? FileManager.default.removeItem(atPath: file)
+        // What was there before stays until all of this is on the disk.
+        let draft = file + ".new"
+        let descriptor = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else {
+            throw LedgerError(.readOnly, "\(draft) cannot be written; name a file in a folder of yours")
+        }
+        let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        do {
+            try handle.write(contentsOf: bytes)
+            try handle.synchronize()
+            try handle.close()
+            guard rename(draft, file) == 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+        } catch {
+            unlink(draft)
             throw LedgerError(.storage, "\(file) cannot be written: \(reason(error))")
         }
     }
@@ -117,7 +127,7 @@ package enum LedgerBackup {
 
     /// In the system's own words where it has some.
     private static func reason(_ error: any Error) -> String {
-        let system = (error as? CocoaError)?.underlying as? POSIXError
+        let system = error as? POSIXError ?? (error as? CocoaError)?.underlying as? POSIXError
         return system.map { String(cString: strerror($0.code.rawValue)) } ?? "the system does not say why"
     }
 }
