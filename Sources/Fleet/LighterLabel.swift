@@ -38,7 +38,7 @@ package enum LighterLabel: String, Sendable, CaseIterable {
             switch self {
             case .priority: Int(value) == nil ? "use a whole number" : nil
             case .deadline: Self.isTime(value) ? nil : "use a time such as 500ms, 30s, 10m, 12h or 7d"
-            case .exclusive: Self.switches.contains(value) ? nil : "use true or false"
+            case .exclusive: Self.switches.contains(value) ? nil : "use true, false, yes or no"
             case .failover:
                 Self.failovers.contains(value) ? nil : "use one of \(Self.failovers.joined(separator: ", "))"
             case .policy, .target, .tags, .loss, .attempts, .cpuThreshold, .memoryThreshold, .returning: nil

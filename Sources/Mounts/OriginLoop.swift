@@ -139,7 +139,7 @@ struct OriginLoop {
     private mutating func lookHere(everything: Bool) async throws(MountError) {
         hasChanges = false
         let replica = replica
-        let start = ContinuousClock.now
+        wires.pace.begin()
         let hasNewRules = try await wires.work.run { () throws(MountError) in
             everything ? try replica.scanEverything() : try replica.scanChanges()
         }
@@ -147,7 +147,7 @@ struct OriginLoop {
             try wires.outbox.answer(.rules(replica.rules.text))
             _ = try await wires.work.run { () throws(MountError) in try replica.scanEverything() }
         }
-        wires.pace.looked(from: start)
+        wires.pace.end()
     }
 
     private mutating func doRound() async throws(MountError) {

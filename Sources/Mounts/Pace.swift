@@ -2,26 +2,28 @@ internal import Synchronization
 
 /// When changes are looked at: soon after a quiet time, and seldom enough where they are many or looking takes long.
 final class Pace: Sendable {
-    private struct Look {
-        let end: ContinuousClock.Instant
-        let took: Duration
+    private struct State {
+        /// When the look that is under way began.
+        var start: ContinuousClock.Instant?
+        /// When the last one ended, and how long it took.
+        var last: (end: ContinuousClock.Instant, took: Duration)?
+        var isDue = false
     }
 
     private let debounce: Duration
-    private let last = Mutex<Look?>(nil)
-    private let isDue = Mutex(false)
+    private let state = Mutex(State())
 
     /// - Parameter debounce: between two looks at the least.
     init(debounce: Duration) { self.debounce = debounce }
 
     /// Has everything that is in doubt looked at, after a while.
-    func lookAgain() { isDue.withLock { $0 = true } }
+    func lookAgain() { state.withLock { $0.isDue = true } }
 
     /// Whether that was asked for since the last call.
     func takeLook() -> Bool {
-        isDue.withLock { isDue in
-            defer { isDue = false }
-            return isDue
+        state.withLock { state in
+            defer { state.isDue = false }
+            return state.isDue
         }
     }
 
@@ -29,11 +31,19 @@ final class Pace: Sendable {
     /// time goes into looking.
     func pause(_ now: ContinuousClock.Instant = .now) -> Duration {
         let gathering = debounce / 5
-        guard let last = last.withLock({ $0 }) else { return gathering }
+        let (start, last) = state.withLock { ($0.start, $0.last) }
+        if let start { return max(debounce, (now - start) * 4) }
+        guard let last else { return gathering }
         return max(gathering, max(debounce, last.took * 4) - (now - last.end))
     }
 
-    func looked(from start: ContinuousClock.Instant, to end: ContinuousClock.Instant = .now) {
-        last.withLock { $0 = Look(end: end, took: end - start) }
+    func begin(_ now: ContinuousClock.Instant = .now) { state.withLock { $0.start = now } }
+
+    func end(_ now: ContinuousClock.Instant = .now) {
+        state.withLock { state in
+            guard let start = state.start else { return }
+            state.start = nil
+            state.last = (now, now - start)
+        }
     }
 }

@@ -44,12 +44,12 @@ struct TargetLoop {
         // Before the trees were compared there is no one who could want to know.
         guard isReady else { return }
         let replica = replica
-        let start = ContinuousClock.now
+        wires.pace.begin()
         let news = try await wires.work.run { () throws(MountError) in
             _ = try replica.scanChanges()
             return replica.news()
         }
-        wires.pace.looked(from: start)
+        wires.pace.end()
         guard !news.isEmpty else { return }
         try await tell(news, token: Message.Told.changes)
     }

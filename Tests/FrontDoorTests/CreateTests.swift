@@ -237,7 +237,7 @@ struct CreateTests {
         "Labels that say nothing, or contradict one another, are refused",
         arguments: [
             (#"{"lighter.polcy":"remote"}"#, "there is no label lighter.polcy"),
-            (#"{"lighter.exclusive":"maybe"}"#, "lighter.exclusive=maybe: use true or false"),
+            (#"{"lighter.exclusive":"maybe"}"#, "lighter.exclusive=maybe: use true, false, yes or no"),
             (#"{"lighter.policy":"local","lighter.target":"cloud1"}"#, "leave one of them out"),
         ])
     func labels(labels: String, reason: String) async throws {
