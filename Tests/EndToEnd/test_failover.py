@@ -338,7 +338,8 @@ class Failover(Case):
                 other = (SECOND if first == FIRST else FIRST) if target != DEVICE else DEVICE
                 self.docker("run", "--rm", "--label", f"lighter.target={other}", "busybox", "true")
                 taken = name if other == DEVICE else f"{name}.{DEVICE}"
-                self.docker("create", "--name", taken, "busybox", "true", at=other, engine=True)
+                image = self.docker("image", "inspect", "-f", "{{.Id}}", "busybox", at=DEVICE, engine=True).line
+                self.docker("create", "--name", taken, image, "true", at=other, engine=True)
                 self.addCleanup(self.docker, "rm", "-f", taken, at=other, engine=True, expect=None)
                 done = self.moved_to(name, other)
                 self.assertEqual(done.returncode, 1, done.stdout)
