@@ -297,7 +297,8 @@ class BuildKit(Case):
                 said = self.build(client, folder, expect=1)
                 self.assertIn(f"before {self.tag}{client}", said)
                 self.assertRegex(said, "exit code: 7")
-                if client == "buildx":
+                # The device's engine itself, being of Docker 20.10, does not give them.
+                if client == "buildx" and POLICY == "remote" and not PLAIN:
                     self.assertIn(f"   2 | >>> RUN echo before {self.tag}", said)
 
     def begun(self, client):
