@@ -326,7 +326,6 @@ extension FrontDoor {
         await control.abandon(route.workload, epoch: placed?.epoch ?? route.epoch + 1, reason: reason)
         var creation = moved
         creation.request.id = .random()
-        lives.note(route.containerID, workload: creation.request.id)
         creation.request.policy.target = route.target
         creation.request.targetReason = "it was there before a move that failed"
         creation.replaces = routes[route.containerID]

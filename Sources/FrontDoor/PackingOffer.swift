@@ -37,13 +37,7 @@ struct PackingOffer: Sendable {
             guard PackedStream.isWorthMore(left, than: known) else { return }
             NIOThreadPool.singleton.submit { _ in store.save(left) }
         }
-        do {
-            let pipeline = channel.pipeline.syncOperations
-            let side = try pipeline.handler(type: RawSideHandler.self)
-            try pipeline.addHandler(handler, position: .before(side))
-        } catch {
-            throw ImageError(.compression, "a session cannot be packed: \(error)")
-        }
+        try handler.join(channel, before: RawSideHandler.self)
         return true
     }
 }

@@ -278,20 +278,22 @@ class Moving(Case):
         eventually("what had come is removed", lambda: volume not in self.volumes(second), 60)
         self.assert_whole(name)
 
-    def test_a_device_whose_daemon_starts_anew_while_it_is_being_stopped_has_it_go_on(self):
+    def restarted_while_stopping(self):
+        """The same, whose device's daemon has been started anew meanwhile; and where it is."""
         name, _, first, _, process = self.stopping()
         self.fleet("daemon", DEVICE, "kill")
         self.fleet("daemon", DEVICE, "start")
         process.communicate(timeout=60)
+        return name, first
+
+    def test_a_device_whose_daemon_starts_anew_while_it_is_being_stopped_has_it_go_on(self):
+        name, first = self.restarted_while_stopping()
         eventually("it has stopped", lambda: self.on_engine(first, name) == "exited", 20)
         eventually("it runs again", lambda: self.on_engine(first, name) == "running", 30)
         self.assert_whole(name)
 
     def test_what_its_user_stops_after_a_move_that_failed_stays_so(self):
-        name, _, first, _, process = self.stopping()
-        self.fleet("daemon", DEVICE, "kill")
-        self.fleet("daemon", DEVICE, "start")
-        process.communicate(timeout=60)
+        name, first = self.restarted_while_stopping()
         self.docker("stop", name)
         time.sleep(5)
         self.assertEqual(self.on_engine(first, name), "exited")

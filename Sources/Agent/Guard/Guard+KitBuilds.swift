@@ -48,7 +48,7 @@ extension Guard {
     private func packing(_ offer: String, _ origin: NodeID) async -> SessionPacking {
         let name = LayerDigest(offer)
         let memory = await memory(name, of: origin)
-        return SessionPacking(memory: memory) { [remember = remembering(origin, name, memory)] in remember($0) }
+        return SessionPacking(memory: memory, ended: remembering(origin, name, memory))
     }
 
     /// The answer of a build whose caller wants its lines packed, with those of the one before.

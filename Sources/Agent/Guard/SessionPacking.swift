@@ -9,23 +9,12 @@ struct SessionPacking: Sendable {
     /// Told what is remembered of this session.
     let ended: @Sendable (ByteBuffer) -> Void
 
-    init(memory: ByteBuffer?, ended: @escaping @Sendable (ByteBuffer) -> Void) {
-        self.memory = memory
-        self.ended = ended
-    }
-
     var answer: String { memory == nil ? PackedStream.plain : PackedStream.known }
 
     /// From here on the caller's stream is packed.
     @NodeLoop
     func begin(on stream: any Channel) throws(ImageError) {
         let handler = try PackedStreamHandler(.agreeing, pulls: true, memory: memory, ended: ended)
-        do {
-            let pipeline = stream.pipeline.syncOperations
-            let side = try pipeline.handler(type: ChannelSideHandler.self)
-            try pipeline.addHandler(handler, position: .before(side))
-        } catch {
-            throw ImageError(.compression, "a session cannot be packed: \(error)")
-        }
+        try handler.join(stream, before: ChannelSideHandler.self)
     }
 }

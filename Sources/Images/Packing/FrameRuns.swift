@@ -88,22 +88,14 @@ struct FrameRuns {
     /// Whether a packet has the description of a file, which begins with its path and mode, or the empty one that ends a list.
     private static func isStatus(_ packet: ByteBuffer) -> Bool {
         var packet = packet
-        guard packet.readInteger(as: UInt8.self) == 0x12, let length = readLength(&packet),
+        guard packet.readInteger(as: UInt8.self) == 0x12, let length = packet.readFieldLength(bytes: 2),
             length == packet.readableBytes
         else { return false }
         guard length > 0 else { return true }
-        guard packet.readInteger(as: UInt8.self) == 0x0a, let path = readLength(&packet), path > 0,
+        guard packet.readInteger(as: UInt8.self) == 0x0a, let path = packet.readFieldLength(bytes: 2), path > 0,
             packet.readSlice(length: path) != nil
         else { return false }
         return packet.readInteger(as: UInt8.self) == 0x10
-    }
-
-    /// Of a message of protocol buffers that is no longer than a frame which may be remembered.
-    private static func readLength(_ bytes: inout ByteBuffer) -> Int? {
-        guard let low = bytes.readInteger(as: UInt8.self) else { return nil }
-        guard low & 0x80 != 0 else { return Int(low) }
-        guard let high = bytes.readInteger(as: UInt8.self), high & 0x80 == 0 else { return nil }
-        return Int(low & 0x7f) | Int(high) << 7
     }
 
     /// Whether nobody waits for the frame: one that measures or confirms, or gives back little of a window.
@@ -119,5 +111,19 @@ struct FrameRuns {
             return room.map { $0 < Self.littleRoom } ?? false
         default: return false
         }
+    }
+}
+
+extension ByteBuffer {
+    /// The length of a field in a message of protocol buffers.
+    /// - Parameter limit: the most bytes that it may have itself.
+    mutating func readFieldLength(bytes limit: Int) -> Int? {
+        var length = 0
+        for index in 0..<limit {
+            guard let byte = readInteger(as: UInt8.self) else { return nil }
+            length |= Int(byte & 0x7f) << (7 * index)
+            if byte & 0x80 == 0 { return length }
+        }
+        return nil
     }
 }

@@ -54,6 +54,16 @@ package final class PackedStreamHandler: ChannelDuplexHandler {
         reader = try PackedReader(memory: memory)
     }
 
+    /// Takes its place in a channel, before what speaks and hears there.
+    package func join<Side: ChannelHandler>(_ channel: any Channel, before side: Side.Type) throws(ImageError) {
+        do {
+            let pipeline = channel.pipeline.syncOperations
+            try pipeline.addHandler(self, position: .before(pipeline.handler(type: side)))
+        } catch {
+            throw ImageError(.compression, "a session cannot be packed: \(error)")
+        }
+    }
+
     package func handlerAdded(context: ChannelHandlerContext) {
         guard early.readableBytes > 0 else { return }
         reader.add(early)

@@ -111,20 +111,10 @@ extension PackedTrace {
         while rest.readableBytes > 0 {
             // Fields of steps and of what is under way in them; logs are 3, warnings 4.
             guard let field = rest.readInteger(as: UInt8.self), field == 0x0a || field == 0x12,
-                let length = readLength(&rest), rest.readSlice(length: length) != nil
+                let length = rest.readFieldLength(bytes: 4), rest.readSlice(length: length) != nil
             else { return false }
         }
         return true
-    }
-
-    private static func readLength(_ bytes: inout ByteBuffer) -> Int? {
-        var length = 0
-        for shift in stride(from: 0, through: 21, by: 7) {
-            guard let byte = bytes.readInteger(as: UInt8.self) else { return nil }
-            length |= Int(byte & 0x7f) << shift
-            if byte & 0x80 == 0 { return length }
-        }
-        return nil
     }
 
     fileprivate static func line(_ status: ByteBuffer) -> ByteBuffer {
