@@ -176,6 +176,7 @@ package final class FrontDoor: Planning {
     package func run() async throws {
         // Before a client can add to them.
         let forgotten = try routes.journal.creating()
+        for halt in try routes.journal.halts() { halted[halt.container] = halt }
         let listener = try await listen()
         leases.expired = { [weak self] lease in
             self?.start { await self?.giveBack(lease, "its client did not come back") }
