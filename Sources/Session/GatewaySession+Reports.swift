@@ -119,9 +119,6 @@ extension GatewaySession {
 
     /// Heartbeats without an answer to any after which the gateway is gone, whatever its link says.
     private static let silentBeats = 11
-    /// What an answer may take longer than the one before it, until the link is asked whether it stands.
-    private static let leastLateness = TimeAmount.milliseconds(300)
-
     /// Has the gateway know of this node what small changes heartbeats have kept back, before what is sent next.
     func tellAll() {
         loop.execute {
@@ -234,9 +231,7 @@ extension GatewaySession {
         }
         if welcome.leanHeartbeats {
             let beat = state.withLock { $0.heartbeat }
-            let lateness = max(Self.leastLateness, .nanoseconds(beat.nanoseconds / 10))
-            control.link.expectWord(
-                every: .nanoseconds((beat * HeartbeatTelling.answered + lateness).nanoseconds))
+            control.link.expectWord(every: HeartbeatTelling.wordIsDue(heartbeat: .nanoseconds(beat.nanoseconds)))
         }
         if warns {
             logger.warning(

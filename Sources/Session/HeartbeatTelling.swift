@@ -1,32 +1,41 @@
-import Fleet
-import Wire
+package import Fleet
+package import Wire
 
 /// What of a heartbeat has to be said: on a link on which nothing changes, that is next to nothing. Pure.
-struct HeartbeatTelling {
+package struct HeartbeatTelling {
     /// A node that holds nothing exclusive is answered every so many heartbeats: it knows by that that its gateway is there, and
     /// how far.
     static let answered = 6
+    /// What an answer may take longer than the one before it, until the link is asked whether it stands.
+    private static let leastLateness = Duration.milliseconds(300)
     /// Small changes of measures come and go with what a node at rest does: they are told once they have stayed for so many.
     static let patience = 10
 
+    /// After how much silence of the gateway's the link is asked whether it stands.
+    package static func wordIsDue(heartbeat: Duration) -> Duration {
+        heartbeat * answered + max(leastLateness, heartbeat / 10)
+    }
+
     /// Whether the gateway of this link knows heartbeats that leave something out.
-    var isLean = false
+    package var isLean = false
     /// Whether it knows those of which only the measures are news, and empty ones.
-    var isTerse = false
+    package var isTerse = false
     private var node: Node?
     /// How many heartbeats have kept a small change back.
     private var kept = 0
     private var inventory: (checksum: UInt64, count: UInt64)?
     private var unanswered = Self.answered - 1
 
+    package init() {}
+
     /// The node has introduced itself on a new link.
-    mutating func begin(with node: Node) {
+    package mutating func begin(with node: Node) {
         self = HeartbeatTelling()
         self.node = node
     }
 
     /// - Parameter asks: whether the node needs an answer.
-    mutating func next(
+    package mutating func next(
         _ node: Node, checksum: UInt64, count: UInt64, asks: Bool
     ) -> Lighter_V1_Heartbeat {
         var heartbeat = Lighter_V1_Heartbeat()
@@ -57,7 +66,7 @@ struct HeartbeatTelling {
     }
 
     /// As it is sent.
-    func shortest(_ heartbeat: Lighter_V1_Heartbeat) -> Lighter_V1_Heartbeat {
+    package func shortest(_ heartbeat: Lighter_V1_Heartbeat) -> Lighter_V1_Heartbeat {
         isTerse ? heartbeat.abbreviated : heartbeat
     }
 

@@ -11,8 +11,8 @@ struct Simulate: AsyncParsableCommand {
             Starts a gateway of its own in a scratch folder, certifies the nodes with its authority, and connects them by \
             TLS over loopback. Then the tasks are run: each goes through created, running, exited and removed, one update \
             for each state, each awaited until it is acknowledged as durable. Nodes report as real ones do: at once, and \
-            while a report is under way what there is to say goes together. Then the nodes only beat for --seconds. No \
-            container is started.
+            while a report is under way what there is to say goes together. Then the nodes only beat for --seconds, and say \
+            in it what real ones would. No container is started.
             """)
 
     @Option(help: "Simulated nodes: 1 to 50000.")
@@ -29,6 +29,10 @@ struct Simulate: AsyncParsableCommand {
 
     @Option(help: "How often each node beats; for a gateway of its own also what it is told.")
     var heartbeat = Lifetime.second
+
+    @Option(
+        help: "Nodes of a hundred that are at work, their load another with every heartbeat; the others are at rest.")
+    var restless = 10
 
     @Option(help: "How long the nodes only beat, for CPU and memory at rest; 0 for not at all.")
     var seconds = 10
@@ -57,7 +61,7 @@ struct Simulate: AsyncParsableCommand {
         for (option, value, range) in [
             ("--nodes", nodes, 1...50_000), ("--tasks", tasks, 0...100_000_000), ("--batch", batch, 1...256),
             ("--in-flight", inFlight, 1...1_000_000), ("--seconds", seconds, 0...86_400),
-            ("--connecting", connecting, 1...10_000),
+            ("--connecting", connecting, 1...10_000), ("--restless", restless, 0...100),
         ] where !range.contains(value) {
             throw ValidationError("\(option) \(value): from \(range.lowerBound) to \(range.upperBound)")
         }
@@ -116,7 +120,7 @@ struct Simulate: AsyncParsableCommand {
             authority: try CertificateAuthority.load(from: authority), gateway: try Endpoint(address), pid: pid,
             plan: SimulationPlan(
                 nodes: nodes, tasks: tasks, batch: batch, inFlight: inFlight, heartbeat: .seconds(heartbeat.seconds),
-                rest: .seconds(seconds), connecting: connecting, reconnects: reconnect))
+                restless: restless, rest: .seconds(seconds), connecting: connecting, reconnects: reconnect))
         return try await simulation.run()
     }
 }

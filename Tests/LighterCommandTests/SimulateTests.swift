@@ -33,7 +33,8 @@ struct SimulateTests {
         "What makes no sense is refused",
         arguments: [
             ["--nodes", "0"], ["--nodes", "50001"], ["--tasks", "-1"], ["--batch", "257"], ["--in-flight", "0"],
-            ["--heartbeat", "0s"], ["--connecting", "0"], ["--real-fleet"], ["--data", "/d"], ["--pid", "1"],
+            ["--heartbeat", "0s"], ["--connecting", "0"], ["--restless", "101"], ["--real-fleet"], ["--data", "/d"],
+            ["--pid", "1"],
             ["--gateway", "nowhere", "--real-fleet", "--data", "/d"],
         ])
     func refused(arguments: [String]) {
@@ -45,12 +46,23 @@ struct SimulateTests {
         arguments: [(1, 10, 1, 4), (7, 100, 3, 16), (1000, 10, 1, 64), (10, 0, 1, 5), (3, 1000, 256, 1000)])
     func shares(nodes: Int, tasks: Int, batch: Int, inFlight: Int) {
         let plan = SimulationPlan(
-            nodes: nodes, tasks: tasks, batch: batch, inFlight: inFlight, heartbeat: .seconds(1), rest: .zero,
+            nodes: nodes, tasks: tasks, batch: batch, inFlight: inFlight, heartbeat: .seconds(1), restless: 10,
+            rest: .zero,
             connecting: 1, reconnects: false)
         let shares = (0..<nodes).map { plan.share(of: $0) }
         #expect(shares.map(\.tasks).reduce(0, +) == tasks)
         #expect(shares.map(\.lanes).reduce(0, +) <= max(1, inFlight))
         #expect(shares.allSatisfy { $0.tasks == 0 || $0.lanes > 0 })
+    }
+
+    @Test("Restless nodes are spread over the fleet", arguments: [0, 1, 10, 33, 100])
+    func restless(percent: Int) {
+        let plan = SimulationPlan(
+            nodes: 1000, tasks: 0, batch: 1, inFlight: 1, heartbeat: .seconds(1), restless: percent, rest: .zero,
+            connecting: 1, reconnects: false)
+        let chosen = (0..<1000).filter { plan.isRestless($0) }
+        #expect(chosen.count == 10 * percent)
+        #expect(chosen.prefix { $0 < 100 }.count == percent)
     }
 
     @Test("A node's tasks go through every state once, and its checksum follows", arguments: [1, 4])

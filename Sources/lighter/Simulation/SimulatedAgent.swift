@@ -23,6 +23,7 @@ final class SimulatedAgent: Sendable {
 
     private let memory: SimulatedMemory
     private let heartbeat: TimeAmount
+    private let isRestless: Bool
     private let address: SocketAddress
     private let tls: NIOSSLContext
     private let tally: SimulationTally
@@ -42,6 +43,7 @@ final class SimulatedAgent: Sendable {
             tasks: SimulatedTasks(
                 node: node, share: plan.share(of: number), batch: plan.batch, sequence: sequence))
         heartbeat = TimeAmount(plan.heartbeat)
+        isRestless = plan.isRestless(number)
         let identity = PeerIdentity(role: .node(node), tenant: .main)
         tls = try LinkTLS.client(credentials: authority.credentials(for: identity))
         self.address = address
@@ -70,10 +72,8 @@ final class SimulatedAgent: Sendable {
     }
 
     private func connect() async throws {
-        var configuration = LinkConfiguration()
-        configuration.keepAlive = .seconds(30)
         let link = try await Link.connect(
-            to: address, tls: tls, on: loop, timeout: .seconds(5), configuration: configuration, logger: .silent,
+            to: address, tls: tls, on: loop, timeout: .seconds(5), configuration: LinkConfiguration(), logger: .silent,
             accept: { stream, _ in stream.eventLoop.makeFailedFuture(SessionError(.denied, "no streams here")) }
         ).get()
         let settled = loop.makePromise(of: Void.self)
@@ -88,8 +88,8 @@ final class SimulatedAgent: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
                         SimulatedControl(
-                            memory: self.memory, tally: self.tally, heartbeat: self.heartbeat, settled: settled,
-                            finished: self.tasksDone))
+                            link: link, memory: self.memory, tally: self.tally, heartbeat: self.heartbeat,
+                            isRestless: self.isRestless, settled: settled, finished: self.tasksDone))
                 }
             }.get()
             connection.withLock { $0 = Connection(link: link, stream: stream) }

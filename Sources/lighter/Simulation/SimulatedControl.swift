@@ -37,9 +37,12 @@ final class SimulatedControl: ChannelInboundHandler {
     /// Reports that may be unacknowledged at once.
     private static let window = 16
 
+    private let link: LinkConnection
     private let memory: SimulatedMemory
     private let tally: SimulationTally
     private let heartbeat: TimeAmount
+    /// Whether its load is another with every heartbeat.
+    private let isRestless: Bool
     /// Done once the gateway has acknowledged all that the node has.
     private let settled: EventLoopPromise<Void>
     /// Done once every task is.
@@ -51,22 +54,25 @@ final class SimulatedControl: ChannelInboundHandler {
     private var isReportDue = false
     private var inventory: UInt64 = 0
     private var hasBegun = false
-    private var beat = Lighter_V1_Heartbeat()
+    private var node: Node
+    private var telling = HeartbeatTelling()
 
     init(
-        memory: SimulatedMemory, tally: SimulationTally, heartbeat: TimeAmount, settled: EventLoopPromise<Void>,
-        finished: EventLoopPromise<Void>
+        link: LinkConnection, memory: SimulatedMemory, tally: SimulationTally, heartbeat: TimeAmount, isRestless: Bool,
+        settled: EventLoopPromise<Void>, finished: EventLoopPromise<Void>
     ) {
+        self.link = link
         self.memory = memory
         self.tally = tally
         self.heartbeat = heartbeat
+        self.isRestless = isRestless
         self.settled = settled
         self.finished = finished
         var node = Node(id: memory.node, bootID: "simulated", addresses: ["192.0.2.1:7701"], engineVersion: "28.0")
         node.engineAPIVersion = "1.48"
         node.capacity = Resources(cpus: 4, memory: .gibibytes(8))
         node.measures.diskFree = .gibibytes(100)
-        beat.node = Lighter_V1_NodeMessage(node)
+        self.node = node
     }
 
     func channelActive(context: ChannelHandlerContext) { introduce(context) }
@@ -117,12 +123,14 @@ final class SimulatedControl: ChannelInboundHandler {
         guard inventory == 0 else { return }
         inventory = UInt64(Date().timeIntervalSince1970 * 1e6)
         var hello = Lighter_V1_Hello()
-        hello.node = beat.node
+        hello.node = Lighter_V1_NodeMessage(node)
         hello.session = memory.node.name
         hello.version = "simulated"
         hello.unpacks = true
+        hello.knowsItself = true
         (hello.fleetEpoch, hello.fleetRevision) = memory.state.withLock { ($0.epoch, $0.revision) }
         send(.hello(hello), context)
+        telling.begin(with: node)
         var report = Lighter_V1_Report()
         report.sequence = inventory
         report.full = true
@@ -137,15 +145,15 @@ final class SimulatedControl: ChannelInboundHandler {
         }
     }
 
+    /// Says what a real node would: of one at rest next to nothing; one at work wants an answer, as it has leases.
     private func sendBeat(_ context: ChannelHandlerContext) {
-        let checksum: UInt64
-        (checksum, beat.workloads) = memory.state.withLock { ($0.tasks.checksum.value, UInt64($0.tasks.count)) }
-        beat.checksum = checksum
-        // Measures that move a little, as a real node's do.
-        beat.node.measures.cpu = Double.random(in: 0.1...0.9)
-        beat.node.measures.memory = Double.random(in: 0.3...0.5)
-        beat.sentAt = NIODeadline.now().uptimeNanoseconds
-        send(.heartbeat(beat), context)
+        let (checksum, count) = memory.state.withLock { ($0.tasks.checksum.value, UInt64($0.tasks.count)) }
+        node.measures.cpu = .random(in: isRestless ? 0.1...0.9 : 0.03...0.05)
+        node.measures.memory = .random(in: isRestless ? 0.3...0.5 : 0.3...0.302)
+        var beat = telling.next(node, checksum: checksum, count: count, asks: isRestless)
+        if !beat.quiet { beat.sentAt = NIODeadline.now().uptimeNanoseconds }
+        send(.heartbeat(telling.shortest(beat)), context)
+        tally.note { $0.heartbeats += 1 }
     }
 
     /// Reports as a real node does: at once where nothing is under way, else with what comes within its pause.
@@ -193,6 +201,11 @@ final class SimulatedControl: ChannelInboundHandler {
             // Of a first push in parts, the last one makes the revision known.
             if isLast { memory.state.withLock { $0.revision = revision } }
         case .message(.welcome(let welcome)?):
+            telling.isLean = welcome.leanHeartbeats
+            telling.isTerse = welcome.terseHeartbeats
+            if welcome.leanHeartbeats {
+                link.expectWord(every: HeartbeatTelling.wordIsDue(heartbeat: .nanoseconds(heartbeat.nanoseconds)))
+            }
             memory.state.withLock { state in
                 if state.epoch != welcome.fleetEpoch { state.revision = 0 }
                 state.epoch = welcome.fleetEpoch
@@ -212,10 +225,7 @@ final class SimulatedControl: ChannelInboundHandler {
             report(context)
         case .message(.heartbeatAck(let ack)?):
             let delay = Double(NIODeadline.now().uptimeNanoseconds &- ack.sentAt) / 1e9
-            tally.note { figures in
-                figures.heartbeats += 1
-                figures.answered.add(seconds: delay)
-            }
+            tally.note { $0.answered.add(seconds: delay) }
             if ack.wantFullReport, sent.isEmpty { tally.fail("the gateway asked for a full report") }
         case .message(.failure(let failure)?):
             tally.fail(failure.message)

@@ -7,6 +7,8 @@ struct SimulationPlan: Sendable {
     /// Tasks, or batches of them, that are under way at once, over all nodes.
     var inFlight: Int
     var heartbeat: Duration
+    /// Nodes of a hundred whose load is another with every heartbeat.
+    var restless: Int
     /// How long the nodes only beat.
     var rest: Duration
     /// Nodes that connect at once.
@@ -18,6 +20,9 @@ struct SimulationPlan: Sendable {
         var lanes: Int
         var tasks: Int
     }
+
+    /// They are spread evenly over any number of nodes.
+    func isRestless(_ node: Int) -> Bool { (node + 1) * restless / 100 > node * restless / 100 }
 
     /// Every batch under way belongs to one node, and the tasks to those that have some; no task is lost in rounding.
     func share(of node: Int) -> Share {
