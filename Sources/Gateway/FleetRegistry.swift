@@ -113,17 +113,19 @@ final class FleetRegistry: Sendable {
     func beat(_ session: AgentSession, _ news: HeartbeatNews, grants leases: LeaseTerms?) -> Duration? {
         let now = NIODeadline.now()
         let (term, isUrgent) = state.withLock { state -> (Duration?, Bool) in
-            guard state.sessions[session.node] === session,
-                let node = news.node(knowing: state.view.said(session.node))
-            else { return (nil, false) }
-            state.thresholds.observe(node)
-            let term = leases?.term(roundTrip: .seconds(min(node.measures.gatewayRTT, 60)))
-            if let term {
-                var lease = state.lease(of: session.node)
-                lease.grant(UInt64(TimeAmount(term).nanoseconds), at: now.uptimeNanoseconds)
-                state.grants[session.node] = lease
+            guard state.sessions[session.node] === session else { return (nil, false) }
+            var isUrgent = false
+            if news != .none || !state.view.heardAgain(session.node, now: now) {
+                guard let node = news.node(knowing: state.view.said(session.node)) else { return (nil, false) }
+                state.thresholds.observe(node)
+                isUrgent = state.view.heard(node, now: now)
             }
-            return (term, state.view.heard(node, now: now))
+            guard let leases, let measures = state.view[session.node]?.measures else { return (nil, isUrgent) }
+            let term = leases.term(roundTrip: .seconds(min(measures.gatewayRTT, 60)))
+            var lease = state.lease(of: session.node)
+            lease.grant(UInt64(TimeAmount(term).nanoseconds), at: now.uptimeNanoseconds)
+            state.grants[session.node] = lease
+            return (term, isUrgent)
         }
         if isUrgent { announce() }
         return term

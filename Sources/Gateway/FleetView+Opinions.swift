@@ -13,7 +13,7 @@ extension FleetView {
     mutating func questions(now: NIODeadline) -> [(node: Node, asked: [NodeID])] {
         var questions: [(node: Node, asked: [NodeID])] = []
         // Of one that has not come to this gateway yet, nobody can say more than that.
-        for entry in entries.values where entry.node.state == .unreachable && entry.wasHeard {
+        for entry in unreachable.compactMap({ entries[$0] }) where entry.wasHeard {
             if entry.node.addresses.isEmpty { continue }
             if let asked = entry.asked, now - asked.at < Self.opinionLife { continue }
             guard questions.count < Self.questionsAtOnce else { break }

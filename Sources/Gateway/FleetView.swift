@@ -43,6 +43,14 @@ struct FleetView {
             self.isConnected = isConnected
             wasHeard = isConnected
         }
+
+        /// It beat as it should, and is what it was said to be. False, and nothing, where there is more to it.
+        fileprivate mutating func beat(now: NIODeadline, expected: TimeAmount) -> Bool {
+            guard isConnected, wasHeard, asked == nil, node.state == reported, node.opinion == nil else { return false }
+            jitter.observe(now - lastHeard, expected: expected)
+            lastHeard = now
+            return true
+        }
     }
 
     /// Nodes that were asked about a lost one, and whether one of them has answered.
@@ -77,6 +85,8 @@ struct FleetView {
     }
 
     private(set) var entries: [NodeID: Entry] = [:]
+    /// Those that are unreachable.
+    private(set) var unreachable: Set<NodeID> = []
     private(set) var leases: [WorkloadID: Lease] = [:]
     private var leasesByNode: [NodeID: [WorkloadID: Resources]] = [:]
     /// How many leases each origin has at each target.
@@ -191,6 +201,12 @@ struct FleetView {
         return isState
     }
 
+    /// A node beat, and had nothing to say. False where it has to be looked at as one that has.
+    mutating func heardAgain(_ id: NodeID, now: NIODeadline) -> Bool {
+        guard let index = entries.index(forKey: id) else { return false }
+        return entries.values[index].beat(now: now, expected: heartbeat)
+    }
+
     /// A node as it has said itself to be.
     func said(_ id: NodeID) -> Node? {
         guard let entry = entries[id] else { return nil }
@@ -234,21 +250,19 @@ struct FleetView {
     /// Turns missed heartbeats into states. Returns whether one changed.
     mutating func check(now: NIODeadline, heartbeat: TimeAmount) -> Bool {
         self.heartbeat = heartbeat
-        var hasChanged = false
-        for entry in entries.values {
-            let state = Self.state(of: entry, now: now, heartbeat: heartbeat)
-            guard state != entry.node.state else { continue }
-            var changed = entry
-            changed.node.state = state
-            if state == .unreachable, entry.node.drainedSince == nil {
+        let changed = entries.indices.filter {
+            Self.state(of: entries.values[$0], now: now, heartbeat: heartbeat) != entries.values[$0].node.state
+        }
+        for var entry in changed.map({ entries.values[$0] }) {
+            entry.node.state = Self.state(of: entry, now: now, heartbeat: heartbeat)
+            if entry.node.state == .unreachable, entry.node.drainedSince == nil {
                 let losses = entry.node.losses ?? RecentLosses(counted: 0, at: 0)
-                changed.node.losses = losses.adding(at: zero + Double(now.uptimeNanoseconds) / 1e9)
+                entry.node.losses = losses.adding(at: zero + Double(now.uptimeNanoseconds) / 1e9)
                 hasNewLosses = true
             }
-            change(changed, .state)
-            hasChanged = true
+            change(entry, .state)
         }
-        return hasChanged
+        return !changed.isEmpty
     }
 
     mutating func ask(_ nodes: [NodeID], about id: NodeID, now: NIODeadline) {
@@ -298,6 +312,11 @@ struct FleetView {
         if what == .state {
             entry.stated = revision
             logs[entry.node.tenant, default: StateLog()].note(entry.node.id, at: revision)
+        }
+        if entry.node.state == .unreachable {
+            unreachable.insert(entry.node.id)
+        } else {
+            unreachable.remove(entry.node.id)
         }
         entries[entry.node.id] = entry
     }

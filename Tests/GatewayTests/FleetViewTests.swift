@@ -35,6 +35,37 @@ struct FleetViewTests {
         #expect(view[node.id]?.state == .ready)
     }
 
+    @Test("A heartbeat without news keeps a node ready, and is not enough where there is more to it")
+    func heardAgain() throws {
+        var view = view()
+        let node = try node("edge")
+        let isKnown = view.heardAgain(node.id, now: Self.start)
+        #expect(!isKnown)
+        _ = view.heard(node, now: Self.start)
+        var now = Self.start
+        for _ in 0..<5 {
+            now = now + Self.beat
+            let (isEnough, isLate) = (
+                view.heardAgain(node.id, now: now), view.check(now: now + Self.beat, heartbeat: Self.beat)
+            )
+            #expect(isEnough && !isLate)
+        }
+        #expect(view[node.id]?.state == .ready)
+        _ = view.check(now: now + .milliseconds(1350), heartbeat: Self.beat)
+        #expect(view[node.id]?.state == .suspect)
+        let isEnoughOfSuspect = view.heardAgain(node.id, now: now + .milliseconds(1400))
+        #expect(!isEnoughOfSuspect)
+        _ = view.heard(node, now: now + .milliseconds(1400))
+        #expect(view[node.id]?.state == .ready)
+        view.lost(node.id, now: now + .seconds(2))
+        let isEnoughWithoutLink = view.heardAgain(node.id, now: now + .seconds(2))
+        #expect(!isEnoughWithoutLink)
+        _ = view.check(now: now + .seconds(4), heartbeat: Self.beat)
+        #expect(view.unreachable == [node.id])
+        _ = view.heard(node, now: now + .seconds(5))
+        #expect(view.unreachable.isEmpty)
+    }
+
     @Test("How late is late follows the heartbeat; a node that falls silent again and again is waited for no longer")
     func silences() throws {
         for (beat, late) in [(0.25, 0.3), (1, 0.3), (5, 1), (10, 2)] {
