@@ -88,10 +88,7 @@ extension FrontDoor {
     }
 
     func move(_ route: Route, to node: NodeID, cause: MoveCause) async throws {
-        var creation = try await creation(route, try createRequest(of: route), chosen: node)
-        creation.isMove = true
-        creation.cause = cause
-        creation.request.targetReason = cause.reason(from: route.target)
+        var creation = try await creationOfMove(route, to: node, cause: cause)
         creation.wasRunning = ["running", "restarting"].contains(lastStates[route.containerID])
         try await check(creation, mayGoTo: node)
         let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID
@@ -116,6 +113,16 @@ extension FrontDoor {
         logger.notice(
             "a container was moved",
             metadata: ["container": "\(route.name)", "from": "\(route.target)", "to": "\(node)"])
+    }
+
+    func creationOfMove(
+        _ route: Route, to node: NodeID, cause: MoveCause, carrying luggage: Luggage? = nil
+    ) async throws -> Creation {
+        var creation = try await creation(route, try createRequest(of: route), chosen: node, carrying: luggage)
+        creation.isMove = true
+        creation.cause = cause
+        creation.request.targetReason = cause.reason(from: route.target)
+        return creation
     }
 
     /// Whatever would be refused is better refused before the container is stopped, and its image there before.

@@ -28,10 +28,7 @@ extension FrontDoor {
         carrying[route.containerID] = luggage
         var leftovers: NodeID?
         do {
-            var creation = try await creation(route, try createRequest(of: route), chosen: node, carrying: luggage)
-            creation.isMove = true
-            creation.cause = cause
-            creation.request.targetReason = cause.reason(from: route.target)
+            var creation = try await creationOfMove(route, to: node, cause: cause, carrying: luggage)
             creation.image = try await originalImage(container, of: route)
             creation.awayImage = nil
             creation.spec = try CreateRequest(creation.spec.json.withVolumes(luggage.volumes).buffer)

@@ -55,10 +55,9 @@ extension FrontDoor {
             try await move(route, to: original, cause: .homecoming)
         } catch {
             moveRests[route.containerID] = now() + Self.returnRest
-            let reason = (error as? Stayed)?.reason ?? "\(error)"
             logger.notice(
                 "a container does not go back yet",
-                metadata: ["container": "\(route.name)", "node": "\(original)", "reason": "\(reason)"])
+                metadata: ["container": "\(route.name)", "node": "\(original)", "reason": "\(stayed(error).reason)"])
         }
     }
 }

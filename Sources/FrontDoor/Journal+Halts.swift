@@ -18,12 +18,20 @@ extension Journal {
         case made
     }
 
-    static let haltTable =
-        "CREATE TABLE IF NOT EXISTS halt(container TEXT PRIMARY KEY, epoch INTEGER NOT NULL, given INTEGER NOT NULL) WITHOUT ROWID"
+    private static let haltTable =
+        "CREATE TABLE IF NOT EXISTS halt(container TEXT PRIMARY KEY, epoch INTEGER NOT NULL, stage INTEGER NOT NULL) WITHOUT ROWID"
+
+    func makeHaltTable() throws(FrontDoorError) {
+        try database.run(Self.haltTable)
+        // As an earlier daemon called it.
+        if try database.hasColumn("given", in: "halt") {
+            try database.run("ALTER TABLE halt RENAME COLUMN given TO stage")
+        }
+    }
 
     func halts() throws(FrontDoorError) -> [Halt] {
         var found: [Halt] = []
-        try database.query("SELECT container, epoch, given FROM halt") { row in
+        try database.query("SELECT container, epoch, stage FROM halt") { row in
             found.append(
                 Halt(
                     container: row.text(0), epoch: UInt64(bitPattern: row.integer(1)),
@@ -41,7 +49,7 @@ extension Journal {
     /// Removes it unless a later move has written down another.
     func remove(_ halt: Halt) throws(FrontDoorError) {
         try database.run(
-            "DELETE FROM halt WHERE container = ? AND epoch = ? AND given = ?",
+            "DELETE FROM halt WHERE container = ? AND epoch = ? AND stage = ?",
             [.text(halt.container), .integer(Int64(bitPattern: halt.epoch)), .integer(halt.stage.rawValue)])
     }
 

@@ -40,7 +40,7 @@ package final class Journal {
         try database.run(Self.imageNameTable)
         try database.run(Self.execTable)
         try database.run(Self.strayTable)
-        try database.run(Self.haltTable)
+        try makeHaltTable()
         for table in Self.moveTables { try database.run(table) }
     }
 

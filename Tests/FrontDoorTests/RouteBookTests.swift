@@ -74,7 +74,11 @@ struct RouteBookTests {
         try old.run(
             "INSERT INTO route VALUES(?,?,?,1,'cloud1',x'00',2.5,'busybox','',0,0,1.5)",
             [.text(first), .text("web"), .text(WorkloadID.random().hex)])
-        let found = try #require(try Journal(path: path).routes().first)
+        try old.run("CREATE TABLE halt(container TEXT PRIMARY KEY, epoch INTEGER NOT NULL, given INTEGER NOT NULL)")
+        try old.run("INSERT INTO halt VALUES(?,7,1)", [.text(first)])
+        let journal = try Journal(path: path)
+        #expect(try journal.halts() == [Journal.Halt(container: first, epoch: 7, stage: .given)])
+        let found = try #require(try journal.routes().first)
         #expect(found.name == "web" && found.createdAt == 1.5)
         #expect(found.ports.isEmpty && !found.publishes && found.labels.isEmpty)
     }
