@@ -203,6 +203,7 @@ final class EngineExchange: ChannelSide {
         if framing == .upgraded, !passage.hijacks {
             throw HTTPError(status: 502, message: "the engine switched protocols without having been asked")
         }
+        let packer = framing == .upgraded ? try passage.packing?.handler() : nil
         client.write(try rewritten(head, framing), promise: nil)
         if framing == .interim {
             parser = HeadParser()
@@ -213,10 +214,8 @@ final class EngineExchange: ChannelSide {
         owner?.exchangeAnswered()
         if passage.hijacks, isRaw {
             state = .raw
-            if framing == .upgraded, let packing = passage.packing {
-                do throws(ImageError) { try packing.begin(on: client) } catch {
-                    throw HTTPError(status: 502, message: error.message)
-                }
+            do throws(ImageError) { try packer?.join(client, before: ChannelSideHandler.self) } catch {
+                throw HTTPError(status: 502, message: error.message)
             }
             owner?.exchangeHijacked()
             return

@@ -1,3 +1,4 @@
+import DockerAPI
 import Engine
 import Images
 import NIOCore
@@ -11,10 +12,13 @@ struct SessionPacking: Sendable {
 
     var answer: String { memory == nil ? PackedStream.plain : PackedStream.known }
 
-    /// From here on the caller's stream is packed.
+    /// Asked for before the caller is told that its stream is packed.
     @NodeLoop
-    func begin(on stream: any Channel) throws(ImageError) {
-        let handler = try PackedStreamHandler(.agreeing, pulls: true, memory: memory, ended: ended)
-        try handler.join(stream, before: ChannelSideHandler.self)
+    func handler() throws(HTTPError) -> PackedStreamHandler {
+        do throws(ImageError) {
+            return try PackedStreamHandler(.agreeing, pulls: true, memory: memory, ended: ended)
+        } catch {
+            throw HTTPError(status: 502, message: error.message)
+        }
     }
 }
