@@ -80,6 +80,7 @@ extension FrontDoor {
             return .handle(Job { _, client in await self.wait(head, route, query, client) })
         case ("POST", "resize") where !moving.contains(route.containerID): windows[route.containerID] = query
         case ("POST", "start"), ("POST", "restart"):
+            if isGivenAway(route.containerID) { return .handle(Job { _, _ in self.onItsWay(route.name) }) }
             fresh.remove(route.containerID)
             guard route.wantsPreparing else { break }
             return .handle(Job { _, _ in await self.startPrepared(head, route, action, query) })

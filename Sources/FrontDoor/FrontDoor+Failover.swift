@@ -214,7 +214,7 @@ extension FrontDoor {
             guard let route = routes[lost.containerID], route.epoch == placed.epoch else {
                 return "its create was refused\(outcome.refusal.map { ": \($0)" } ?? "")"
             }
-            await run(route, creation)
+            if !creation.isMove { await run(route) }
             return nil
         }
     }
@@ -293,16 +293,38 @@ extension FrontDoor {
     }
 
     /// Starts what ran before.
-    private func run(_ route: Route, _ creation: Creation) async {
-        guard creation.isMove ? creation.wasRunning : !fresh.contains(route.containerID) else { return }
+    private func run(_ route: Route) async {
+        guard !fresh.contains(route.containerID) else { return }
+        do { _ = try await startAnew(route) } catch { say("was made, but \(stayed(error).reason)", of: route) }
+    }
+
+    /// Starts at its new node what ran before; where that is not answered, it is tried until it is.
+    /// - Returns: whether it was answered.
+    /// - Throws: `Stayed` where the node says that it does not start.
+    func startAnew(_ route: Route) async throws -> Bool {
         await letAttachedFollow(route.containerID)
         do {
             try await startThere(route)
             if lastStates[route.containerID] == "created" { lastStates[route.containerID] = "running" }
-        } catch {
+            return true
+        } catch let error as DockerFailure where ![502, 503].contains(error.status) {
             ports.close(route.containerID)
-            say("was made at \(route.target) but did not start: \(error)", of: route)
+            throw Stayed(reason: "it does not start at \(route.target): \(error.message)")
+        } catch {
+            // It may run, or not have heard of it.
+            logger.warning(
+                "the start of a container at its new node was not answered",
+                metadata: ["container": "\(route.name)", "node": "\(route.target)", "reason": "\(error)"])
+            keepStarting(halt(route, .made))
+            return false
         }
+    }
+
+    private func keepStarting(_ halt: Journal.Halt) {
+        do { try routes.journal.put(halt) } catch {
+            logger.error("the journal did not take a change", metadata: ["error": "\(error)"])
+        }
+        recover(halt)
     }
 
     /// Starts a container at its node, with its ports and mounts.
@@ -359,13 +381,19 @@ extension FrontDoor {
         await letAttachedFollow(id)
         let started = try await engineClient.request("POST", "/containers/\(engineID)/start")
         guard started.status == 204 else {
-            throw Stayed(reason: "it came to this device but did not start: \(Self.message(of: started))")
+            let reason = "it came to this device but did not start: \(Self.message(of: started))"
+            guard creation.isMove else {
+                logger.error(
+                    "a container does not run yet", metadata: ["container": "\(lost.name)", "reason": "\(reason)"])
+                return keepStarting(Journal.Halt(container: id, epoch: placed.epoch, stage: .made))
+            }
+            throw Stayed(reason: reason)
         }
         if let client = self.engineClient { await resizeWindow(of: id, client) }
     }
 
     /// Keeps what a container's users should know of it.
-    private func say(_ note: String, of route: Route) {
+    func say(_ note: String, of route: Route) {
         guard var current = routes[route.containerID], current.note != note else { return }
         logger.warning("a container of a lost node", metadata: ["container": "\(route.name)", "state": "\(note)"])
         current.note = note

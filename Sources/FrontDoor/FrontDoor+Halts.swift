@@ -106,6 +106,9 @@ extension FrontDoor {
         return asked < 0 ? Self.longestStop : min(asked, Self.longestStop)
     }
 
+    /// Whether the gateway may have given it to another node: what it was must not be started any more.
+    func isGivenAway(_ container: String) -> Bool { halted[container]?.stage == .given }
+
     /// Its user says that it shall not run; one that was given away has to be made anew all the same.
     func forgetHalt(of container: String) {
         guard let halt = halted[container], halt.stage != .given else { return }
@@ -121,9 +124,7 @@ extension FrontDoor {
                 where ![502, 503].contains(error.status)
             {
                 // The engine has said that it does not start.
-                logger.error(
-                    "a container that could not be moved does not run",
-                    metadata: ["container": "\(route.name)", "error": "\(error.message)"])
+                say("does not start at \(route.target): \(error.message)", of: route)
                 return
             }
         }

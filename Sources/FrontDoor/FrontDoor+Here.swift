@@ -6,11 +6,16 @@ internal import Session
 extension FrontDoor {
     /// What is done to a container here waits while it is on its way to another node with what it wrote.
     func stay(_ head: RequestHead, _ reference: String, _ action: String, _ query: Query) -> Plan {
-        guard !halted.isEmpty, ["stop", "kill"].contains(action) else {
+        guard !halted.isEmpty, ["stop", "kill", "start", "restart"].contains(action) else {
             return stayTravelling(head, reference, action, query)
         }
         return .ask { [self] in
-            if let id = await inspectLocal(reference)?["Id"]?.stringValue { forgetHalt(of: id) }
+            guard let id = await inspectLocal(reference)?["Id"]?.stringValue else { return local(head) }
+            guard ["start", "restart"].contains(action) else {
+                forgetHalt(of: id)
+                return stayTravelling(head, reference, action, query)
+            }
+            guard !isGivenAway(id) else { return .handle(Job { _, _ in self.onItsWay(reference) }) }
             return stayTravelling(head, reference, action, query)
         }
     }

@@ -16,10 +16,11 @@ enum MoveCause: String, Sendable {
 /// A container that runs elsewhere goes to another node because its user says so.
 extension FrontDoor {
     /// `POST /lighter/move` with `{"Container": REFERENCE, "Node": NAME}`; answered with `{"Id", "Name", "From", "To"}` once it
-    /// runs there, if it ran. It is stopped in between; its image is there before.
+    /// runs there, if it ran. It is stopped in between; its image is there before. Where its start there is not `Answered`, it is
+    /// tried on.
     ///
     /// With `"State": true` what it wrote goes along; then `Stopped` says for how many nanoseconds it did not run (null where it did
-    /// not anyway, or its start there was not `Answered`), and `Bytes` what travelled `Ahead` and as the `Last` difference.
+    /// not anyway, or that is not known yet), and `Bytes` what travelled `Ahead` and as the `Last` difference.
     func moveContainer(_ body: ByteBuffer) async -> Job.Outcome {
         await answering {
             guard let asked = try? JSON.parse(body), let reference = asked["Container"]?.stringValue,
@@ -44,7 +45,7 @@ extension FrontDoor {
                     told["Stopped"] = journey.stopped.map { .int(Int64($0 / .nanoseconds(1))) } ?? .null
                     told["Bytes"] = ["Ahead": .int(journey.ahead), "Last": .int(journey.last)]
                 } else {
-                    try await moveBare(route, to: node)
+                    told["Answered"] = .bool(try await moveBare(route, to: node))
                 }
             } catch let error as Stayed {
                 throw DockerFailure(
@@ -54,12 +55,12 @@ extension FrontDoor {
         }
     }
 
-    private func moveBare(_ route: Route, to node: NodeID) async throws {
+    private func moveBare(_ route: Route, to node: NodeID) async throws -> Bool {
         guard carrying[route.containerID] == nil, moving.insert(route.containerID).inserted else {
             throw Stayed(reason: "it is being given another node just now")
         }
         defer { endMoving(route) }
-        try await move(route, to: node, cause: .user)
+        return try await move(route, to: node, cause: .user)
     }
 
     private func movable(_ reference: String, _ goesWhole: Bool) async throws(DockerFailure) -> Route {
@@ -87,32 +88,38 @@ extension FrontDoor {
         }
     }
 
-    func move(_ route: Route, to node: NodeID, cause: MoveCause) async throws {
+    /// - Returns: whether its start was answered, if it ran.
+    @discardableResult
+    func move(_ route: Route, to node: NodeID, cause: MoveCause) async throws -> Bool {
         var creation = try await creationOfMove(route, to: node, cause: cause)
         creation.wasRunning = ["running", "restarting"].contains(lastStates[route.containerID])
         try await check(creation, mayGoTo: node)
         let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID
-        var isGiven = false
+        var given: Placed?
+        var isAnswered = true
         do {
             if creation.wasRunning { try routes.journal.put(halt(route, .stopped)) }
             try await stop(route, creation)
             if creation.wasRunning { try routes.journal.put(halt(route, .given)) }
             let placed = try await place(carried: creation, route)
-            isGiven = true
+            given = placed
             if node == control.node {
-                try await comeHome(creation, placed, route)
+                try await arriveHere(creation, placed, route)
             } else if let reason = try await begin(creation, placed, at: node, route) {
                 throw Stayed(reason: reason)
+            } else if creation.wasRunning, let current = routes[route.containerID] {
+                isAnswered = try await startAnew(current)
             }
         } catch {
-            await undo(route, creation, isGiven: isGiven, because: error)
+            await undo(route, left, creation, given, because: error)
             throw stayed(error)
         }
-        try? routes.journal.removeHalt(of: route.containerID)
+        if isAnswered { try? routes.journal.removeHalt(of: route.containerID) }
         await clear(left, of: route)
         logger.notice(
             "a container was moved",
             metadata: ["container": "\(route.name)", "from": "\(route.target)", "to": "\(node)"])
+        return isAnswered
     }
 
     func creationOfMove(
@@ -148,15 +155,27 @@ extension FrontDoor {
     }
 
     /// It is where it was; what the gateway has given away is made anew there, since its node removes what it was.
-    private func undo(_ route: Route, _ creation: Creation, isGiven: Bool, because error: any Error) async {
+    /// - Parameters:
+    ///   - left: what its engine there calls it.
+    ///   - given: what the gateway has given it; nil for nothing, or where that is not known.
+    private func undo(
+        _ route: Route, _ left: String, _ creation: Creation, _ given: Placed?, because error: any Error
+    ) async {
+        if let given, let failed = routes[route.containerID], failed.epoch == given.epoch {
+            // It was made there, and does not start.
+            do { try restore(route, left) } catch {
+                logger.error("the journal did not take a change", metadata: ["error": "\(error)"])
+            }
+            sweep(PendingLease(placed: given, target: failed.target, creation: creation, madeAt: now()))
+        }
         guard routes[route.containerID]?.epoch == route.epoch else {
             try? routes.journal.removeHalt(of: route.containerID)
             return
         }
-        guard isGiven || error is Undecided else { return await startWhereItWas(route, creation) }
+        guard given != nil || error is Undecided else { return await startWhereItWas(route, creation) }
         let halt = halt(route, .given)
         do {
-            guard isGiven else { throw stayed(error) }
+            guard given != nil else { throw stayed(error) }
             try await makeAgain(route, wasRunning: creation.wasRunning, because: stayed(error).reason)
             try routes.journal.remove(halt)
         } catch {

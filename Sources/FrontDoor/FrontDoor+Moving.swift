@@ -200,31 +200,16 @@ extension FrontDoor {
         _ creation: Creation, _ placed: Placed, _ luggage: Luggage, at node: NodeID, _ route: Route
     ) async throws -> Bool {
         if node == control.node {
-            try await arriveHere(creation, placed, luggage, route)
+            try await arriveHere(creation, placed, route)
             return true
         }
         try await make(creation, placed, at: node, route)
         guard let current = routes[route.containerID] else { return true }
         await settle(luggage, at: node, before: route.target)
         guard creation.wasRunning else { return true }
-        await letAttachedFollow(route.containerID)
-        do {
-            try await startThere(current)
-            if lastStates[route.containerID] == "created" { lastStates[route.containerID] = "running" }
-            return true
-        } catch let error as DockerFailure where ![502, 503].contains(error.status) {
-            ports.close(route.containerID)
+        do { return try await startAnew(current) } catch {
             await settle(luggage, at: route.target, before: node)
-            throw Stayed(reason: "it does not start at \(node): \(error.message)")
-        } catch {
-            // It may run, or not have heard of it.
-            let halt = halt(current, .made)
-            try? routes.journal.put(halt)
-            recover(halt)
-            logger.warning(
-                "a container was moved, and its start was not answered",
-                metadata: ["container": "\(route.name)", "node": "\(node)", "reason": "\(error)"])
-            return false
+            throw error
         }
     }
 
@@ -243,15 +228,14 @@ extension FrontDoor {
         }
     }
 
-    private func arriveHere(
-        _ creation: Creation, _ placed: Placed, _ luggage: Luggage, _ route: Route
-    ) async throws {
+    /// - Throws: what was in the way; nothing of it is here then, and it is known where it was.
+    func arriveHere(_ creation: Creation, _ placed: Placed, _ route: Route) async throws {
         let kept = try createRequest(of: route)
         var creation = creation
         if let image = creation.image, await localImage(creation.spec.image)?.id != image.id {
             creation.spec = try CreateRequest(creation.spec.json.withImage(image.id).buffer)
         }
-        let former = volumes.places(of: luggage.names)
+        let former = volumes.places(of: creation.luggage?.names ?? [])
         let left = aliases.engineID(of: route.containerID, at: route.target)
         do {
             try await comeHome(creation, placed, route)
@@ -348,7 +332,7 @@ extension FrontDoor {
         try await startThere(current)
     }
 
-    private func restore(_ route: Route, _ left: String) throws {
+    func restore(_ route: Route, _ left: String) throws {
         guard let current = routes[route.containerID], current.target != route.target else { return }
         leaveMounts(of: current)
         try aliases.put(route.containerID, engineID: left, at: route.target)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -348,6 +349,29 @@ class Failover(Case):
                 self.docker("rm", "-f", taken, at=other, engine=True)
                 eventually("it runs on", lambda: self.place(name) == first)
                 self.assertTrue(self.docker("exec", name, "cat", "/own").out.startswith(wrote))
+
+    def test_where_it_does_not_start_it_goes_on_with_what_it_wrote(self):
+        with tempfile.TemporaryDirectory() as folder:
+            job = Path(folder) / "job"
+            job.write_text("#!/bin/sh\ntrap 'exit 0' TERM\n[ -e /own ] || date >/own\nsleep 600 &\nwait\n")
+            job.chmod(0o755)
+            for target in ("another node", DEVICE):
+                with self.subTest(target=target):
+                    name = self.name()
+                    self.docker("create", "--name", name, "busybox", "/bin/job")
+                    self.docker("cp", str(job), f"{name}:/bin/job")
+                    self.docker("start", name)
+                    first = eventually("it runs", lambda: self.place(name))
+                    wrote = self.docker("exec", name, "cat", "/own").out
+                    other = (SECOND if first == FIRST else FIRST) if target != DEVICE else DEVICE
+                    done = self.moved_to(name, other)
+                    self.assertEqual(done.returncode, 1, done.stdout)
+                    self.assertRegex(done.stderr, f"stays at {first}: .*start.*/bin/job")
+                    eventually("it runs on", lambda: self.place(name) == first)
+                    self.assertEqual(self.docker("exec", name, "cat", "/own").out, wrote)
+                    left = name if other == DEVICE else f"{name}.{DEVICE}"
+                    eventually("nothing is left", lambda: self.docker(
+                        "inspect", left, at=other, engine=True, expect=None).code == 1)
 
     def test_what_cannot_move_stays_and_runs_on(self):
         name = self.name()
