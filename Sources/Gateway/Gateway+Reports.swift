@@ -55,18 +55,19 @@ extension Gateway {
                 reports.append(Reported(report, entry: index, workloads: read(report, of: entry.session)))
             }
         }
-        let permitted = registry.withLeases { leases in
-            reports.map { report in
+        let (permitted, formers) = registry.withLeases { leases in
+            let permitted = reports.map { report in
                 let session = entries[report.entry].session
                 return ReportedUpdates(
                     report.workloads.lazy.filter { self.isPermitted($0, from: session, leases[$0.id]) }
                         .map(WorkloadUpdate.init), from: session.node)
             }
+            return (permitted, reports.map { self.formers($0.workloads, entries[$0.entry].session, leases) })
         }
         let outcomes = await ledger.apply(permitted)
         registry.committed(outcomes.flatMap { (try? $0.get()) ?? [] })
         var acknowledged = [[UInt64]](repeating: [], count: entries.count)
-        for (report, outcome) in zip(reports, outcomes) {
+        for ((report, formers), outcome) in zip(zip(reports, formers), outcomes) {
             let session = entries[report.entry].session
             do {
                 let applied = try outcome.get()
@@ -75,6 +76,7 @@ extension Gateway {
                 }
                 session.note(report.workloads, isFull: false)
                 acknowledged[report.entry].append(report.sequence)
+                retire(applied, at: formers)
                 tellOrigins(of: applied)
                 learn(from: applied)
             } catch {
@@ -128,13 +130,17 @@ extension Gateway {
         let reported = read(report, of: session)
         do {
             try await settle(session.node)
-            var updates = registry.withLeases { leases in
-                reported.filter { self.isPermitted($0, from: session, leases[$0.id]) }
+            var (updates, formers) = registry.withLeases { leases in
+                (
+                    reported.filter { self.isPermitted($0, from: session, leases[$0.id]) },
+                    self.formers(reported, session, leases)
+                )
             }
             updates += try await lost(at: session.node, reported: Set(reported.map(\.id)))
             let applied = try await ledger.apply(updates.map(WorkloadUpdate.init), from: session.node)
             registry.committed(applied)
             try await retire(reported, except: Set(applied.map(\.id)), at: session)
+            retire(applied, at: formers)
             session.note(reported, isFull: true)
             session.peer.acknowledge([report.sequence])
             learn(from: applied)
@@ -165,6 +171,28 @@ extension Gateway {
             guard let known = try await ledger.workload(workload.id), Replacement.isOver(workload, known: known)
             else { continue }
             retire(known, at: session)
+        }
+    }
+
+    /// Of what a node has in an epoch that the ledger had lost: which nodes have it in that of the ledger, and may run it.
+    private func formers(
+        _ reported: [Workload], _ session: AgentSession, _ leases: [WorkloadID: FleetView.Lease]
+    ) -> [WorkloadID: NodeID] {
+        guard configuration.recoversEpochs else { return [:] }
+        var formers: [WorkloadID: NodeID] = [:]
+        for workload in reported {
+            guard let lease = leases[workload.id], lease.target != session.node, lease.epoch < workload.version.epoch
+            else { continue }
+            formers[workload.id] = lease.target
+        }
+        return formers
+    }
+
+    private func retire(_ applied: [Workload], at formers: [WorkloadID: NodeID]) {
+        for workload in applied {
+            guard let former = formers[workload.id], let session = registry.session(of: former, in: workload.tenant)
+            else { continue }
+            retire(workload, at: session)
         }
     }
 

@@ -150,6 +150,11 @@ struct ReplacingTests {
                     #expect(known.target.name == (recovers ? "other" : "cloud"))
                     let placed = try? await edge.replace(request, epoch: 7, isMove: true, refused: [:])
                     #expect(placed?.epoch == (recovers ? 8 : nil))
+                    let retired = {
+                        cloud.bodies.compactMap { if case .retire(let retire) = $0 { retire.epoch } else { nil } }
+                    }
+                    if recovers { try await eventually("what ran there is given up") { !retired().isEmpty } }
+                    #expect(retired() == (recovers ? [6] : []))
                     cloud.control.link.close(nil)
                     other.control.link.close(nil)
                 }
