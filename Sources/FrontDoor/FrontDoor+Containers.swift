@@ -82,6 +82,7 @@ extension FrontDoor {
         case ("POST", "start"), ("POST", "restart"):
             if isGivenAway(route.containerID) { return .handle(Job { _, _ in self.onItsWay(route.name) }) }
             fresh.remove(route.containerID)
+            unseen.remove(route.containerID)
             guard route.wantsPreparing else { break }
             return .handle(Job { _, _ in await self.startPrepared(head, route, action, query) })
         case ("POST", "stop"), ("DELETE", ""):

@@ -280,6 +280,7 @@ extension FrontDoor {
         ended.forget(id)
         exitCodes.forget(id)
         lastStates[id] = "created"
+        unseen.remove(id)
         touch(route)
         grantLeases(to: route.target)
         if isNewTarget { for watcher in targetWatchers.values { watcher(lease.target) } }

@@ -38,7 +38,7 @@ extension FrontDoor {
                     "a container that was to be moved does not run yet",
                     metadata: ["container": "\(halt.container)", "reason": "\(stayed(error).reason)"])
             }
-            do { try await Task.sleep(for: .seconds(pause)) } catch { return }
+            do { try await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1))) } catch { return }
             pause = min(8, pause * 2)
         }
     }

@@ -160,6 +160,7 @@ extension FrontDoor {
         let reported = ContinuousClock.now + .seconds(10)
         let refused = ContinuousClock.now + .seconds(2)
         var isOpen = false
+        var pause = 0.02
         while true {
             switch await asked(creation.request, route.epoch) {
             case .success(let placed) where placed.decision.target != nil: return placed
@@ -182,9 +183,10 @@ extension FrontDoor {
                     throw isOpen ? Undecided(at: route.target) : Stayed(reason: error.message)
                 }
             }
-            do { try await Task.sleep(for: .milliseconds(20)) } catch {
+            do { try await Task.sleep(for: .seconds(pause * Double.random(in: 0.75...1.25))) } catch {
                 throw isOpen ? Undecided(at: route.target) : error
             }
+            pause = min(0.5, pause * 1.25)
         }
     }
 

@@ -107,11 +107,8 @@ extension FrontDoor {
                 lastStates[id] = container["State"]?.stringValue
                 let isRunning = ["running", "paused"].contains(container["State"]?.stringValue)
                 // It may have been started since it was listed: then its ports are open already.
-                if container["State"]?.stringValue == "created" {
-                    fresh.insert(id)
-                } else {
-                    followPorts(of: route, isRunning: isRunning)
-                }
+                if container["State"]?.stringValue != "created" { followPorts(of: route, isRunning: isRunning) }
+                if unseen.remove(id) != nil, container["State"]?.stringValue == "created" { fresh.insert(id) }
                 // What ended while nobody listened may have outputs that are not here yet.
                 if isRunning {
                     followMounts(of: route)

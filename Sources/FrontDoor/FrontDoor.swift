@@ -54,6 +54,8 @@ package final class FrontDoor: Planning {
     let execs: ExecBook
     /// Containers whose start nobody has asked for yet: what their streams will answer is known in advance.
     var fresh: Set<String> = []
+    /// Containers of an earlier run of this daemon, of which it is not known yet whether they were started.
+    var unseen: Set<String> = []
     let eventLog = EventLog()
     /// The device's engine did not answer when it was asked last; whoever watches it sets this.
     package var isEngineDown = false
@@ -177,6 +179,7 @@ package final class FrontDoor: Planning {
         // Before a client can add to them.
         let forgotten = try routes.journal.creating()
         for halt in try routes.journal.halts() { halted[halt.container] = halt }
+        unseen = Set(routes.all.map(\.containerID))
         let listener = try await listen()
         leases.expired = { [weak self] lease in
             self?.start { await self?.giveBack(lease, "its client did not come back") }
