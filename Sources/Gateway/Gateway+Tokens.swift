@@ -40,21 +40,6 @@ extension Gateway {
         }
     }
 
-    func find(_ reference: String, scope: TenantID?) async throws -> Workload {
-        let found = try await ledger.find(reference).filter { scope == nil || $0.tenant == scope }
-        guard let first = found.first else { throw GatewayError(.notFound, "no workload '\(reference.prefix(128))'") }
-        // A name may be used again when its container has gone: the one that is there is meant, else the last that was.
-        let live = found.filter { !$0.state.isOver }
-        if live.count == 1 { return live[0] }
-        let named = found.filter { $0.name == reference }
-        if live.isEmpty, let last = named.max(by: { $0.createdAt < $1.createdAt }) { return last }
-        guard found.count == 1 else {
-            throw GatewayError(
-                .invalid, "'\(reference.prefix(128))' matches \(found.count) workloads; give more of its id")
-        }
-        return first
-    }
-
     func makeToken(_ request: Lighter_V1_TokenRequest, scope: TenantID?) async throws -> Lighter_V1_TokenReply {
         guard !request.operator else {
             throw GatewayError(

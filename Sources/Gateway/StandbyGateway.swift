@@ -1,4 +1,5 @@
 package import Authority
+package import Ledger
 import Link
 package import Logging
 package import NIOCore
@@ -7,12 +8,15 @@ import Synchronization
 import Trust
 import Wire
 
-/// A gateway that waits to lead: it listens where it would serve, and tells whoever comes which gateway leads.
+/// A gateway that waits to lead: it listens where it would serve, shows operators what the ledger holds, and tells whoever wants
+/// more which gateway leads.
 ///
 /// Nodes then go on to the next address that they were given. `bind()` once, then `run()` until cancelled.
 package final class StandbyGateway: Sendable {
     private let configuration: GatewayConfiguration
     private let identity: GatewayIdentity
+    private let authority: CertificateAuthority
+    private let ledger: any LedgerReader
     private let group: any EventLoopGroup
     private let logger: Logger
     private let leaderAddress = Mutex<String?>(nil)
@@ -22,8 +26,11 @@ package final class StandbyGateway: Sendable {
     private let (arrivals, arrived) = AsyncStream.makeStream(of: ControlPeer.self)
 
     package init(
-        configuration: GatewayConfiguration, authority: CertificateAuthority, group: any EventLoopGroup, logger: Logger
+        configuration: GatewayConfiguration, authority: CertificateAuthority, ledger: any LedgerReader,
+        group: any EventLoopGroup, logger: Logger
     ) throws {
+        self.authority = authority
+        self.ledger = ledger
         self.configuration = configuration
         self.group = group
         self.logger = logger
@@ -49,7 +56,7 @@ package final class StandbyGateway: Sendable {
     package func run() async {
         await withDiscardingTaskGroup { group in
             await withTaskCancellationHandler {
-                for await peer in arrivals { group.addTask { await self.turnAway(peer) } }
+                for await peer in arrivals { group.addTask { await self.answer(peer) } }
             } onCancel: {
                 arrived.finish()
                 let open = links.withLock { links in
@@ -63,14 +70,58 @@ package final class StandbyGateway: Sendable {
         try? await listener.withLock { $0 }?.close().get()
     }
 
-    /// Answers the first thing that a peer says, so that it is told in the answer it waits for.
-    private func turnAway(_ peer: ControlPeer) async {
+    /// Shows an operator what it can, and turns all others away: in the answer that they wait for, so that they are told.
+    private func answer(_ peer: ControlPeer) async {
         for await envelope in peer.envelopes {
-            let refusal = refusal
-            peer.reply(to: envelope.request, .failure(Lighter_V1_Failure(refusal)))
-            peer.finished()
-            peer.dismiss(refusal)
+            defer { peer.finished() }
+            guard let identity = peer.link.peer, case .operator = identity.role else {
+                let refusal = refusal
+                peer.reply(to: envelope.request, .failure(Lighter_V1_Failure(refusal)))
+                peer.dismiss(refusal)
+                continue
+            }
+            do {
+                peer.reply(to: envelope.request, try await shown(envelope.body, to: identity))
+            } catch {
+                peer.reply(to: envelope.request, .failure(Lighter_V1_Failure(failure(of: error))))
+            }
         }
+    }
+
+    private func shown(
+        _ body: Lighter_V1_Envelope.OneOf_Body?, to peer: PeerIdentity
+    ) async throws -> Lighter_V1_Envelope.OneOf_Body {
+        let reads = OperatorReads(ledger: ledger, scope: OperatorReads.scope(of: peer))
+        switch body {
+        case .listWorkloadsRequest(let request): return .listWorkloadsReply(try await reads.list(request))
+        case .explainRequest(let request): return .explainReply(try await reads.explain(request))
+        case .listNodesRequest: return .listNodesReply(try await nodes(for: peer))
+        default: throw refusal
+        }
+    }
+
+    /// How the nodes are, only the gateway that leads hears.
+    private func nodes(for peer: PeerIdentity) async throws -> Lighter_V1_ListNodesReply {
+        guard let leader else { throw refusal }
+        var reply = Lighter_V1_ListNodesReply()
+        do {
+            let credentials = try authority.credentials(for: peer, validFor: .seconds(600))
+            let client = try await OperatorClient.connect(
+                gateway: leader, credentials: credentials, on: group.next(), logger: logger)
+            defer { client.close() }
+            reply.nodes = try await client.nodes().map(Lighter_V1_NodeMessage.init)
+        } catch {
+            logger.debug("the leader was not asked", metadata: ["leader": "\(leader)", "error": "\(error)"])
+            throw refusal
+        }
+        return reply
+    }
+
+    private func failure(of error: any Error) -> GatewayError {
+        if let error = error as? GatewayError { return error }
+        if let error = error as? LedgerError { return GatewayError(.unavailable, error.message) }
+        logger.error("a request failed", metadata: ["error": "\(error)"])
+        return GatewayError(.unavailable, "the gateway cannot do this now; look into its log")
     }
 
     private var refusal: GatewayError {

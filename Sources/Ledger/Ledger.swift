@@ -7,7 +7,7 @@ package import Fleet
 /// - A write happens wholly or not at all. One that throws changed nothing and can be tried again.
 /// - Every method may be called from any task, by many at once; a reader sees each write that returned before it began.
 /// - Errors say what to do (`LedgerError`); after a passing failure (full disk) the same ledger works again.
-package protocol Ledger: Sendable {
+package protocol Ledger: LedgerReader {
     // MARK: Workloads
 
     /// Merges what a node says of its workloads, each only where its version is newer than the one kept.
@@ -35,13 +35,6 @@ package protocol Ledger: Sendable {
 
     /// With its decision; nil when unknown.
     func workload(_ id: WorkloadID) async throws(LedgerError) -> Workload?
-
-    /// With their decisions, newest first; without `includingEnded` only those that hold capacity.
-    func workloads(includingEnded: Bool) async throws(LedgerError) -> [Workload]
-
-    /// Those that `reference` means, newest first: by id or container id; if none, by name; if none, by the beginning
-    /// of an id or container id. More than one means that a beginning or name is ambiguous.
-    func find(_ reference: String) async throws(LedgerError) -> [Workload]
 
     /// Gives back a lease that never became a container: a workload pending in exactly this epoch becomes `removed`.
     ///

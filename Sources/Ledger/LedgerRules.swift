@@ -46,6 +46,17 @@ package enum LedgerRules {
         return workload
     }
 
+    /// Those of `all` that a reference means; see `LedgerReader.find`.
+    package static func meant(by reference: String, among all: [Workload]) -> [Workload] {
+        guard !reference.isEmpty else { return [] }
+        let exact = all.filter { $0.id.hex == reference || $0.containerID == reference }
+        if !exact.isEmpty { return exact }
+        let named = all.filter { $0.name == reference }
+        if !named.isEmpty { return named }
+        guard mayBeginAnID(reference) else { return [] }
+        return all.filter { $0.id.hex.hasPrefix(reference) || $0.containerID.hasPrefix(reference) }
+    }
+
     /// Whether ids and container ids can begin so.
     package static func mayBeginAnID(_ text: String) -> Bool {
         text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }

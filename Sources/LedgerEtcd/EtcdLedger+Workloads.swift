@@ -79,14 +79,7 @@ extension EtcdLedger {
 
     package func find(_ reference: String) async throws(LedgerError) -> [Workload] {
         try check()
-        guard !reference.isEmpty else { return [] }
-        let exact = all { $0.id.hex == reference || $0.containerID == reference }
-        if !exact.isEmpty { return try await withDecisions(exact) }
-        let named = all { $0.name == reference }
-        if !named.isEmpty { return try await withDecisions(named) }
-        guard LedgerRules.mayBeginAnID(reference) else { return [] }
-        return try await withDecisions(
-            all { $0.id.hex.hasPrefix(reference) || $0.containerID.hasPrefix(reference) })
+        return try await withDecisions(LedgerRules.meant(by: reference, among: all { _ in true }))
     }
 
     private func all(where isWanted: (Workload) -> Bool) -> [Workload] {

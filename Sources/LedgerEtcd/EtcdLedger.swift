@@ -154,7 +154,7 @@ package final class EtcdLedger: Ledger {
         var found: [String: Decision] = [:]
         if wanted.count > Self.keysAtOnce {
             let set = Set(wanted)
-            try await pages(of: .decision, keysOnly: false) { (name, pair) throws(LedgerError) in
+            try await client.pages(of: .decision, keysOnly: false) { (name, pair) throws(LedgerError) in
                 guard set.contains(name) else { return }
                 found[name] = try Self.decision(pair.value)
             }
@@ -174,7 +174,7 @@ package final class EtcdLedger: Ledger {
         return found
     }
 
-    private static func decision(_ data: Data) throws(LedgerError) -> Decision {
+    static func decision(_ data: Data) throws(LedgerError) -> Decision {
         guard case .decision(let decision) = try record(.decision, data) else { throw corrupt(nil) }
         return decision
     }
@@ -204,38 +204,16 @@ package final class EtcdLedger: Ledger {
 
     // MARK: - Loading
 
-    private static let page: Int64 = 500
-
     private func load() async throws(LedgerError) {
         try await checkSchema()
         for kind in LedgerRecord.Kind.allCases {
             var loaded: [(LedgerRecord.Key, Mirror.Entry?)] = []
-            let revision = try await pages(of: kind, keysOnly: kind == .decision) { (name, pair) throws(LedgerError) in
+            let revision = try await client.pages(of: kind, keysOnly: kind == .decision) {
+                (name, pair) throws(LedgerError) in
                 let record = kind == .decision ? nil : try Self.record(kind, pair.value)
                 loaded.append((.init(kind, name), Mirror.Entry(record: record, revision: pair.modRevision)))
             }
             mirror.take(loaded, at: revision)
-        }
-    }
-
-    /// Every key of the kind with what is behind it, and the latest revision that was seen.
-    @discardableResult
-    private func pages(
-        of kind: LedgerRecord.Kind, keysOnly: Bool, _ body: (String, EtcdKeyValue) throws(LedgerError) -> Void
-    ) async throws(LedgerError) -> Int64 {
-        let (start, end) = keys.range(of: kind)
-        var request = EtcdRangeRequest()
-        request.key = start
-        request.rangeEnd = end
-        request.limit = Self.page
-        request.keysOnly = keysOnly
-        while true {
-            let answer: EtcdRangeResponse
-            do { answer = try await client.range(request) } catch { throw LedgerError(error) }
-            for pair in answer.kvs { try body(keys.name(in: pair.key, of: kind), pair) }
-            guard answer.more, let last = answer.kvs.last else { return answer.header.revision }
-            // The least key that is greater.
-            request.key = last.key + [0]
         }
     }
 
@@ -250,12 +228,7 @@ package final class EtcdLedger: Ledger {
                 _ = try await client.put(put)
                 return
             }
-            guard let schema = Int(String(decoding: kept.value, as: UTF8.self)), schema <= KeySpace.schema else {
-                throw LedgerError(
-                    .newerSchema,
-                    "the ledger at \(client.configuration.location) was written by a newer release; upgrade this gateway"
-                )
-            }
+            try KeySpace.check(schema: kept.value, of: client)
         } catch let error as LedgerError {
             throw error
         } catch let error as EtcdError {

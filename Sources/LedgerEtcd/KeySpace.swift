@@ -14,6 +14,15 @@ struct KeySpace: Sendable {
 
     subscript(key: LedgerRecord.Key) -> Data { Data("\(prefix)/\(key.kind.rawValue)/\(key.name)".utf8) }
 
+    /// - Throws: `newerSchema` where a later release has written the ledger.
+    static func check(schema value: Data, of client: EtcdClient) throws(LedgerError) {
+        guard let schema = Int(String(decoding: value, as: UTF8.self)), schema <= Self.schema else {
+            throw LedgerError(
+                .newerSchema,
+                "the ledger at \(client.configuration.location) was written by a newer release; upgrade this gateway")
+        }
+    }
+
     /// From the first key of the kind up to the first that is none.
     func range(of kind: LedgerRecord.Kind) -> (start: Data, end: Data) {
         // '0' is the character after '/'.

@@ -62,7 +62,8 @@ struct Candidate: Sendable {
         if let leadership = try await attempt(nil, &news) { return leadership }
         guard !Task.isCancelled else { return nil }
         let standby = try StandbyGateway(
-            configuration: configuration, authority: authority, group: group, logger: logger)
+            configuration: configuration, authority: authority, ledger: EtcdLedgerReader(client), group: group,
+            logger: logger)
         _ = try await standby.bind()
         return try await withThrowingTaskGroup(of: Leadership?.self) { group in
             group.addTask {

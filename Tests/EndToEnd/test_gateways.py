@@ -30,7 +30,7 @@ class Gateways(Case):
                               capture_output=True, timeout=60)
 
     def leads(self, place):
-        return self.cli("nodes", gateway=self.addresses[place]).returncode == 0
+        return self.cli("token", gateway=self.addresses[place]).returncode == 0
 
     def leader(self):
         """The gateway that leads, and the one that does not."""
@@ -56,12 +56,35 @@ class Gateways(Case):
 
     def test_one_leads_and_the_other_says_which(self):
         first, second = self.leader()
-        refused = self.cli("nodes", gateway=self.addresses[second])
+        refused = self.cli("token", gateway=self.addresses[second])
         self.assertEqual(refused.returncode, 1)
         self.assertIn(f"the leader is {self.addresses[first]}", refused.stderr)
         for order in ((first, second), (second, first)):
-            asked = self.cli("nodes", gateway=",".join(self.addresses[p] for p in order))
+            asked = self.cli("token", gateway=",".join(self.addresses[p] for p in order))
             self.assertEqual(asked.returncode, 0, asked.stderr)
+
+    def test_the_one_that_does_not_lead_shows_the_same(self):
+        name = self.service()
+        first, second = self.leader()
+        self.assertIn(name, self.workloads())
+        for words in (("ps", "--format", "json"), ("explain", name, "--format", "json")):
+            shown = [self.cli(*words, gateway=self.addresses[place]) for place in (first, second)]
+            self.assertEqual([s.returncode for s in shown], [0, 0], shown[1].stderr)
+            self.assertEqual(json.loads(shown[0].stdout), json.loads(shown[1].stdout))
+        nodes = [json.loads(self.cli("nodes", "--format", "json", gateway=self.addresses[p]).stdout) for p in (first, second)]
+        self.assertEqual(*[[(n["name"], n["state"]) for n in found] for found in nodes])
+        self.docker("rm", "-f", name)
+        eventually("both know that it is gone", lambda: all(
+            name not in self.cli("ps", gateway=self.addresses[p]).stdout for p in (first, second)))
+
+    def test_without_a_leader_the_other_still_shows_what_is_on_record(self):
+        name = self.service()
+        first, second = self.leader()
+        self.fleet("gateway", "kill", first)
+        shown = self.cli("ps", gateway=self.addresses[second])
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn(name, shown.stdout)
+        self.fleet("gateway", "start", first)
 
     def test_its_leader_killed_the_fleet_goes_on_with_the_next(self):
         name = self.service("--restart", "always")
@@ -83,7 +106,7 @@ class Gateways(Case):
             "exclusive work went on over the change of the leader")
         self.fleet("gateway", "start", first)
         eventually("it listens and waits", lambda: "the leader is" in self.cli(
-            "nodes", gateway=self.addresses[first]).stderr)
+            "token", gateway=self.addresses[first]).stderr)
         # In order, at once: what leaves tells nobody to wait for its lease.
         self.fleet("gateway", "stop", second)
         eventually("the first leads again", lambda: self.leads(first), 20)

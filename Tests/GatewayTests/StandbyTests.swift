@@ -1,6 +1,7 @@
 import Authority
 import Fleet
 import Gateway
+import Ledger
 import Link
 import NIOCore
 import NIOPosix
@@ -11,15 +12,17 @@ import Trust
 
 @Suite(.timeLimit(.minutes(2)))
 struct StandbyTests {
-    private func withStandby(_ scene: Scene, leader: String?, _ body: @Sendable (String) async throws -> Void)
-        async throws
-    {
+    private func withStandby(
+        _ scene: Scene, leader: String?, ledger: (any LedgerReader)? = nil,
+        _ body: @Sendable (String) async throws -> Void
+    ) async throws {
         var configuration = GatewayConfiguration()
         configuration.host = "127.0.0.1"
         configuration.port = 0
         let standby = try StandbyGateway(
-            configuration: configuration, authority: scene.authority, group: MultiThreadedEventLoopGroup.singleton,
-            logger: scene.logger)
+            configuration: configuration, authority: scene.authority,
+            ledger: try ledger ?? SQLiteLedger(path: scene.path + "/standby.sqlite"),
+            group: MultiThreadedEventLoopGroup.singleton, logger: scene.logger)
         standby.leader = leader
         let address = try await standby.bind()
         try await during({ await standby.run() }) { try await body("127.0.0.1:\(address.port ?? 0)") }
@@ -34,6 +37,49 @@ struct StandbyTests {
                     try await scene.running(node) {
                         let nodes = try await scene.withOperator(leader) { try await $0.nodes() }
                         #expect(nodes.map(\.id.name) == ["edge"])
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("An operator is shown what the ledger holds, as far as its tenant goes; how nodes are, the leader is asked")
+    func reads() async throws {
+        try await Scene.with { scene in
+            let ledger = try SQLiteLedger(path: scene.path + "/ledger.sqlite")
+            let own = try await ledger.place(
+                Workload(
+                    id: .random(), tenant: .main, origin: try NodeID("edge"), target: try NodeID("cloud"),
+                    version: Version(epoch: 0, sequence: 0), name: "own"))
+            _ = try await ledger.place(
+                Workload(
+                    id: .random(), tenant: try TenantID("other"), origin: try NodeID("far"), target: try NodeID("far"),
+                    version: Version(epoch: 0, sequence: 0), name: "theirs"))
+            try await withStandby(scene, leader: nil, ledger: ledger) { standby in
+                let (all, one) = try await scene.withOperator(standby) {
+                    (try await $0.workloads(), try await $0.explain("own"))
+                }
+                #expect(Set(all.map(\.name)) == ["own", "theirs"])
+                #expect(one.id == own.id && one.version.epoch == 1)
+                await #expect { try await scene.withOperator(standby) { try await $0.explain("nobody") } } throws: {
+                    ($0 as? SessionError)?.code == .notFound
+                }
+                let scoped = try await scene.withOperator(standby, tenant: try TenantID("other")) {
+                    try await $0.workloads()
+                }
+                #expect(scoped.map(\.name) == ["theirs"])
+                await #expect {
+                    try await scene.withOperator(standby) { try await $0.token(ttl: .seconds(60)) }
+                } throws: {
+                    "\($0)".contains("not the leader")
+                }
+            }
+            try await scene.withGateway(ledger: ledger) { leader in
+                let node = try scene.node("edge", of: leader)
+                try await scene.running(node) {
+                    try await withStandby(scene, leader: leader, ledger: ledger) { standby in
+                        let nodes = try await scene.withOperator(standby) { try await $0.nodes() }
+                        #expect(nodes.map(\.id.name) == ["edge"] && nodes.map(\.state) == [.ready])
                     }
                 }
             }

@@ -13,6 +13,36 @@ struct EtcdLedgerTests {
     func conforms(_ check: LedgerConformance) async throws {
         try await check.body(EtcdHome())
     }
+
+    @Test("Who does not lead reads what the one that leads has written, at once")
+    func reader() async throws {
+        let home = try EtcdHome()
+        let client = try home.client()
+        defer { client.close() }
+        let reader = EtcdLedgerReader(client)
+        #expect(try await reader.workloads(includingEnded: true).isEmpty)
+        try await home.open(LedgerSettings()) { ledger in
+            let node = try NodeID("edge")
+            // More than etcd is asked for at once.
+            for number in 0..<600 {
+                var lease = Workload(
+                    id: .random(), tenant: .main, origin: node, target: node, version: Version(epoch: 0, sequence: 0),
+                    name: "n\(number)", createdAt: Double(number))
+                if number == 599 {
+                    lease.decision = Decision(workload: lease.id, policy: .local, target: node, reason: "it is best")
+                }
+                _ = try await ledger.place(lease)
+            }
+            let all = try await reader.workloads(includingEnded: false)
+            #expect(all.map(\.id) == (try await ledger.workloads(includingEnded: false)).map(\.id) && all.count == 600)
+            let last = try #require(try await reader.find("n599").first)
+            #expect(last.version.epoch == 1 && last.decision?.reason == "it is best")
+            #expect(try await reader.find(last.id.hex.prefix(30).description).map(\.id) == [last.id])
+            _ = try await ledger.abandon(last.id, epoch: 1, reason: "none came")
+            #expect(try await reader.workloads(includingEnded: false).count == 599)
+            #expect(try await reader.find("nobody").isEmpty)
+        }
+    }
 }
 
 /// A prefix of its own on an etcd.
