@@ -9,6 +9,7 @@ internal import Session
 extension FrontDoor {
     /// Seconds after which a node that does not answer is shown as unreachable.
     static let listPatience = 5
+    private static let lostPatience = 1
 
     func listContainers(_ head: RequestHead, _ query: Query) async -> Job.Outcome {
         let request: ListRequest
@@ -94,9 +95,15 @@ extension FrontDoor {
     func askTarget(_ node: NodeID, _ target: String) async -> (NodeID, Result<[JSON], any Error>) {
         // It must not show what has been shown as ended.
         await views[node]?.toldAll()
+        // One that the gateway has lost may still be heard here; nobody waits for it to be dialled, or for long.
+        let isLost = control.isConnected && control.snapshot[node]?.state == .unreachable
         do {
+            guard !isLost || control.existingLink(to: node) != nil else {
+                throw FrontDoorError(.unreachable, "node \(node) is lost")
+            }
             let client = DockerClient(dialer: nodeDialer(node, purpose: "list"), maximumIdle: 0)
-            let answer = try await client.request("GET", target, timeout: patience(Self.listPatience, for: node))
+            let answer = try await client.request(
+                "GET", target, timeout: patience(isLost ? Self.lostPatience : Self.listPatience, for: node))
             guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else {
                 throw FrontDoorError(.unreachable, Self.message(of: answer))
             }
