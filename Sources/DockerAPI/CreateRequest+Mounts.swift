@@ -2,7 +2,7 @@ extension CreateRequest {
     /// A path of the device's that the container shall see.
     package struct BindMount: Sendable, Hashable {
         package var source: String
-        /// In the container.
+        /// In the container, without slashes at its end, as an engine shows it.
         package var target: String
         /// Whether an engine makes a missing source, as for `-v`; otherwise it is an error.
         package var makesSource: Bool
@@ -29,13 +29,14 @@ extension CreateRequest {
             let options = parts.count > 2 ? parts[2].split(separator: ",").map(String.init) : []
             found.append(
                 BindMount(
-                    source: parts[0].withoutClosingSlashes, target: parts[1], makesSource: true,
+                    source: parts[0].withoutClosingSlashes, target: parts[1].withoutClosingSlashes, makesSource: true,
                     spreads: options.contains(where: Self.spreading.contains)))
         }
         for mount in host.mounts where mount.type == "bind" {
             found.append(
                 BindMount(
-                    source: mount.source.withoutClosingSlashes, target: mount.target, makesSource: false,
+                    source: mount.source.withoutClosingSlashes, target: mount.target.withoutClosingSlashes,
+                    makesSource: false,
                     spreads: !["", "private", "rprivate"].contains(mount.propagation)))
         }
         return found

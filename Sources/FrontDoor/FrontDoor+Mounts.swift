@@ -111,7 +111,8 @@ extension FrontDoor {
     func inspectedMounts(_ container: JSON, _ route: Route) -> JSON {
         var container = withoutNamesOfUnnamed(container, route)
         guard !route.mounts.isEmpty else { return container }
-        let sources = Dictionary(route.mounts.map { ($0.target, $0.source) }) { first, _ in first }
+        let sources = Dictionary(route.mounts.map { ($0.target.withoutClosingSlashes, $0.source) }) { first, _ in first
+        }
         if let listed = container["Mounts"]?.arrayValue {
             container["Mounts"] = .array(
                 listed.map { mount in
@@ -127,7 +128,7 @@ extension FrontDoor {
                     binds.map { bind in
                         var parts = (bind.stringValue ?? "").split(separator: ":", omittingEmptySubsequences: false)
                             .map(String.init)
-                        guard parts.count > 1, let source = sources[parts[1]] else { return bind }
+                        guard parts.count > 1, let source = sources[parts[1].withoutClosingSlashes] else { return bind }
                         parts[0] = source
                         return .string(parts.joined(separator: ":"))
                     })
@@ -135,7 +136,9 @@ extension FrontDoor {
             if let mounts = host["Mounts"]?.arrayValue {
                 host["Mounts"] = .array(
                     mounts.map { mount in
-                        guard let source = mount["Target"]?.stringValue.flatMap({ sources[$0] }) else { return mount }
+                        guard
+                            let source = mount["Target"]?.stringValue.flatMap({ sources[$0.withoutClosingSlashes] })
+                        else { return mount }
                         var mount = mount
                         mount["Source"] = .string(source)
                         return mount
