@@ -7,12 +7,13 @@ internal import Session
 
 /// Bind mounts of containers elsewhere: mirrored before the start, live while it runs, and home before anybody hears of the end.
 extension FrontDoor {
+    /// - Parameter isFirst: whether the container has never run: what it writes itself is not bounded.
     /// - Throws: the failure that the start is answered with.
-    func synchroniseMounts(of route: Route) async throws(DockerFailure) {
+    func synchroniseMounts(of route: Route, isFirst: Bool = false) async throws(DockerFailure) {
         ended.forget(route.containerID)
         for mount in route.mounts {
             do {
-                try await synchronise(mount, of: route)
+                try await synchronise(mount, of: route, isBounded: isFirst)
             } catch {
                 leaveMounts(of: route)
                 throw DockerFailure(
@@ -22,11 +23,11 @@ extension FrontDoor {
         }
     }
 
-    private func synchronise(_ mount: MirroredMount, of route: Route) async throws {
+    private func synchronise(_ mount: MirroredMount, of route: Route, isBounded: Bool = false) async throws {
         guard let mounts else { throw FrontDoorError(.unreachable, "this device does not mirror mounts any more") }
         var dialer = dialer(to: routes[route.containerID] ?? route, purpose: "mount")
         dialer.kind = .mount(source: mount.source, isFile: mount.isFile)
-        try await mounts.synchronise(mount, at: route.target, for: route.containerID, dialer)
+        try await mounts.synchronise(mount, at: route.target, for: route.containerID, isBounded: isBounded, dialer)
     }
 
     func leaveMounts(of route: Route) {

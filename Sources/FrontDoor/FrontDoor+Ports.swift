@@ -13,7 +13,9 @@ extension FrontDoor {
         let wereOpen = ports.isOpen(route.containerID)
         do throws(DockerFailure) {
             try await openPorts(of: route)
-            try await synchroniseMounts(of: route)
+            // One that was begun elsewhere before, or moved, may have run there.
+            let isFirst = lastStates[route.containerID] == "created" && route.note.isEmpty
+            try await synchroniseMounts(of: route, isFirst: isFirst)
         } catch {
             if !wereOpen { ports.close(route.containerID) }
             return .answer(Answer(error.response(version: greeting.apiVersion.description)))

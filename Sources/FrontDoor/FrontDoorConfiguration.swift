@@ -26,7 +26,7 @@ package struct FrontDoorConfiguration: Sendable {
     package struct MountSettings: Sendable, Hashable {
         /// Where the state of each mount is remembered; a folder of its own, made when it is needed.
         package var folder: String
-        /// A container with a larger mount stays on the device.
+        /// A container whose mounts hold more when it is placed, or one of them when it starts first, does not leave the device.
         package var maximumBytes: ByteCount
 
         package init(folder: String, maximumBytes: ByteCount = .gibibytes(1)) {

@@ -49,8 +49,11 @@ final class MountBook {
     }
 
     /// Brings a mount and its mirror to the same state, and keeps them so for as long as `user` does not leave.
-    func synchronise(_ mount: MirroredMount, at target: NodeID, for user: String, _ dialer: NodeDialer) async throws {
-        let entry = entry(mount, target, dialer)
+    /// - Parameter isBounded: whether it may not hold more than is let leave the device; what a container wrote may.
+    func synchronise(
+        _ mount: MirroredMount, at target: NodeID, for user: String, isBounded: Bool, _ dialer: NodeDialer
+    ) async throws {
+        let entry = entry(mount, target, isBounded: isBounded, dialer)
         entry.users.insert(user)
         entry.waiting += 1
         defer { entry.waiting -= 1 }
@@ -102,7 +105,7 @@ final class MountBook {
         entry.close?()
     }
 
-    private func entry(_ mount: MirroredMount, _ target: NodeID, _ dialer: NodeDialer) -> Entry {
+    private func entry(_ mount: MirroredMount, _ target: NodeID, isBounded: Bool, _ dialer: NodeDialer) -> Entry {
         let key = Key(source: mount.source, target: target)
         if let known = entries[key] { return known }
         let promise = NodeLoop.shared.loop.makePromise(of: MountSession.self)
@@ -112,7 +115,7 @@ final class MountBook {
         entry.close = { close.finish() }
         start { [self] in
             do {
-                try await serve(mount, target, dialer, promise, entry.tally, until: closing)
+                try await serve(mount, target, isBounded: isBounded, dialer, promise, entry.tally, until: closing)
             } catch {
                 logger.notice(
                     "a mount is not kept any more",
@@ -127,8 +130,8 @@ final class MountBook {
     }
 
     private func serve(
-        _ mount: MirroredMount, _ target: NodeID, _ dialer: NodeDialer, _ promise: EventLoopPromise<MountSession>,
-        _ tally: MountTally, until closing: AsyncStream<Never>
+        _ mount: MirroredMount, _ target: NodeID, isBounded: Bool, _ dialer: NodeDialer,
+        _ promise: EventLoopPromise<MountSession>, _ tally: MountTally, until closing: AsyncStream<Never>
     ) async throws {
         let loop = NodeLoop.shared.loop
         let box = NIOLoopBoundBox<ChannelPipe.Prepared?>(nil, eventLoop: loop)
@@ -137,7 +140,7 @@ final class MountBook {
         }.get()
         guard let prepared = box.value else { throw CancellationError() }
         var options = MountOptions(basePath: try memory(of: mount, at: target), targetName: target.name)
-        options.maximumBytes = settings.maximumBytes
+        if isBounded { options.maximumBytes = settings.maximumBytes }
         let (logger, root) = (logger, MountRoot(path: mount.source))
         try await prepared.with { [options] pipe in
             let session = MountSession(

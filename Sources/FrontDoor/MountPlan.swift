@@ -40,7 +40,9 @@ struct MountPlan: Sendable {
         _ mount: CreateRequest.BindMount, _ settings: FrontDoorConfiguration.MountSettings
     ) {
         var isFile = false
-        if let obstacle = Self.obstacle(to: mount, settings, &isFile, &size) {
+        if let same = mirrored.first(where: { $0.source == mount.source }), !mount.spreads {
+            mirrored.append(MirroredMount(source: mount.source, target: mount.target, isFile: same.isFile))
+        } else if let obstacle = Self.obstacle(to: mount, settings, &isFile, &size) {
             obstacles[mount.tie] = obstacle
         } else {
             loosened.insert(mount.tie)
@@ -75,9 +77,13 @@ struct MountPlan: Sendable {
         default: return "it is no folder or file"
         }
         do throws(MountError) {
-            let size = try MountTree.measure(path, stoppingAbove: settings.maximumBytes)
-            total = ByteCount(total.bytes + size.bytes.bytes)
-            return size.isPartial ? "it holds more than mounts_max_bytes, \(settings.maximumBytes)" : nil
+            let size = try MountTree.measure(path, stoppingAbove: settings.maximumBytes - total)
+            guard !size.isPartial else {
+                let others = total > .zero ? " with the mounts before it" : ""
+                return "it holds more\(others) than mounts_max_bytes, \(settings.maximumBytes)"
+            }
+            total += size.bytes
+            return nil
         } catch {
             return error.message
         }

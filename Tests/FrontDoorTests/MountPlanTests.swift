@@ -21,7 +21,7 @@ struct MountPlanTests {
         try Data("x".utf8).write(to: URL(filePath: folder.file("file")))
         let made = folder.file("made/here")
         let (plan, ties) = try await plan(
-            #"{"Binds":["\#(folder.path)/:/a","\#(folder.file("file")):/b:ro","\#(made):/c"]}"#)
+            #"{"Binds":["\#(folder.path)/:/a/","\#(folder.file("file")):/b:ro","\#(made):/c"]}"#)
         #expect(ties.isEmpty)
         #expect(
             plan.mirrored == [
@@ -48,7 +48,7 @@ struct MountPlanTests {
         #expect(ties.count == 1 && ties[0].hasPrefix("bind mount \(source) (") && ties[0].contains(reason), "\(ties)")
     }
 
-    @Test("A mount that is too large, or spreads, stays; other ties stay what they are")
+    @Test("Mounts that are too large, one or all together, or that spread stay; other ties stay what they are")
     func tooLarge() async throws {
         let folder = try ScratchFolder()
         try Data(repeating: 1, count: 5000).write(to: URL(filePath: folder.file("big")))
@@ -56,6 +56,14 @@ struct MountPlanTests {
             #"{"Binds":["\#(folder.path):/a"],"Privileged":true}"#, maximum: ByteCount(4096))
         #expect(plan.mirrored.isEmpty)
         #expect(ties.count == 2 && ties[0].contains("mounts_max_bytes") && ties[1] == "privileged mode")
+        let half = try ScratchFolder()
+        try Data(repeating: 1, count: 3000).write(to: URL(filePath: half.file("half")))
+        let other = try ScratchFolder()
+        try Data(repeating: 1, count: 3000).write(to: URL(filePath: other.file("half")))
+        let both = #"{"Binds":["\#(half.path):/a","\#(half.path):/b","\#(other.path):/c"]}"#
+        #expect(try await self.plan(both).ties.isEmpty)
+        let together = try await self.plan(both, maximum: ByteCount(4096)).ties
+        #expect(together.count == 1 && together[0].contains("\(other.path) (it holds more with the mounts before it"))
         let spread = try await self.plan(#"{"Binds":["\#(folder.path):/a:rshared"]}"#)
         #expect(spread.ties.first?.contains("spread") == true)
     }
