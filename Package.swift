@@ -167,9 +167,8 @@ let package = Package(
         tests(
             of: "FrontDoor",
             [
-                "BuildKit", "Compression", "DockerAPI", "Engine", "Images", "Leases", "Link", "Placement", "Session",
-                nioCore,
-                nioPosix, nioEmbedded, logging,
+                "BuildKit", "Compression", "DockerAPI", "Engine", "Images", "Leases", "Link", "Mounts", "Placement",
+                "Session", nioCore, nioPosix, nioEmbedded, logging,
             ]),
         tests(
             of: "Agent",

@@ -5,7 +5,7 @@ internal import Logging
 internal import NIOCore
 internal import Session
 
-/// Bind mounts of containers elsewhere: mirrored before the start, live while it runs, and home before anybody hears of the end.
+/// Bind mounts of containers elsewhere: mirrored before the start, and live while it runs.
 extension FrontDoor {
     /// - Parameter isFirst: whether the container has never run: what it writes itself is not bounded.
     /// - Throws: the failure that the start is answered with.
@@ -23,7 +23,7 @@ extension FrontDoor {
         }
     }
 
-    private func synchronise(_ mount: MirroredMount, of route: Route, isBounded: Bool = false) async throws {
+    func synchronise(_ mount: MirroredMount, of route: Route, isBounded: Bool = false) async throws {
         guard let mounts else { throw FrontDoorError(.unreachable, "this device does not mirror mounts any more") }
         var dialer = dialer(to: routes[route.containerID] ?? route, purpose: "mount")
         dialer.kind = .mount(source: mount.source, isFile: mount.isFile)
@@ -42,61 +42,6 @@ extension FrontDoor {
                 try await synchroniseMounts(of: route)
             } catch {
                 logger.warning("a running container's mounts are not live", metadata: ["reason": "\(error.message)"])
-            }
-        }
-    }
-
-    /// Stops or removes a container; what it wrote last is on the device, and its volumes are forgotten, when that is answered.
-    func endMounted(_ head: RequestHead, _ route: Route, _ action: String, _ query: Query) async -> Job.Outcome {
-        let path = "/containers/\(route.containerID)\(action.isEmpty ? "" : "/")\(action)"
-        let wasRunning = lastStates[route.containerID] == "running"
-        let (status, outcome) = await passing(head, route, query.target(path))
-        if status == 204, wasRunning { await containerEnded(route, exitCode: nil) }
-        answered(status, to: head.method, action, on: route)
-        if status == 204, action.isEmpty, query.flag("v") { forgetVolumes(goneWith: route) }
-        return outcome
-    }
-
-    /// What has to be so before anybody hears that a container has ended; done once, whoever asks first.
-    func containerEnded(_ route: Route, exitCode: Int64?) async {
-        ports.close(route.containerID)
-        if let exitCode { exitCodes[route.containerID] = exitCode }
-        guard !route.mounts.isEmpty else { return }
-        let done: EventLoopFuture<Void>
-        if let known = ended[route.containerID] {
-            done = known
-        } else {
-            let promise = NodeLoop.shared.loop.makePromise(of: Void.self)
-            done = promise.futureResult
-            ended[route.containerID] = done
-            start { [self] in
-                await bringHome(route)
-                // One that has started again in between goes on using them.
-                if ended[route.containerID] === promise.futureResult { leaveMounts(of: route) }
-                promise.succeed()
-            }
-        }
-        try? await done.get()
-    }
-
-    /// The last outputs, over every break of the link that mends soon.
-    private func bringHome(_ route: Route) async {
-        for mount in route.mounts {
-            var pause = 0.2
-            for attempt in 1... {
-                do {
-                    try await synchronise(mount, of: route)
-                    break
-                } catch {
-                    guard attempt < 8, !Task.isCancelled else {
-                        logger.error(
-                            "a container's last outputs are still at its node; they come with its next start",
-                            metadata: ["path": "\(mount.source)", "node": "\(route.target)", "reason": "\(error)"])
-                        break
-                    }
-                }
-                try? await Task.sleep(for: .seconds(pause))
-                pause = min(8, pause * 2)
             }
         }
     }

@@ -23,6 +23,8 @@ extension FrontDoor {
         let path = query.target("/containers/\(route.containerID)/\(action)")
         let (status, outcome) = await passing(head, route, path)
         answered(status, to: "POST", action, on: route)
+        // Its engine's event may come later than the link breaks.
+        if status == 204, lastStates[route.containerID] == "created" { lastStates[route.containerID] = "running" }
         // It does not run, so nobody shall get through to nothing.
         if ![204, 304].contains(status), !wereOpen {
             ports.close(route.containerID)

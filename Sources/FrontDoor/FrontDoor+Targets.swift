@@ -161,7 +161,7 @@ extension FrontDoor {
             runs[id]?.startedAt = Self.seconds(event)
             lastStates[id] = "running"
             followPorts(of: route, isRunning: true)
-            if ended[id] != nil { followMounts(of: route) }
+            if ended[id] != nil || mounts?.isUsed(by: id) == false { followMounts(of: route) }
         case "pause": lastStates[id] = "paused"
         case "unpause": lastStates[id] = "running"
         case "die":

@@ -96,6 +96,8 @@ final class MountBook {
         }
     }
 
+    func isUsed(by user: String) -> Bool { entries.values.contains { $0.users.contains(user) } }
+
     func leave(_ mount: MirroredMount, at target: NodeID, by user: String) {
         let key = Key(source: mount.source, target: target)
         guard let entry = entries[key] else { return }

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import stat
+import subprocess
 
 from fixture import TESTBED, Case, command_output, eventually, lighter_only, remote_only
 
@@ -128,8 +129,8 @@ class Mounts(Case):
 
     def test_the_devices_paths_are_shown(self):
         folder = self.folder()
-        name = self.live("-v", f"{folder}:/data:ro")
-        self.assertEqual(json.loads(self.inspect(name, "{{json .HostConfig.Binds}}")), [f"{folder}:/data:ro"])
+        name = self.live("-v", f"{folder}:/data/:ro")
+        self.assertEqual(json.loads(self.inspect(name, "{{json .HostConfig.Binds}}")), [f"{folder}:/data/:ro"])
         shown = json.loads(self.inspect(name, "{{json .Mounts}}"))
         self.assertEqual([(m["Type"], m["Source"], m["Destination"], m["RW"]) for m in shown],
                          [("bind", str(folder), "/data", False)])
@@ -195,3 +196,23 @@ class Mounts(Case):
         self.fleet("heal", "cloud1")
         eventually("the result is here", lambda: (folder / "result").exists(), 40)
         self.assertEqual(self.docker("wait", name).line, "5")
+
+    @remote_only
+    def test_a_wait_is_held_while_outputs_are_behind_a_cut_link(self):
+        self.addCleanup(self.fleet, "up")
+        folder = self.folder()
+        name = self.name()
+        # More than the link carries before it is cut, and small before that.
+        self.docker("run", "-d", "--name", name, "-v", f"{folder}:/data", "busybox", "sh", "-c",
+                    "sleep 2; dd if=/dev/urandom of=/data/large bs=1M count=60 2>/dev/null; exit 5")
+        wait = self.start("wait", name)
+        eventually("it has ended", lambda: "Exited (5)" in self.docker(
+            "ps", "-a", "--format", "{{.Names}} {{.Status}}", at="cloud1", engine=True).out, 20)
+        eventually("its end is known here", lambda: self.state(name) == "exited")
+        self.fleet("cut", "cloud1")
+        with self.assertRaises(subprocess.TimeoutExpired):
+            wait.wait(45)
+        self.fleet("heal", "cloud1")
+        self.assertEqual(wait.wait(90), 0, wait.stderr.read())
+        self.assertEqual(wait.stdout.read(), b"5\n")
+        self.assertEqual((folder / "large").stat().st_size, 60 << 20)

@@ -2,6 +2,7 @@ import Engine
 import Fleet
 import Link
 import Logging
+import Mounts
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -15,14 +16,16 @@ final class FakeNode: Sendable {
     /// - Parameters:
     ///   - path: of the link's socket.
     ///   - enginePath: where the node's engine listens.
-    init(path: String, enginePath: String) async throws {
+    ///   - mirror: the folder that is the mirror of whatever is mounted.
+    init(path: String, enginePath: String, mirror: String? = nil) async throws {
         let opened = streams
         let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 Link.attachPlain(to: channel, role: .server, logger: quiet) { stream, _ in
                     stream.eventLoop.makeCompletedFuture {
-                        try stream.pipeline.syncOperations.addHandler(FarEnd(enginePath: enginePath, opened: opened))
+                        try stream.pipeline.syncOperations.addHandler(
+                            FarEnd(enginePath: enginePath, mirror: mirror, opened: opened))
                     }
                 }.map { _ in }
             }
@@ -53,14 +56,17 @@ final class OpenedStreams: Sendable {
 /// Takes a stream's opening message off, then passes bytes between the stream and a connection to the engine.
 private final class FarEnd: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
 
     private let enginePath: String
+    private let mirror: String?
     private let opened: OpenedStreams
     private var input = ByteBuffer()
     private var isOpen = false
 
-    init(enginePath: String, opened: OpenedStreams) {
+    init(enginePath: String, mirror: String?, opened: OpenedStreams) {
         self.enginePath = enginePath
+        self.mirror = mirror
         self.opened = opened
     }
 
@@ -69,6 +75,7 @@ private final class FarEnd: ChannelInboundHandler {
         guard !isOpen, let message = takeMessage() else { return }
         isOpen = true
         opened.note(message)
+        if let mirror, message.readableBytesView.first == Self.mountField { return keep(mirror, context) }
         let stream = context.channel
         let half = Half(to: stream)
         let bound = NIOLoopBound((self, half), eventLoop: context.eventLoop)
@@ -83,6 +90,28 @@ private final class FarEnd: ChannelInboundHandler {
                 case .success(let engine): bound.value.0.join(stream, engine)
                 }
             }
+    }
+
+    /// The key of `StreamOpen.mount`.
+    private static let mountField: UInt8 = 6 << 3 | 2
+
+    private func keep(_ mirror: String, _ context: ChannelHandlerContext) {
+        do {
+            let pipe = try ChannelPipe.prepare(context.channel)
+            context.fireChannelRead(wrapInboundOut(input))
+            context.pipeline.syncOperations.removeHandler(self, promise: nil)
+            Task {
+                try await pipe.with { pipe in
+                    try await MountSession(
+                        side: .target, root: MountRoot(path: mirror),
+                        options: MountOptions(basePath: "\(mirror).memory", targetName: "cloud1"), pipe: pipe,
+                        pool: .singleton
+                    ).run()
+                }
+            }
+        } catch {
+            context.close(promise: nil)
+        }
     }
 
     private func join(_ stream: any Channel, _ engine: any Channel) {

@@ -26,10 +26,12 @@ final class Rig: Sendable {
     }
 
     /// Runs `body` while the front door serves.
-    /// - Parameter journal: a file of its own by default.
+    /// - Parameters:
+    ///   - journal: a file of its own by default.
+    ///   - mounts: how much of them may leave the device; none by default.
     @NodeLoop
     static func with(
-        engine: Bool = true, journal: String? = nil, preload: Int = 0,
+        engine: Bool = true, journal: String? = nil, preload: Int = 0, mounts: ByteCount? = nil,
         _ body: @escaping @Sendable (Rig) async throws -> Void
     ) async throws {
         let folder = try ScratchFolder()
@@ -40,6 +42,7 @@ final class Rig: Sendable {
             version: "test",
             spool: folder.file("spool"))
         configuration.preloadNodes = preload
+        configuration.mounts = mounts.map { .init(folder: folder.file("mounts"), maximumBytes: $0) }
         let door = try FrontDoor(
             configuration: configuration, control: plane, routes: routes,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
@@ -99,8 +102,10 @@ final class Rig: Sendable {
     }
 
     /// A node of the fleet, with a link to it and a route for `id` named `name` if one is given.
-    func addNode(_ name: String = "cloud1", enginePath: String, route: String? = nil) async throws -> FakeNode {
-        let node = try await FakeNode(path: folder.file("\(name).link"), enginePath: enginePath)
+    func addNode(
+        _ name: String = "cloud1", enginePath: String, route: String? = nil, mirror: String? = nil
+    ) async throws -> FakeNode {
+        let node = try await FakeNode(path: folder.file("\(name).link"), enginePath: enginePath, mirror: mirror)
         let id = try NodeID(name)
         plane.put(node.link, to: id)
         var snapshot = plane.snapshot
