@@ -191,6 +191,12 @@ extension FrontDoor {
         // A node that lost it removes it as soon as it is back, which may be before it is made elsewhere.
         guard !moving.contains(route.containerID), routes[route.containerID].map({ $0.epoch == route.epoch }) ?? true
         else { return false }
+        if let current = routes[route.containerID], hasRun(current) {
+            await containerEnded(current, exitCode: nil)
+            guard routes[route.containerID]?.epoch == route.epoch, !moving.contains(route.containerID) else {
+                return routes[route.containerID] == nil
+            }
+        }
         drop(route)
         return true
     }

@@ -23,7 +23,7 @@ extension FrontDoor {
     }
 
     /// Whether it may have written something; its engine may be about to tell of its first start.
-    private func hasRun(_ route: Route) -> Bool {
+    func hasRun(_ route: Route) -> Bool {
         lastStates[route.containerID] != "created" || mounts?.isUsed(by: route.containerID) ?? false
     }
 
@@ -43,6 +43,16 @@ extension FrontDoor {
             try? await waited.futureResult.get()
         } onCancel: {
             waited.succeed()
+        }
+    }
+
+    /// Forgets a container that its node does not have any more; what it wrote before nobody here heard of its end comes first.
+    func vanished(_ route: Route) {
+        guard hasRun(route), !route.mounts.isEmpty else { return drop(route) }
+        start { [self] in
+            await containerEnded(route, exitCode: nil)
+            guard routes[route.containerID]?.epoch == route.epoch, !moving.contains(route.containerID) else { return }
+            drop(route)
         }
     }
 

@@ -100,7 +100,7 @@ extension FrontDoor {
         guard answer.status == 200, let list = try JSON.parse(answer.body).arrayValue else { return }
         let there = Set(list.compactMap { $0["Id"]?.stringValue })
         for route in before where !there.contains(route.containerID) && !moving.contains(route.containerID) {
-            if routes[route.containerID]?.epoch == route.epoch { drop(route) }
+            if routes[route.containerID]?.epoch == route.epoch { vanished(route) }
         }
         for container in list {
             if let id = container["Id"]?.stringValue, let route = routes[id], route.target == node {
@@ -151,7 +151,7 @@ extension FrontDoor {
             return
         }
         switch event["Action"]?.stringValue {
-        case "destroy": drop(route)
+        case "destroy": if ended[id] == nil { vanished(route) } else { drop(route) }
         case "rename":
             guard let name = attributes?["name"]?.stringValue else { return }
             var renamed = route

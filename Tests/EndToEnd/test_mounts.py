@@ -198,6 +198,25 @@ class Mounts(Case):
         self.assertEqual(self.docker("wait", name).line, "5")
 
     @remote_only
+    def test_a_run_that_ends_and_removes_itself_behind_a_cut_link_has_its_code_and_its_outputs(self):
+        self.addCleanup(self.fleet, "up")
+        folder = self.folder()
+        name = self.name()
+        run = self.start("run", "--rm", "--name", name, "-v", f"{folder}:/data", "busybox", "sh", "-c",
+                         "echo begun; sleep 3; echo done > /data/result; exit 7")
+        self.assertEqual(run.stdout.readline(), b"begun\n")
+        self.fleet("cut", "cloud1")
+        eventually("it is gone at its node", lambda: f"{name}.edge1" not in self.docker(
+            "ps", "-a", "--format", "{{.Names}}", at="cloud1", engine=True).out.split(), 20)
+        # Long enough for both sides to give the link up.
+        with self.assertRaises(subprocess.TimeoutExpired):
+            run.wait(25)
+        self.fleet("heal", "cloud1")
+        self.assertEqual(run.wait(60), 7, run.stderr.read())
+        self.assertEqual((folder / "result").read_text(), "done\n")
+        eventually("it is forgotten", lambda: name not in self.names("-a"), 10)
+
+    @remote_only
     def test_a_wait_is_held_while_outputs_are_behind_a_cut_link(self):
         self.addCleanup(self.fleet, "up")
         folder = self.folder()

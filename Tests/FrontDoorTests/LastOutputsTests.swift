@@ -131,6 +131,18 @@ struct LastOutputsTests {
         }
     }
 
+    @Test("Those of a container that its node does not have any more are home before it is forgotten")
+    func vanished() async throws {
+        try await with { scene in
+            try scene.write("result")
+            scene.states.now = nil
+            await scene.put("running")
+            try await scene.rig.follow("cloud1")
+            while await scene.rig.routes[Rig.cloud] != nil { try await Task.sleep(for: .milliseconds(2)) }
+            #expect(scene.has("result"))
+        }
+    }
+
     @Test("The bound of what leaves the device is for a first start, not for what the container wrote")
     func bound() async throws {
         try await with { scene in

@@ -65,6 +65,8 @@ extension Guard {
             .passage(try await create(head, admitted, name, query, body))
         case .container(let ref, .rename, let query):
             try await rename(ref, admitted, query)
+        case .container(let ref, .wait, let query):
+            try await wait(head, admitted, ref, query, body)
         case .container(let ref, let action, let query):
             .passage(try await container(head, admitted, ref, action, query, body))
         case .exec(let id, let action, let query):
@@ -118,6 +120,18 @@ extension Guard {
             passage.hijacks = action.hijacks
             return passage
         }
+    }
+
+    /// One that removed itself is known by its end, for whoever asks again after a cut.
+    private func wait(
+        _ head: RequestHead, _ admitted: Admitted, _ ref: String, _ query: Query, _ body: ByteBuffer
+    ) async throws(DockerFailure) -> Verdict {
+        if let workload = admitted.scope.ticket?.workload,
+            let code = inventory.goneContainers.exitCode(of: ref, workload: workload)
+        {
+            return .answer(["Error": .null, "StatusCode": .int(code)])
+        }
+        return .passage(try await container(head, admitted, ref, .wait, query, body))
     }
 
     private func rename(_ ref: String, _ admitted: Admitted, _ query: Query) async throws(DockerFailure) -> Verdict {

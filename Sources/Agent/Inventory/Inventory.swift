@@ -32,6 +32,7 @@ package final class Inventory {
     private var reportedCapacity = Resources.none
     /// How containers ended, those that are gone too.
     package let exitCodes = ExitCodes()
+    private(set) var goneContainers = GoneContainers()
     /// Containers of an earlier run of this daemon, of which the engine has said nothing yet.
     private var remembered: Set<String> = []
     /// What was known before the engine was last asked for its list.
@@ -321,6 +322,7 @@ package final class Inventory {
         remembered.remove(id)
         guard let record = index.remove(id) else { return }
         exclusive?.noteGone(record)
+        goneContainers.note(record, exitCode: exitCodes.known(id) ?? record.workload.exitCode.map(Int64.init))
         var workload = record.workload
         workload.state = .removed
         noteCapacity()

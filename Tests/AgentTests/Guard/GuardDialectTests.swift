@@ -94,6 +94,21 @@ struct GuardDialectTests {
         }
     }
 
+    @Test("Who asks again for a container that is gone hears its exit code, if it is its workload's")
+    func waitForGone() async throws {
+        try await withGuard { rig, engine in
+            rig.know(Self.id)
+            engine.answer = { _ in .json(["message": "No such container"], status: 404) }
+            await rig.inventory.apply(try InventoryTests.event("die", at: 5_000_000_000, ["exitCode": "7"]))
+            await rig.inventory.apply(try InventoryTests.event("destroy", at: 6_000_000_000))
+            let path = "/containers/\(Self.id)/wait?condition=removed"
+            let client = try await rig.connect(ticket: rig.ticket())
+            #expect(try await client.call("POST", path)?.json?["StatusCode"] == 7)
+            let stranger = try await rig.connect(ticket: rig.ticket(workload: .random()))
+            #expect(try await stranger.call("POST", path)?.status == 404)
+        }
+    }
+
     @Test("The answer to such a wait waits for an event that comes behind it")
     func lateEvent() async throws {
         try await withGuard { rig, engine in
