@@ -71,11 +71,13 @@ struct PortListener: Sendable {
         // An IPv6 socket that also took IPv4's would be in the way of the one for 0.0.0.0.
         let onlyV6 = ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only)
         if isUDP {
-            let bootstrap = DatagramBootstrap(group: loop).channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(DatagramFlows(route: route))
+            let bootstrap = DatagramBootstrap(group: loop)
+                .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator.datagrams)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(DatagramFlows(route: route))
+                    }
                 }
-            }
             return try await (address.protocol == .inet6 ? bootstrap.channelOption(onlyV6, value: 1) : bootstrap)
                 .bind(to: address).get()
         }

@@ -7,6 +7,7 @@ package struct DatagramDecoder {
     package init() {}
 
     package mutating func feed(_ bytes: ByteBuffer) {
+        guard buffer.readableBytes > 0 else { return buffer = bytes }
         buffer.discardReadBytes()
         buffer.writeImmutableBuffer(bytes)
     }
@@ -17,8 +18,16 @@ package struct DatagramDecoder {
             buffer.readableBytes >= 2 + Int(length)
         else { return nil }
         buffer.moveReaderIndex(forwardBy: 2)
-        return buffer.readSlice(length: Int(length))
+        let datagram = buffer.readSlice(length: Int(length))
+        // A flow at rest keeps nothing of what has passed.
+        if buffer.readableBytes == 0 { buffer = ByteBuffer() }
+        return datagram
     }
+}
+
+extension FixedSizeRecvByteBufferAllocator {
+    /// Room for any datagram that UDP's length can tell of; of what a short one leaves untouched, no memory is taken.
+    package static let datagrams = FixedSizeRecvByteBufferAllocator(capacity: Int(UInt16.max))
 }
 
 extension ByteBuffer {

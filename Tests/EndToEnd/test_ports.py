@@ -21,7 +21,7 @@ DATAGRAMS = """
 import socket,sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(2)
-for size in (1, 100, 1400):
+for size in (1, 100, 1400, 4096, 9000, 60000):
     for attempt in range(5):
         s.sendto(b'd' * size, (sys.argv[1], int(sys.argv[2])))
         try:
@@ -181,7 +181,7 @@ class Ports(Case):
     def test_datagrams_go_both_ways(self):
         name = self.program(ECHO_DATAGRAMS, "-p", "127.0.0.1::9000/udp")
         self.assertEqual(self.on_device(DATAGRAMS, "127.0.0.1", self.port(name, "9000/udp")).stdout.split(),
-                         ["1", "100", "1400"])
+                         ["1", "100", "1400", "4096", "9000", "60000"])
 
     def test_many_connections_at_once(self):
         name = self.web("-p", "127.0.0.1::8080")

@@ -75,11 +75,8 @@ final class Peer: Sendable {
     /// Everything up to and with `marker`.
     func receive(to marker: String) async throws -> String {
         try await receive { bytes in
-            let text = String(buffer: bytes)
-            guard let range = text.range(of: marker) else { return nil }
-            let found = String(text[..<range.upperBound])
-            bytes.moveReaderIndex(forwardBy: found.utf8.count)
-            return found
+            guard let range = bytes.readableBytesView.firstRange(of: Array(marker.utf8)) else { return nil }
+            return bytes.readString(length: range.upperBound - bytes.readerIndex)
         }
     }
 

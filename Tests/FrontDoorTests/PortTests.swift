@@ -2,6 +2,7 @@ import DockerAPI
 import Engine
 import Fleet
 import LighterTesting
+import Link
 import NIOCore
 import NIOPosix
 import Testing
@@ -161,6 +162,27 @@ struct PortTests {
         }
     }
 
+    @Test("Datagrams of any length pass whole", arguments: [4096, 9000, 60_000, 65_507])
+    func longDatagrams(length: Int) async throws {
+        let port = PublishedPort(containerPort: 53, isUDP: true, hostAddress: "127.0.0.1")
+        try await with(port) { rig, engine in
+            let number = try await start(rig, engine)
+            let client = try await Datagrams.bound()
+            let text = "x".repeated(length - 4) + "\r\n\r\n"
+            try await client.send(text, to: number)
+            while true {
+                let (server, head) = try await engine.call()
+                guard head.hasSuffix("xxx\r\n\r\n") else { continue }
+                #expect(head.hasSuffix(text))
+                let answer = "y".repeated(length)
+                try await server.send(#require(ByteBuffer(string: answer).asDatagram))
+                #expect(try await client.receive() == answer)
+                break
+            }
+            try await client.channel.close()
+        }
+    }
+
     @Test(
         "What a port may be on the device",
         arguments: [
@@ -203,6 +225,7 @@ private struct Datagrams {
     static func bound() async throws -> Datagrams {
         let (received, inlet) = AsyncStream<String>.makeStream()
         let channel = try await DatagramBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator.datagrams)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(Inlet(inlet))

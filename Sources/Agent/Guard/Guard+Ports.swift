@@ -66,6 +66,7 @@ extension Guard {
 
     private func joinDatagrams(_ stream: any Channel, to remote: SocketAddress) async throws {
         let port = try await DatagramBootstrap(group: stream.eventLoop)
+            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator.datagrams)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(DatagramSource(stream: stream))
