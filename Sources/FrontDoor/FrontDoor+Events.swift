@@ -259,6 +259,7 @@ private final class EventMerge {
         return actor?["Attributes"]?["container"]?.stringValue ?? actor?["ID"]?.stringValue ?? ""
     }
 
+    /// Nil where the node will not tell; fails where it cannot just now, as while its engine is stopped.
     private func open(_ node: NodeID, since: String?) async throws -> DockerStream? {
         var query = query
         if let since { query.set("since", since) }
@@ -266,6 +267,7 @@ private final class EventMerge {
         let target = door.versioned(query.target("/events"), head, at: node)
         let stream = try await DockerClient(dialer: door.nodeDialer(node, purpose: "events"), maximumIdle: 0).stream(
             "GET", target)
+        guard stream.status < 500 else { throw FrontDoorError(.unreachable, "status \(stream.status)") }
         return stream.status == 200 ? stream : nil
     }
 

@@ -148,6 +148,34 @@ class Faults(Case):
         self.fleet("start", "cloud1")
         self.goes_away_again()
 
+    def test_events_of_a_node_go_on_when_its_engine_is_back(self):
+        self.goes_away_again()
+        label = ("--label", f"t={self.tag}")
+        before = self.service(*label)
+        self.assert_at("cloud1", before)
+        process = self.start("events", "--format", "{{.Action}} {{.Actor.Attributes.name}}", "--filter",
+                             f"label=t={self.tag}", stdin=subprocess.DEVNULL)
+        time.sleep(0.5)  # nothing says that the stream stands
+        self.docker("pause", before)
+        self.assertEqual(process.stdout.readline().decode().split(), ["pause", before])
+        self.fleet("stop", "cloud1")
+        time.sleep(3)  # while it is asked again, in vain
+        self.fleet("start", "cloud1")
+        after = None
+
+        def away():
+            nonlocal after
+            after = self.name()
+            self.docker("run", "-d", "--name", after, *label, "busybox", "sleep", "60")
+            return self.whereabouts(after) == {"cloud1"}
+        eventually("new work goes away again", away, 30)
+        seen = []
+        while ["start", after] not in seen:
+            line = process.stdout.readline()
+            self.assertTrue(line, f"events ended after {seen}")
+            seen.append(line.decode().split())
+        self.assertEqual([seen.count([action, after]) for action in ("create", "start")], [1, 1])
+
     def test_the_devices_engine_stops_and_its_socket_says_so_until_it_is_back(self):
         away = self.service()
         self.fleet("stop", "edge1")

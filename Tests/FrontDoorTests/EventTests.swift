@@ -85,6 +85,45 @@ struct EventTests {
         #expect(seen.map { $0["Action"]?.stringValue } == expected)
     }
 
+    @Test("go on, none lost and none twice, when a node's engine is back")
+    func restarts() async throws {
+        try await Rig.with { rig in
+            let here = FakeEngine(path: rig.enginePath) { request in
+                request.line == "GET /events" ? .stream : .json([])
+            }
+            let container: JSON = ["name": "web"]
+            let (first, second) = (
+                Self.event("container", "start", Rig.cloud, container, at: 4_000_000_000_000_000_001),
+                Self.event("container", "pause", Rig.cloud, container, at: 4_000_000_000_000_000_002)
+            )
+            let calls = Calls()
+            let away = FakeEngine(path: rig.folder.file("1.sock")) { request in
+                guard request.head.target.hasPrefix("/v1.41/events") else { return .json([], status: 404) }
+                let head = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+                return switch calls.next() {
+                case 1: .rawThenClose("\(head)\(first.text)\n")
+                case 2: .json(["message": "the engine cannot be reached"], status: 502)
+                default: .raw("\(head)\(first.text)\n\(second.text)\n")
+                }
+            }
+            try await here.start()
+            try await away.start()
+            let node = try await rig.addNode(enginePath: away.path, route: "web")
+            let client = try await rig.client()
+            try await client.send("GET /v1.41/events HTTP/1.1\r\nHost: d\r\n\r\n")
+            _ = try await client.receiveHead()
+            for event in [first, second] {
+                let seen = Rig.documents(try await client.receive(to: "}\n\r\n"))
+                #expect(seen.map { $0["timeNano"] } == [event["timeNano"]])
+            }
+            let asked = try #require(away.requests.last { $0.head.target.hasPrefix("/v1.41") }?.head.target)
+            #expect(DockerPath.parse(method: "GET", target: asked).query.first("since") == "4000000000.000000001")
+            await client.close()
+            await node.stop()
+            for engine in [here, away] { await engine.stop() }
+        }
+    }
+
     @Test("The removal of a volume that only went elsewhere is none, another one of the same name is")
     @NodeLoop
     func moves() {
@@ -112,6 +151,16 @@ struct EventTests {
         #expect(names.last == "v299")
         #expect(log.past.count == 256)
         #expect(log.past.last?["timeNano"] == 2_000_000_000)
+    }
+}
+
+private final class Calls: Sendable {
+    private let count = Mutex(0)
+    func next() -> Int {
+        count.withLock { count in
+            count += 1
+            return count
+        }
     }
 }
 
