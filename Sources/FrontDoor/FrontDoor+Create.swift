@@ -176,13 +176,13 @@ extension FrontDoor {
     private static let suspicion = Duration.seconds(5)
 
     /// Nothing is refused, or kept here against its policy, because of a node that is merely late.
-    private func decide(_ creation: Creation) async -> Decision {
+    private func decide(_ creation: Creation, refused: [NodeID: String]) async -> Decision {
         let end = ContinuousClock.now + Self.suspicion
         while true {
             let snapshot = freshSnapshot
             let decision = Placement.decide(
                 creation.request, snapshot: snapshot, now: now(), fleetReachable: control.isConnected,
-                refused: [:], estimates: estimates, memory: &thresholds, policySource: creation.policySource)
+                refused: refused, estimates: estimates, memory: &thresholds, policySource: creation.policySource)
             let isStay = decision.target == control.node && creation.request.policy.kind == .remote
             guard decision.target == nil || isStay, control.isConnected, ContinuousClock.now < end,
                 snapshot.nodes.contains(where: { $0.state == .suspect })
@@ -191,15 +191,21 @@ extension FrontDoor {
         }
     }
 
-    func place(_ creation: Creation) async -> Job.Outcome {
-        var refused: [NodeID: String] = [:]
-        let decision = await decide(creation)
+    /// - Parameter refusals: of nodes that turned it down a moment ago.
+    func place(_ creation: Creation, refused refusals: [NodeID: String] = [:]) async -> Job.Outcome {
+        var refused = refusals
+        let decision = await decide(creation, refused: refused)
+        // Parted from its company, it is best off here, as what is tied to this device.
+        if let company = creation.request.affinity?.node, refused[company] != nil {
+            return await stayAfterAll(creation, decision, refused)
+        }
         guard let target = decision.target else { return refusal(decision) }
         if target == control.node { return await createHere(creation, decision) }
-        var creation = creation
+        var named = creation
         let drawn = creation.name.isEmpty ? drawName() : ""
         defer { routes.unreserve(drawn) }
-        if !drawn.isEmpty { creation.name = drawn }
+        if !drawn.isEmpty { named.name = drawn }
+        let creation = named
         var last: PendingLease?
         var redialled: Set<NodeID> = []
         // A node may refuse what it has no room for; each gets one chance, and another where its link ended in the middle.
@@ -210,7 +216,7 @@ extension FrontDoor {
                 placed = try await control.place(creation.request, refused: refused)
             } catch {
                 await giveBack(last, "the fleet could not be asked again")
-                return await stayAfterAll(creation, decision, because: "the fleet cannot be asked: \(error)")
+                return await stayAfterAll(creation, decision, refused, "the fleet cannot be asked: \(error)")
             }
             guard let chosen = placed.decision.target else {
                 await giveBack(last, "no other node can take it")
@@ -231,6 +237,14 @@ extension FrontDoor {
             case .noRoom(let reason):
                 forgetCreating(lease)
                 refused[chosen] = reason
+            case .refused(let reason):
+                forgetCreating(lease)
+                refused[chosen] = reason
+                let outcome = noOtherPlace(for: creation, than: chosen, reason)
+                guard outcome != nil || creation.request.affinity != nil else { break }
+                await giveBack(lease, reason)
+                if let outcome { return outcome }
+                return await stayAfterAll(creation, decision, refused)
             case .brokeOff(let reason):
                 if redialled.insert(chosen).inserted, await clearUp(lease) { break }
                 refused[chosen] = reason
@@ -239,12 +253,15 @@ extension FrontDoor {
             last = lease
         }
         await giveBack(last, "no node could take it")
-        let reasons = refused.map { "\($0.key): \($0.value)" }.sorted().joined(separator: "; ")
-        return await stayAfterAll(creation, decision, because: reasons)
+        return await stayAfterAll(creation, decision, refused)
     }
 
     /// The device is always a candidate, unless the user named another.
-    private func stayAfterAll(_ creation: Creation, _ decision: Decision, because reason: String) async -> Job.Outcome {
+    /// - Parameter cause: why no other node is asked any more; nil where those that were have refused.
+    private func stayAfterAll(
+        _ creation: Creation, _ decision: Decision, _ refused: [NodeID: String], _ cause: String? = nil
+    ) async -> Job.Outcome {
+        let reason = cause ?? refused.map { "\($0.key): \($0.value)" }.sorted().joined(separator: "; ")
         if let target = creation.request.policy.target, target != control.node {
             return failure(503, "lighter: node \(target) cannot take the container: \(reason)")
         }
@@ -255,6 +272,7 @@ extension FrontDoor {
         var decision = decision
         decision.workload = creation.request.id
         decision.target = control.node
+        decision.note(refused: refused)
         decision.reason = "no other node could take it: \(reason)"
         decision.warnings.append("lighter: runs on this device: \(reason)")
         return await createHere(creation, decision)

@@ -11,6 +11,8 @@ extension FrontDoor {
     enum Attempt {
         case done(Job.Outcome)
         case noRoom(String)
+        /// The node's owner does not admit such containers; others may.
+        case refused(String)
         case unreachable(String)
         /// The link, or the stream, ended before an answer came: as where the other end has made a newer link meanwhile.
         case brokeOff(String)
@@ -22,10 +24,22 @@ extension FrontDoor {
         case .done(let outcome):
             forgetCreating(lease)
             return outcome
+        case .refused(let reason):
+            forgetCreating(lease)
+            await control.abandon(lease.workload, epoch: lease.epoch, reason: reason)
+            if let outcome = noOtherPlace(for: creation, than: lease.target, reason) { return outcome }
+            return await place(creation, refused: [lease.target: reason])
         case .noRoom(let reason), .unreachable(let reason), .brokeOff(let reason):
             await control.abandon(lease.workload, epoch: lease.epoch, reason: reason)
             return await place(creation)
         }
+    }
+
+    /// The refusal, where the container's user or what it needs names the node that refused it.
+    func noOtherPlace(for creation: Creation, than node: NodeID, _ reason: String) -> Job.Outcome? {
+        let needs = creation.sharing.needs.map(\.node)
+        guard creation.request.policy.target == node || needs.contains(node) else { return nil }
+        return failure(403, "lighter: \(reason)")
     }
 
     /// Sends the create to the likeliest target in the same flight as the question to the gateway: it waits there for the
@@ -152,6 +166,9 @@ extension FrontDoor {
     ) async throws -> Attempt {
         switch answer.headers.first("X-Lighter-Refused") {
         case "capacity": return .noRoom(Self.message(of: answer))
+        case "policy" where answer.status == 403:
+            let text = presentation.message(Self.message(of: answer))
+            return .refused(text.hasPrefix("lighter: ") ? String(text.dropFirst("lighter: ".count)) : text)
         case "engine":
             // It may have gone in the middle of the create.
             sweep(lease)

@@ -208,7 +208,8 @@ extension FrontDoor {
         let lease = PendingLease(placed: placed, target: target, creation: creation, madeAt: now())
         if creation.image == nil { await pullAgain(creation, at: target) }
         switch await attempt(creation, lease) {
-        case .noRoom(let reason), .unreachable(let reason), .brokeOff(let reason): return reason
+        case .noRoom(let reason), .refused(let reason), .unreachable(let reason), .brokeOff(let reason):
+            return reason
         case .done(let outcome):
             forgetCreating(lease)
             guard let route = routes[lost.containerID], route.epoch == placed.epoch else {

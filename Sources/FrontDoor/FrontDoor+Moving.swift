@@ -219,7 +219,7 @@ extension FrontDoor {
     private func make(_ creation: Creation, _ placed: Placed, at node: NodeID, _ route: Route) async throws {
         let lease = PendingLease(placed: placed, target: node, creation: creation, madeAt: now())
         switch await attempt(creation, lease) {
-        case .noRoom(let reason), .unreachable(let reason), .brokeOff(let reason):
+        case .noRoom(let reason), .refused(let reason), .unreachable(let reason), .brokeOff(let reason):
             sweep(lease)
             throw Stayed(reason: reason)
         case .done(let outcome):

@@ -1,4 +1,4 @@
-import Fleet
+package import Fleet
 
 /// Why a node cannot have a workload; its text is made only for the few that are shown.
 enum Refusal: Sendable, Hashable {
@@ -37,6 +37,21 @@ enum Refusal: Sendable, Hashable {
         case .disk(let free, let wants): "\(free) of disk is free, the image needs \(wants)"
         case .unknownNode: "no node of this name is known"
         case .gatewayAway: "the gateway cannot be reached, so nothing can be leased there"
+        }
+    }
+}
+
+extension Decision {
+    /// Takes in why nodes turned the workload down after it was made.
+    package mutating func note(refused: [NodeID: String]) {
+        for (node, reason) in refused.sorted(by: { $0.key < $1.key }) {
+            let refusal = Refusal.refusedJustNow(reason).reason
+            if let index = candidates.firstIndex(where: { $0.node == node }) {
+                candidates[index].score = nil
+                candidates[index].refusals.append(refusal)
+            } else {
+                candidates.append(Candidate(node: node, refusals: [refusal]))
+            }
         }
     }
 }

@@ -10,8 +10,6 @@ AWAY = {"remote"}
 DIFFERS = {
     "test_docker_py_containers.Containers.test_labels_are_those_given":
         (AWAY, "labels io.lighter.* say where a container runs"),
-    "test_docker_py_containers.Running.test_added_capabilities":
-        (AWAY, "another node refuses capabilities beyond Docker's default set"),
     "test_docker_py_networks.Networks.test_links_and_aliases_are_shown_as_they_were_given":
         (AWAY, "in its networks a container's name is one more alias"),
 }

@@ -56,15 +56,45 @@ class Placement(Case):
                 self.assert_at("edge1", name)
 
     @remote_only
-    def test_what_a_node_does_not_admit_is_refused_with_the_field_the_reason_and_a_remedy(self):
+    def test_what_no_other_node_admits_runs_here_with_the_field_the_reason_and_a_remedy(self):
         for option, field in ((["--cap-add", "SYS_ADMIN"], "CapAdd"), (["--oom-kill-disable"], "OomKillDisable"),
-                              (["--security-opt", "seccomp=unconfined"], "SecurityOpt")):
+                              (["--security-opt", "seccomp=unconfined"], "SecurityOpt"),
+                              (["--ulimit", "memlock=-1"], "Ulimits"), (["--shm-size", "2g"], "ShmSize"),
+                              (["--oom-score-adj", "-1"], "OomScoreAdj"), (["--tmpfs", "/t:size=2g"], "Tmpfs"),
+                              (["--memory", "64m", "--memory-swap", "-1"], "MemorySwap"),
+                              (["--sysctl", "net.ipv4.ip_forward=1"], "Sysctls")):
             with self.subTest(option=option):
-                found = self.docker("run", "--rm", *option, "busybox", "true", expect=125)
-                for part in (field, "cloud1", "lighter.policy=local"):
-                    self.assertIn(part, found.err)
                 name = self.name()
-                self.docker("create", "--name", name, "--label", "lighter.policy=local", *option, "busybox", "true")
+                found = self.docker("create", "--name", name, *option, "busybox", "true")
+                for part in ("WARNING: runs on edge1", field, "cloud1", "lighter.policy=local"):
+                    self.assertIn(part, found.err)
+                self.assert_at("edge1", name)
+                explained = eventually("it is explained", lambda: self.fleet("cli", "explain", name, expect=None).out)
+                self.assertRegex(explained, f"(?m)^cloud1 +refused .*node cloud1 does not admit .*{field}")
+
+    @remote_only
+    def test_what_the_node_that_is_named_does_not_admit_is_refused_with_its_reason(self):
+        found = self.docker("run", "--rm", "--label", "lighter.target=cloud1", "--cap-add", "SYS_ADMIN", "busybox",
+                            "true", expect=125)
+        self.assertIn("lighter: node cloud1 does not admit HostConfig.CapAdd", found.err)
+
+    @remote_only
+    def test_what_is_not_admitted_beside_its_company_runs_here_and_is_told_so(self):
+        network = self.network()
+        self.assert_at("cloud1", self.service("--network", network))
+        name = self.name()
+        found = self.docker("create", "--name", name, "--network", network, "--cap-add", "SYS_ADMIN", "busybox", "true")
+        self.assert_at("edge1", name)
+        for part in ("does not admit HostConfig.CapAdd", "they do not reach one another"):
+            self.assertIn(part, found.err)
+
+    @remote_only
+    def test_a_mount_that_spreads_nothing_goes_away_as_one_that_does_not_say_so(self):
+        for option in ("bind-propagation=rprivate", "bind-propagation=private"):
+            name = self.name()
+            self.docker("create", "--name", name, "--mount", f"type=bind,source={self.folder()},target=/d,{option}",
+                        "busybox", "true")
+            self.assert_at("cloud1", name)
 
     @remote_only
     def test_what_stays_for_a_reason_of_its_own_is_told_to_the_user(self):

@@ -56,6 +56,19 @@ struct CreateTests {
         }
     }
 
+    /// Gives each workload to cloud1, and to the device where that has refused it.
+    private static func placeHereAfterAll(_ plane: FakePlane) throws {
+        let (here, cloud1) = (try NodeID("edge1"), try NodeID("cloud1"))
+        plane.answerPlacements { request, refused throws(SessionError) in
+            let warnings = refused[cloud1].map { ["runs on edge1: cloud1: \($0)"] } ?? []
+            return Placed(
+                decision: Decision(
+                    workload: request.id, policy: .remote, target: refused.isEmpty ? cloud1 : here, reason: "test",
+                    warnings: warnings),
+                epoch: 1, ticket: Array("ticket".utf8))
+        }
+    }
+
     /// Gives each workload to the first node that has not refused it, in a new epoch each time.
     private static func place(_ plane: FakePlane) {
         let epochs = Mutex<[WorkloadID: UInt64]>([:])
@@ -156,6 +169,85 @@ struct CreateTests {
             #expect(Set(rig.plane.placementsAsked.map(\.id)).count == 1)
             #expect(rig.plane.abandoned.isEmpty, "a lease that was given back could not be placed again")
             #expect(creates(engines.here) == 0)
+        }
+    }
+
+    /// A guard's answer to what its policy does not admit.
+    private static func notAdmitted(_ request: FakeEngine.Request) -> FakeEngine.Answer? {
+        let body = #"{"message":"lighter: node cloud1 does not admit HostConfig.CapAdd=NET_ADMIN: why"}"#
+        return .raw("HTTP/1.1 403 No\r\nX-Lighter-Refused: policy\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+    }
+
+    @Test("What one node's owner does not admit runs at the next that does, under the same workload")
+    func admittedElsewhere() async throws {
+        try await with(cloud1: Self.notAdmitted) { rig, engines in
+            let answer = try await rig.post("/containers/create", Self.body)
+            #expect(answer.head.hasPrefix("HTTP/1.1 201 ") && answer.body.contains("2222"), "\(answer)")
+            #expect(Set(rig.plane.placementsAsked.map(\.id)).count == 1 && rig.plane.placementsAsked.count == 2)
+            #expect(rig.plane.abandoned.isEmpty)
+        }
+    }
+
+    @Test("What no other node's owner admits runs here, with the warning that the placement gives")
+    func admittedHere() async throws {
+        try await with(cloud1: Self.notAdmitted) { rig, engines in
+            try Self.placeHereAfterAll(rig.plane)
+            let answer = try await rig.post("/containers/create", Self.body)
+            #expect(answer.head.hasPrefix("HTTP/1.1 201 ") && answer.body.contains("eeee"), "\(answer)")
+            let said = "runs on edge1: cloud1: node cloud1 does not admit HostConfig.CapAdd=NET_ADMIN: why"
+            #expect(try JSON.parse(Array(answer.body.utf8))["Warnings"] == [.string(said)])
+        }
+    }
+
+    @Test("What is not admitted after a pull has gone to its node runs here, too")
+    func admittedHereAfterPull() async throws {
+        let isThere = Mutex(false)
+        try await Rig.with { rig in
+            let here = FakeEngine(path: rig.enginePath) { request in
+                request.line == "POST /containers/create" && isThere.withLock { $0 }
+                    ? .json(["Id": .string("e".repeated(64)), "Warnings": []], status: 201)
+                    : .json(["message": "No such image"], status: 404)
+            }
+            let there = FakeEngine(path: rig.folder.file("1.sock")) { request in
+                switch request.line {
+                case "POST /images/create":
+                    isThere.withLock { $0 = true }
+                    return .rawThenClose(
+                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n{\"status\":\"Pulling\"}\n\r\n0\r\n\r\n"
+                    )
+                case "POST /containers/create":
+                    return isThere.withLock { $0 }
+                        ? Self.notAdmitted(request) ?? .drop
+                        : .json(["message": "No such image: busybox:latest"], status: 404)
+                default: return .json([], status: 200)
+                }
+            }
+            try await here.start()
+            try await there.start()
+            let node = try await rig.addNode(enginePath: there.path)
+            rig.plane.govern(.remote)
+            try Self.placeHereAfterAll(rig.plane)
+            let first = try await rig.post("/containers/create", Self.body)
+            #expect(first.head.hasPrefix("HTTP/1.1 404 "), "\(first)")
+            _ = try await rig.post("/images/create?fromImage=busybox&tag=latest")
+            let second = try await rig.post("/containers/create", Self.body)
+            #expect(second.head.hasPrefix("HTTP/1.1 201 ") && second.body.contains("eeee"), "\(second)")
+            #expect(rig.plane.abandoned.count == 1)
+            await node.stop()
+            await here.stop()
+            await there.stop()
+        }
+    }
+
+    @Test("What the node that its user names does not admit is refused with that node's reason")
+    func refusedByName() async throws {
+        try await with(cloud1: Self.notAdmitted) { rig, engines in
+            let answer = try await rig.post(
+                "/containers/create", #"{"Image":"busybox","Labels":{"lighter.target":"cloud1"}}"#)
+            #expect(answer.head.hasPrefix("HTTP/1.1 403 "), "\(answer)")
+            #expect(answer.body.contains("lighter: node cloud1 does not admit HostConfig.CapAdd"), "\(answer)")
+            #expect(rig.plane.abandoned.map(\.epoch) == [1])
+            #expect(creates(engines.here) + creates(engines.cloud2) == 0)
         }
     }
 

@@ -25,6 +25,21 @@ struct ExplanationTests {
         #expect(!lines.contains { $0.hasSuffix(" ") })
     }
 
+    @Test("What nodes said against a workload after it was placed is told with them")
+    func refusedLater() throws {
+        var fixture = try Fixture(.remote)
+        var decision = fixture.decide()
+        decision.target = try NodeID("edge")
+        decision.note(refused: [try NodeID("cloud1"): "node cloud1 does not admit it", try NodeID("far"): "full"])
+        let lines = decision.explanation().split(separator: "\n")
+        #expect(
+            lines.contains {
+                $0.hasPrefix("cloud1  refused") && $0.hasSuffix("just now: node cloud1 does not admit it")
+            })
+        #expect(lines.contains { $0.hasPrefix("far     refused") && $0.hasSuffix("it refused just now: full") })
+        #expect(lines.contains { $0.hasPrefix("edge    chosen") })
+    }
+
     @Test("Who named the target, and set the policy, is told as the request says; else the label did, and the default")
     func sources() throws {
         var fixture = try Fixture(.remote)

@@ -89,8 +89,14 @@ extension CreateSanitizer {
         .structure(
             "BindOptions",
             FieldTable([
-                .refused("Propagation", "mounts do not spread between the container and the node"),
-                .flag("NonRecursive"), .refused("CreateMountpoint", "nothing is made in this node's file system"),
+                .text("Propagation") { (mode, path, profile) throws(DockerFailure) in
+                    guard ["", "private", "rprivate"].contains(mode) else {
+                        throw profile.refusal(
+                            "\(path)=\(mode)", "mounts do not spread between the container and the node")
+                    }
+                },
+                // Of a mirror, the source is there; of the owner's own files, nothing is made for others.
+                .flag("NonRecursive"), .dropped("CreateMountpoint"),
                 .flag("ReadOnlyNonRecursive"), .flag("ReadOnlyForceRecursive"),
             ])),
         .structure(

@@ -105,6 +105,7 @@ struct CreateSanitizerTests {
             "Mounts",
             #"[{"Type":"volume","Target":"/h","VolumeOptions":{"DriverConfig":{"Name":"local","Options":{"type":"none","o":"bind","device":"/"}}}}]"#
         ),
+        ("Mounts", #"[{"Type":"bind","Source":"/d","Target":"/h","BindOptions":{"Propagation":"rshared"}}]"#),
         ("Mounts", #"[{"Type":"npipe","Target":"/h"}]"#), ("Mounts", #"[{"Type":"image","Source":"x","Target":"/h"}]"#),
         ("Mounts", #"[{"Type":"tmpfs","Target":"/h","TmpfsOptions":{"SizeBytes":99999999999}}]"#),
         ("Devices", #"[{"PathOnHost":"/dev/sda","PathInContainer":"/dev/sda","CgroupPermissions":"rwm"}]"#),
@@ -171,6 +172,20 @@ struct CreateSanitizerTests {
         ])
     func duplicates(body: String) throws {
         #expect(try Self.failure(body)?.status == 400)
+    }
+
+    @Test("lets a mount say that nothing spreads, and makes nothing for it", arguments: ["", "private", "rprivate"])
+    func privateMounts(propagation: String) throws {
+        let options = #"{"Propagation":"\#(propagation)","CreateMountpoint":true}"#
+        let mount = #"{"Type":"bind","Source":"/srv","Target":"/h","BindOptions":\#(options)}"#
+        let body = try JSON.parse(Array(#"{"Image":"x","HostConfig":{"Mounts":[\#(mount)]}}"#.utf8))
+        var profile = CreateProfile(policy: GuardPolicy(), node: try NodeID("cloud1"))
+        profile.policy.hostPaths = ["/srv"]
+        let labels = WorkloadLabels(
+            id: .random(), epoch: 1, origin: try NodeID("edge1"), tenant: .main, target: try NodeID("cloud1"),
+            name: "web", image: "x")
+        let clean = try CreateSanitizer(profile: profile).sanitize(body, labels: labels)
+        #expect(clean["HostConfig"]?["Mounts"]?[0]?["BindOptions"] == ["Propagation": .string(propagation)])
     }
 
     @Test(
