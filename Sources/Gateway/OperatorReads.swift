@@ -27,6 +27,7 @@ struct OperatorReads: Sendable {
             row.decision = nil
             return Lighter_V1_WorkloadMessage(row)
         }
+        reply.omitted = UInt64(max(0, visible.count - Self.listLimit))
         return reply
     }
 

@@ -51,14 +51,20 @@ package struct OperatorClient: Sendable {
         return try read { try reply.nodes.map { try $0.domain() } }
     }
 
+    /// The latest workloads.
     /// - Parameter all: those that have ended too.
     package func workloads(all: Bool = false) async throws(SessionError) -> [Workload] {
+        try await listing(all: all).workloads
+    }
+
+    /// The latest workloads, and how many older ones a list does not show.
+    package func listing(all: Bool) async throws(SessionError) -> (workloads: [Workload], omitted: Int) {
         var request = Lighter_V1_ListWorkloadsRequest()
         request.all = all
         guard case .listWorkloadsReply(let reply) = try await ask(.listWorkloadsRequest(request)) else {
             throw GatewaySession.unexpected
         }
-        return try read { try reply.workloads.map { try $0.domain() } }
+        return try read { (try reply.workloads.map { try $0.domain() }, Int(clamping: reply.omitted)) }
     }
 
     /// The workload with its decision.

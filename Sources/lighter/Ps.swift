@@ -16,11 +16,17 @@ struct Ps: AsyncParsableCommand {
 
     func run() async throws {
         let all = all
-        let (workloads, lost) = try await client.withClient { client in
-            (try await client.workloads(all: all).sorted { $0.createdAt > $1.createdAt }, try await client.lostNodes())
+        let (listing, lost) = try await client.withClient { client in
+            (try await client.listing(all: all), try await client.lostNodes())
         }
+        let workloads = listing.workloads.sorted { $0.createdAt > $1.createdAt }
         try output.format.show(workloads.map { WorkloadRow($0, lost: lost) }) {
             Self.table(workloads, lost: lost, now: Date().timeIntervalSince1970)
+        }
+        if listing.omitted > 0 {
+            // Not in the list, which scripts read.
+            let hint = "lighter: \(listing.omitted) older ones are not shown\n"
+            try FileHandle.standardError.write(contentsOf: Data(hint.utf8))
         }
     }
 

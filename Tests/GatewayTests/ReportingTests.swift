@@ -214,6 +214,29 @@ struct ReportingTests {
         }
     }
 
+    @Test("A list that is longer than a message takes says how many it leaves out, which are the oldest")
+    func longList() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway { gateway in
+                let raw = try await RawNode.connect(scene, "edge", to: gateway)
+                try await raw.hello()
+                for sequence in UInt64(1)...11 {
+                    let workloads = try (0..<500).map { _ in
+                        var workload = try Workload.sample(at: "edge")
+                        workload.version.sequence = sequence
+                        workload.createdAt = Double(sequence)
+                        return workload
+                    }
+                    try await raw.report(sequence, workloads)
+                }
+                let listing = try await scene.withOperator(gateway) { try await $0.listing(all: true) }
+                #expect(listing.workloads.count == 5000 && listing.omitted == 500)
+                #expect(listing.workloads.allSatisfy { $0.createdAt > 1 })
+                raw.control.link.close(nil)
+            }
+        }
+    }
+
     @Test("Reports of many nodes at once are each acknowledged and kept, whatever becomes of the others")
     func manyNodes() async throws {
         try await Scene.with { scene in

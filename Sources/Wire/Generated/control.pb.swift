@@ -1686,6 +1686,9 @@ package nonisolated struct Lighter_V1_ListWorkloadsReply: Sendable {
 
   package var workloads: [Lighter_V1_WorkloadMessage] = []
 
+  /// How many more there are than one message takes.
+  package var omitted: UInt64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -4957,7 +4960,7 @@ nonisolated extension Lighter_V1_ListWorkloadsRequest: SwiftProtobuf.Message, Sw
 
 nonisolated extension Lighter_V1_ListWorkloadsReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ListWorkloadsReply"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}workloads\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}workloads\0\u{1}omitted\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4966,6 +4969,7 @@ nonisolated extension Lighter_V1_ListWorkloadsReply: SwiftProtobuf.Message, Swif
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.workloads) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.omitted) }()
       default: break
       }
     }
@@ -4975,11 +4979,15 @@ nonisolated extension Lighter_V1_ListWorkloadsReply: SwiftProtobuf.Message, Swif
     if !self.workloads.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.workloads, fieldNumber: 1)
     }
+    if self.omitted != 0 {
+      try visitor.visitSingularUInt64Field(value: self.omitted, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Lighter_V1_ListWorkloadsReply, rhs: Lighter_V1_ListWorkloadsReply) -> Bool {
     if lhs.workloads != rhs.workloads {return false}
+    if lhs.omitted != rhs.omitted {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
