@@ -43,6 +43,12 @@ package struct EngineIdentity: Sendable, Hashable {
         runtimes = info.value(named: "Runtimes")?.objectValue?.keys.sorted() ?? []
     }
 
+    /// The API version to ask this engine in for what was asked in `version`: none that it does not speak any more.
+    package func spoken(_ version: String) -> String {
+        func numbers(_ text: String) -> [Int] { text.split(separator: ".").map { Int($0) ?? 0 } }
+        return numbers(version).lexicographicallyPrecedes(numbers(minimumAPIVersion)) ? minimumAPIVersion : version
+    }
+
     package var capacity: Resources { Resources(cpus: Double(cpus), memory: memory) }
 
     /// Asks the engine behind `client`.

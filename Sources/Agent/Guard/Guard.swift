@@ -268,7 +268,8 @@ package final class Guard {
         let scope = try caller.get()
         if let ticket = scope.ticket { try checkStillValid(ticket) }
         let (version, admission) = try Admission.decide(head, scope: scope, node: configuration.node)
-        return Admitted(apiVersion: version, admission: admission, scope: scope)
+        let spoken = version.map { inventory.engine?.spoken($0) ?? $0 }
+        return Admitted(apiVersion: spoken, admission: admission, scope: scope)
     }
 
     /// A stream may outlive its ticket, and its lease.

@@ -54,6 +54,23 @@ struct GuardDialectTests {
         }
     }
 
+    @Test(
+        "An engine that speaks no old versions is asked in its oldest, and in the caller's where it speaks that",
+        arguments: [
+            ("1.44", "/v1.41/version", "/v1.44/version"),
+            ("1.44", "/v1.47/version", "/v1.47/version"), ("1.44", "/version", "/version"),
+            ("1.24", "/v1.41/version", "/v1.41/version"), ("", "/v1.41/version", "/v1.41/version"),
+        ])
+    func oldestVersion(oldest: String, asked: String, passed: String) async throws {
+        try await withGuard { rig, engine in
+            await rig.inventory.engineUp(EngineIdentity(version: ["MinAPIVersion": .string(oldest)], info: [:]), [])
+            engine.answer = { _ in .raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") }
+            let client = try await rig.connect()
+            #expect(try await client.call("GET", asked)?.status == 200)
+            #expect(engine.calls.last?.head.target == passed)
+        }
+    }
+
     @Test("Of volumes with any of the labels, the caller sees its own")
     func volumes() async throws {
         let volume = { (name: String, origin: String) -> JSON in
