@@ -2,7 +2,7 @@ extension CreateRequest {
     /// A path of the device's that the container shall see.
     package struct BindMount: Sendable, Hashable {
         package var source: String
-        /// In the container, without slashes at its end, as an engine shows it.
+        /// In the container, as an engine shows it.
         package var target: String
         /// Whether an engine makes a missing source, as for `-v`; otherwise it is an error.
         package var makesSource: Bool
@@ -13,7 +13,7 @@ extension CreateRequest {
         package var tie: String { CreateRequest.tie(ofBind: source) }
     }
 
-    static func tie(ofBind source: String) -> String { "bind mount \(source.withoutClosingSlashes)" }
+    static func tie(ofBind source: String) -> String { "bind mount \(source.cleanedPath)" }
 
     /// The label by which a front door tells a guard which of the sources are files: their paths, as JSON.
     package static let filesLabel = "io.lighter.files"
@@ -29,13 +29,13 @@ extension CreateRequest {
             let options = parts.count > 2 ? parts[2].split(separator: ",").map(String.init) : []
             found.append(
                 BindMount(
-                    source: parts[0].withoutClosingSlashes, target: parts[1].withoutClosingSlashes, makesSource: true,
+                    source: parts[0].cleanedPath, target: parts[1].cleanedPath, makesSource: true,
                     spreads: options.contains(where: Self.spreading.contains)))
         }
         for mount in host.mounts where mount.type == "bind" {
             found.append(
                 BindMount(
-                    source: mount.source.withoutClosingSlashes, target: mount.target.withoutClosingSlashes,
+                    source: mount.source.cleanedPath, target: mount.target.cleanedPath,
                     makesSource: false,
                     spreads: !["", "private", "rprivate"].contains(mount.propagation)))
         }
@@ -54,10 +54,10 @@ extension CreateRequest {
 }
 
 extension String {
-    /// A path without slashes at its end: one folder has one name.
-    package var withoutClosingSlashes: String {
-        var path = self[...]
-        while path.utf8.count > 1, path.utf8.last == UInt8(ascii: "/") { path.removeLast() }
-        return String(path)
+    /// An absolute path as an engine shows it, so that one folder has one name: without double slashes and `.`, and without a slash
+    /// at its end. Anything else as it is, and `..`, which would need the file system.
+    package var cleanedPath: String {
+        guard utf8.first == UInt8(ascii: "/") else { return self }
+        return "/" + split(separator: "/").filter { $0 != "." }.joined(separator: "/")
     }
 }

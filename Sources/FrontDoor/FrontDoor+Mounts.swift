@@ -57,7 +57,7 @@ extension FrontDoor {
     func inspectedMounts(_ container: JSON, _ route: Route) -> JSON {
         var container = withoutNamesOfUnnamed(container, route)
         guard !route.mounts.isEmpty else { return container }
-        let sources = Dictionary(route.mounts.map { ($0.target.withoutClosingSlashes, $0.source) }) { first, _ in first
+        let sources = Dictionary(route.mounts.map { ($0.target.cleanedPath, $0.source) }) { first, _ in first
         }
         if let listed = container["Mounts"]?.arrayValue {
             container["Mounts"] = .array(
@@ -74,7 +74,7 @@ extension FrontDoor {
                     binds.map { bind in
                         var parts = (bind.stringValue ?? "").split(separator: ":", omittingEmptySubsequences: false)
                             .map(String.init)
-                        guard parts.count > 1, let source = sources[parts[1].withoutClosingSlashes] else { return bind }
+                        guard parts.count > 1, let source = sources[parts[1].cleanedPath] else { return bind }
                         parts[0] = source
                         return .string(parts.joined(separator: ":"))
                     })
@@ -83,7 +83,7 @@ extension FrontDoor {
                 host["Mounts"] = .array(
                     mounts.map { mount in
                         guard
-                            let source = mount["Target"]?.stringValue.flatMap({ sources[$0.withoutClosingSlashes] })
+                            let source = mount["Target"]?.stringValue.flatMap({ sources[$0.cleanedPath] })
                         else { return mount }
                         var mount = mount
                         mount["Source"] = .string(source)

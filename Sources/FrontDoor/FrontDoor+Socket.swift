@@ -16,7 +16,7 @@ extension FrontDoor {
             if let binds = host.value(named: "Binds")?.arrayValue {
                 let mapped = binds.map { bind -> JSON in
                     let parts = (bind.stringValue ?? "").split(separator: ":", omittingEmptySubsequences: false)
-                    guard parts.count > 1, engines.contains(String(parts[0])) else { return bind }
+                    guard parts.count > 1, engines.contains(String(parts[0]).cleanedPath) else { return bind }
                     return .string(([own] + parts.dropFirst().map(String.init)).joined(separator: ":"))
                 }
                 host.set(.array(mapped), named: "Binds")
@@ -24,7 +24,7 @@ extension FrontDoor {
             if let mounts = host.value(named: "Mounts")?.arrayValue {
                 let mapped = mounts.map { mount -> JSON in
                     guard mount.value(named: "Type")?.stringValue == "bind",
-                        engines.contains(mount.value(named: "Source")?.stringValue ?? "")
+                        engines.contains(mount.value(named: "Source")?.stringValue?.cleanedPath ?? "")
                     else { return mount }
                     var mount = mount
                     mount.set(.string(own), named: "Source")

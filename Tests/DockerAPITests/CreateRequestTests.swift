@@ -183,4 +183,12 @@ struct DockerFailureTests {
         _ = try #require(try parser.parse(&bytes))
         #expect(bytes.readableBytes == 0)
     }
+
+    @Test(
+        "A path has one name, as an engine shows it",
+        arguments: [
+            ("/", "/"), ("//", "/"), ("/a/", "/a"), ("//a//b/.", "/a/b"), ("/a/../b", "/a/../b"), ("/a/..b", "/a/..b"),
+            ("volume", "volume"), ("", ""), ("./a/", "./a/"),
+        ])
+    func cleanedPath(path: String, cleaned: String) { #expect(path.cleanedPath == cleaned) }
 }

@@ -256,7 +256,9 @@ struct KitBuildTests {
             for turn in 0..<3 {
                 if turn == 2 { node.forget() }
                 try await build(rig, far, "s\(turn)", beside: names)
-                while node.heard.withLock({ $0.count }) <= turn { try await Task.sleep(for: .milliseconds(2)) }
+                while node.heard.withLock({ $0.count }) <= turn || node.last.withLock({ $0 == nil }) {
+                    try await Task.sleep(for: .milliseconds(2))
+                }
                 let left = try #require(node.last.withLock { $0 })
                 // The device writes its own down beside its work.
                 while !Self.remembered(rig).contains(ContextFrame.digest(of: left)) {

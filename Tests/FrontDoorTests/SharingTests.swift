@@ -197,12 +197,13 @@ struct SharingTests {
                 return .json(["Id": "c1", "Warnings": []], status: 201)
             }
             try await engine.start()
-            let binds = #"["/var/run/docker.sock:/var/run/docker.sock:ro","/srv:/s"]"#
+            let binds = #"["/var/run/docker.sock:/var/run/docker.sock:ro","//var/./run/docker.sock:/d","/srv:/s"]"#
             let body = #"{"Image":"x","HostConfig":{"Binds":\#(binds)}}"#
             #expect(try await rig.post("/containers/create", body).head.contains("201"))
             let sent = try #require(engine.requests.last { $0.line == "POST /containers/create" })
             let passed = try JSON.parse(sent.body)["HostConfig"]?["Binds"]
-            #expect(passed == [.string("\(rig.socket):/var/run/docker.sock:ro"), "/srv:/s"])
+            #expect(
+                passed == [.string("\(rig.socket):/var/run/docker.sock:ro"), .string("\(rig.socket):/d"), "/srv:/s"])
         }
     }
 }

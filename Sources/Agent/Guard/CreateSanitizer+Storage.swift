@@ -72,7 +72,7 @@ extension CreateSanitizer {
                 throw profile.refusal(
                     "\(path)=\(source)", "an offloaded container does not see this node's files", setting: "host_paths")
             }
-            let source = source.withoutClosingSlashes
+            let source = source.cleanedPath
             return mirrors.root(of: source, isFile: profile.files.contains(source))
         } else {
             if let own = profile.ownVolumes[source] { return own }
