@@ -22,7 +22,7 @@ extension Gateway {
             registry.joined(name, tenant: redeemed.tenant)
             return (name, redeemed.tenant)
         }
-        throw GatewayError(.unavailable, "no free name was found; join with --node NAME")
+        throw GatewayError(.unavailable, "no free name was found; join with --name NAME")
     }
 
     private func redeemed(_ outcome: TokenOutcome) throws(GatewayError) -> StoredToken {
@@ -36,7 +36,7 @@ extension Gateway {
                 .denied, "this join token was used already\(by.isEmpty ? "" : ", by '\(by)'"); ask for a new one")
         case .expired: throw GatewayError(.denied, "this join token has expired; ask for a new one")
         case .nameTaken(let name):
-            throw GatewayError(.invalid, "the fleet already has a node '\(name)'; join with another --node NAME")
+            throw GatewayError(.invalid, "the fleet already has a node '\(name)'; join with another --name NAME")
         }
     }
 

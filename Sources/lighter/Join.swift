@@ -14,7 +14,7 @@ struct Join: AsyncParsableCommand {
     @Option(help: "The one-time token that `lighter token` printed.")
     var token: String
 
-    @Option(help: "This node's name (default: the gateway gives one after the host's).")
+    @Option(help: "This node's name (default: the host's, with four digits behind it that make it new).")
     var name: String?
 
     @Option(help: "Folder for the node's credentials and state.")
@@ -45,11 +45,16 @@ struct Join: AsyncParsableCommand {
     func run() async throws {
         let installation = Installation(state: state)
         let node = try await Enlisting(installation: installation, gateway: gateway).join(
-            token: token, name: name, listen: listen, advertise: advertise)
+            token: token, name: name ?? Self.drawnName, listen: listen, advertise: advertise)
         print("\(node) has joined the fleet; its settings are in \(installation.configurationFile)")
         guard start else { return }
         let daemon = try NodeDaemon(installation: installation)
         try await daemon.start([])
         try DockerContext(socket: installation.defaultSocket).use { print($0) }
+    }
+
+    /// Machines of one make have one name, and none may take another's place by mistake. Nil where the gateway has to draw one.
+    private static var drawnName: String? {
+        HostName.asNode.map { "\($0.prefix(58))-" + WorkloadID.random().hex.prefix(4) }
     }
 }

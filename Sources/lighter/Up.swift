@@ -57,7 +57,7 @@ struct Up: AsyncParsableCommand {
             try enlisting.configure(listen: nil, advertise: nil)
         } else {
             _ = try await enlisting.join(
-                token: try gateway.token(), name: name ?? Self.hostName, listen: nil, advertise: nil)
+                token: try gateway.token(), name: name ?? HostName.asNode, listen: nil, advertise: nil)
         }
         var arguments: [String] = []
         if let engine { arguments += ["--engine", engine] }
@@ -94,13 +94,5 @@ struct Up: AsyncParsableCommand {
         } catch let error as TrustError {
             throw CommandFailure(error)
         }
-    }
-
-    /// The host's name as a node's name may be; nil where nothing of it may.
-    private static var hostName: String? {
-        let first = ProcessInfo.processInfo.hostName.lowercased().prefix { $0 != "." }
-        let allowed = first.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "-" }
-        let name = String(String(allowed).drop { $0 == "-" }.prefix(63))
-        return (try? NodeID(name))?.name
     }
 }

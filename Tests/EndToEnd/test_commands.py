@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -91,6 +92,10 @@ class Commands(Case):
         self.assertIn(found["second"], ("ready", "engine-down"))
         again = self.lighter("join", GATEWAY, "--token", token, "--state", other, "--no-start", expect=1)
         self.assertIn("already", self.one_line(again))
+        third = self.scratch()
+        joined = self.lighter("join", GATEWAY, "--token", self.ask("token").strip(), "--state", third, "--no-start")
+        host = re.sub("[^a-z0-9]", "-", socket.gethostname().split(".")[0].lower()).lstrip("-")
+        self.assertRegex(joined.stdout, f"^{host[:58]}-[0-9a-f]{{4}} has joined the fleet")
 
     def test_lists_are_tables_for_people(self):
         name = self.service()
