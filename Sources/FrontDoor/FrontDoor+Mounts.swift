@@ -8,16 +8,18 @@ internal import Session
 /// Bind mounts of containers elsewhere: mirrored before the start, and live while it runs.
 extension FrontDoor {
     /// - Parameter isFirst: whether the container has never run: what it writes itself is not bounded.
-    /// - Throws: the failure that the start is answered with.
+    /// - Throws: the failure that the start is answered with: 503 where the link to the node broke, or there was none.
     func synchroniseMounts(of route: Route, isFirst: Bool = false) async throws(DockerFailure) {
         ended.forget(route.containerID)
         for mount in route.mounts {
+            let link = control.existingLink(to: route.target)
             do {
                 try await synchronise(mount, of: route, isBounded: isFirst)
             } catch {
                 leaveMounts(of: route)
+                let isLinkGone = link == nil || control.existingLink(to: route.target) !== link
                 throw DockerFailure(
-                    status: 500,
+                    status: isLinkGone ? 503 : 500,
                     message: "lighter: \(mount.source) could not be brought to node \(route.target): \(error)")
             }
         }

@@ -42,9 +42,6 @@ extension FrontDoor {
         refresh(route.target)
     }
 
-    /// Seconds within which an engine tells an end that was foretold.
-    private static let foretelling = 2
-
     /// The gateway has heard of an end before its engine has told it. One at which something is still to be done here is over
     /// only when that is.
     package func hasEnded(_ end: WorkloadEnd) {
@@ -53,7 +50,7 @@ extension FrontDoor {
         else { return }
         lastStates[route.containerID] = "exited"
         start { [self] in
-            try? await Task.sleep(for: .seconds(Self.foretelling))
+            try? await Task.sleep(for: foretelling)
             if view(of: route.target).isAwaited(route.containerID) { touch(route) }
         }
     }

@@ -79,6 +79,8 @@ package final class FrontDoor: Planning {
     var ended = Recent<EventLoopFuture<Void>>()
     /// How containers elsewhere have ended lately, for those who asked over a link that broke.
     var exitCodes = Recent<Int64>()
+    /// Within which an engine tells an end that the gateway has told.
+    var foretelling = Duration.seconds(2)
     /// How containers of this device's own engine ended; whoever follows its events fills it.
     package var exitCodesHere = ExitCodes()
 
