@@ -9,6 +9,8 @@ internal import Session
 extension FrontDoor {
     /// Seconds between a touch and the reading that follows it: what happens to a container often happens several times.
     private static let settling = 0.1
+    /// How often what nodes list is compared with what is shown of them.
+    private static let comparing = Duration.seconds(45)
     /// Containers that are read at once.
     private static let readingWidth = 8
 
@@ -98,6 +100,42 @@ extension FrontDoor {
                     return
                 }
             }
+        }
+    }
+
+    /// A net under the events: now and then what a node lists is compared with what is shown of it, and what differs is read anew.
+    func compareViews() async {
+        while !Task.isCancelled {
+            do { try await Task.sleep(for: Self.comparing) } catch { return }
+            await withDiscardingTaskGroup { group in
+                for node in routes.targets { group.addTask { await self.compare(node) } }
+            }
+        }
+    }
+
+    func compare(_ node: NodeID) async {
+        let view = view(of: node)
+        let ids = routes.routes(to: node).map(\.containerID)
+        let before = view.moment(of: ids)
+        let client = DockerClient(dialer: nodeDialer(node, purpose: "view"), maximumIdle: 0)
+        guard view.isHeard,
+            let answer = try? await client.request(
+                "GET", "/containers/json?all=1", timeout: patience(Self.listPatience, for: node)),
+            answer.status == 200, let list = (try? JSON.parse(answer.body))?.arrayValue
+        else { return }
+        let after = view.moment(of: ids)
+        for container in list {
+            // Where something has happened meanwhile, it is being read.
+            guard let id = container["Id"]?.stringValue, let moment = before[id], after[id] == moment,
+                let route = routes[id], route.target == node, let shown = view.state(of: id),
+                let state = container["State"]?.stringValue, shown != state
+            else { continue }
+            logger.notice(
+                "what was shown of a container was old",
+                metadata: ["container": "\(route.name)", "node": "\(node)", "shown": "\(shown)", "state": "\(state)"])
+            lastStates[id] = state
+            touch(route)
+            if state == "exited" { start { await self.containerEnded(route, exitCode: nil) } }
         }
     }
 

@@ -190,6 +190,7 @@ package final class FrontDoor: Planning {
             await withDiscardingTaskGroup { group in
                 group.addTask { await self.engineCameUp() }
                 group.addTask { await self.followTargets() }
+                group.addTask { await self.compareViews() }
                 group.addTask { await self.followLosses() }
                 group.addTask { await self.followDrains() }
                 group.addTask { await self.followReturns() }

@@ -31,14 +31,18 @@ final class TargetView {
     private var entries: [String: Entry] = [:]
     /// How often each container has been touched; a reading that was begun before the last touch says nothing.
     private var touches: [String: Int] = [:]
+    /// Grows when readings that are under way are of a time that is over for all containers.
+    private var breaks = 0
     /// The containers whose end was foretold and is still to be told by their engine, with who waits for that.
     private var awaited: [String: [CheckedContinuation<Void, Never>]] = [:]
     private var isReading = false
 
     /// The touches that a reading of these containers must not be older than.
     func moment(of ids: [String]) -> [String: Int] {
-        Dictionary(uniqueKeysWithValues: ids.map { ($0, touches[$0] ?? 0) })
+        Dictionary(uniqueKeysWithValues: ids.map { ($0, moment(of: $0)) })
     }
+
+    private func moment(of id: String) -> Int { (touches[id] ?? 0) + breaks }
 
     /// Something has happened to the container, or is about to.
     func touch(_ id: String) {
@@ -48,7 +52,7 @@ final class TargetView {
     }
 
     func forget(_ id: String) {
-        touches[id] = nil
+        breaks += (touches.removeValue(forKey: id) ?? 0) + 1
         entries[id] = nil
         settle(id)
     }
@@ -56,6 +60,7 @@ final class TargetView {
     /// The node is not heard: nothing of this counts any more.
     func silence() {
         isHeard = false
+        breaks += 1
         entries = [:]
         for id in Array(awaited.keys) { settle(id) }
     }
@@ -112,8 +117,14 @@ final class TargetView {
     }
 
     func put(_ id: String, listed: [UInt8], inspected: [UInt8], clockLead: Double, as of: Int) {
-        guard isHeard, touches[id] ?? 0 == of else { return }
+        guard isHeard, moment(of: id) == of else { return }
         entries[id] = Entry(listed: listed, inspected: inspected, clockLead: clockLead)
+    }
+
+    /// The state that is shown of a container as its engine said it; nil where that has to be asked, or was foretold.
+    func state(of id: String) -> String? {
+        guard isHeard, let entry = entries[id], !entry.isForetold else { return nil }
+        return (try? JSON.parse(entry.listed))?["State"]?.stringValue
     }
 
     /// Whether there is nothing to be read of it now.

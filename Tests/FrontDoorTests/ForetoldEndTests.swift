@@ -111,6 +111,18 @@ struct ForetoldEndTests {
         }
     }
 
+    @Test("What is shown and was never told to be over is found when it is compared with what its engine lists")
+    func compared() async throws {
+        try await Self.with { rig, _, _ in
+            try await rig.pretend("exited")
+            #expect(try await Self.state(rig)?["Status"] == "exited")
+            try await rig.compare("cloud1")
+            #expect(try await Self.state(rig)?["Status"] == "running", "as its engine has it")
+            let isSame = try await rig.compare("cloud1")
+            #expect(isSame)
+        }
+    }
+
     @Test("That of an earlier place, or of a container with ports here, is its engine's to tell")
     func passedOver() async throws {
         try await Self.with { rig, _, end in
@@ -186,6 +198,26 @@ extension Rig {
     func follow(_ node: String) throws {
         let node = try NodeID(node)
         for watcher in door.targetWatchers.values { watcher(node) }
+    }
+
+    /// Shows the container otherwise than its engine has it.
+    @NodeLoop
+    func pretend(_ status: String) throws {
+        let view = door.view(of: try NodeID("cloud1"))
+        let listed = Array(#"{"Id":"\#(Self.cloud)","State":"\#(status)","Names":["/web.edge1"]}"#.utf8)
+        let inspected = Array(#"{"Id":"\#(Self.cloud)","State":{"Status":"\#(status)"}}"#.utf8)
+        view.put(
+            Self.cloud, listed: listed, inspected: inspected, clockLead: 0,
+            as: view.moment(of: [Self.cloud])[Self.cloud] ?? -1)
+    }
+
+    /// Whether nothing was other than it is shown.
+    @NodeLoop @discardableResult
+    func compare(_ node: String) async throws -> Bool {
+        let view = door.view(of: try NodeID(node))
+        let before = view.moment(of: [Self.cloud])
+        await door.compare(try NodeID(node))
+        return view.moment(of: [Self.cloud]) == before
     }
 
     @NodeLoop
