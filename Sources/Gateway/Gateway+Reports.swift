@@ -143,6 +143,7 @@ extension Gateway {
             retire(applied, at: formers)
             session.note(reported, isFull: true)
             session.peer.acknowledge([report.sequence])
+            tellOrigins(of: applied)
             learn(from: applied)
         } catch {
             session.skip()

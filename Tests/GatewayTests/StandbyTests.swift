@@ -90,12 +90,16 @@ struct StandbyTests {
     func anOperator() async throws {
         try await Scene.with { scene in
             try await withStandby(scene, leader: "gateway2.example:7700") { standby in
-                await #expect { try await scene.withOperator(standby) { try await $0.nodes() } } throws: {
+                await #expect {
+                    try await scene.withOperator(standby) { try await $0.token(ttl: .seconds(60)) }
+                } throws: {
                     "\($0)".contains("not the leader; the leader is gateway2.example:7700")
                 }
             }
             try await withStandby(scene, leader: nil) { standby in
-                await #expect { try await scene.withOperator(standby) { try await $0.nodes() } } throws: {
+                await #expect {
+                    try await scene.withOperator(standby) { try await $0.token(ttl: .seconds(60)) }
+                } throws: {
                     "\($0)".contains("none is known")
                 }
             }
