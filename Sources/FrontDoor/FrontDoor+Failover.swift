@@ -309,7 +309,7 @@ extension FrontDoor {
             try await startThere(route)
             if lastStates[route.containerID] == "created" { lastStates[route.containerID] = "running" }
             return true
-        } catch let error as DockerFailure where ![502, 503].contains(error.status) {
+        } catch let error as DockerFailure where error.isRefusal {
             ports.close(route.containerID)
             throw Stayed(reason: "it does not start at \(route.target): \(error.message)")
         } catch {
@@ -401,6 +401,11 @@ extension FrontDoor {
         current.note = note
         keep(current)
     }
+}
+
+extension DockerFailure {
+    /// Whether the engine has said no; else it was not reached, and may have done it or not.
+    var isRefusal: Bool { ![502, 503].contains(status) }
 }
 
 extension Job.Outcome {

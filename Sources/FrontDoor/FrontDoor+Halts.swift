@@ -120,9 +120,7 @@ extension FrontDoor {
 
     private func startWhereItIs(_ route: Route) async throws {
         guard route.target == control.node else {
-            do { return try await startThere(route) } catch let error as DockerFailure
-                where ![502, 503].contains(error.status)
-            {
+            do { return try await startThere(route) } catch let error as DockerFailure where error.isRefusal {
                 // The engine has said that it does not start.
                 say("does not start at \(route.target): \(error.message)", of: route)
                 return

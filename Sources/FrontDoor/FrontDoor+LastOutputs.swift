@@ -100,10 +100,8 @@ extension FrontDoor {
 
     /// Whether it is for the link that something failed, and the node may come back with the same outputs.
     private func isOutOfReach(_ route: Route, since link: LinkConnection?) -> Bool {
-        guard mounts != nil, control.snapshot[route.target] != nil, !moving.contains(route.containerID) else {
-            return false
-        }
-        return link == nil || control.existingLink(to: route.target) !== link
+        mounts != nil && control.snapshot[route.target] != nil && !moving.contains(route.containerID)
+            && isGone(link, to: route.target)
     }
 
     /// Whether the container has not been begun elsewhere since; one that is removed still has its outputs.

@@ -1,6 +1,7 @@
 internal import DockerAPI
 internal import Engine
 internal import Fleet
+internal import Link
 internal import Logging
 internal import NIOCore
 internal import Session
@@ -17,12 +18,16 @@ extension FrontDoor {
                 try await synchronise(mount, of: route, isBounded: isFirst)
             } catch {
                 leaveMounts(of: route)
-                let isLinkGone = link == nil || control.existingLink(to: route.target) !== link
                 throw DockerFailure(
-                    status: isLinkGone ? 503 : 500,
+                    status: isGone(link, to: route.target) ? 503 : 500,
                     message: "lighter: \(mount.source) could not be brought to node \(route.target): \(error)")
             }
         }
+    }
+
+    /// Whether a link was none, or is another by now.
+    func isGone(_ link: LinkConnection?, to node: NodeID) -> Bool {
+        link == nil || control.existingLink(to: node) !== link
     }
 
     func synchronise(_ mount: MirroredMount, of route: Route, isBounded: Bool = false) async throws {

@@ -46,6 +46,11 @@ package enum LedgerRules {
         return workload
     }
 
+    /// As every list is ordered.
+    package static func newestFirst(_ workloads: [Workload]) -> [Workload] {
+        workloads.sorted { ($1.createdAt, $0.id.hex) < ($0.createdAt, $1.id.hex) }
+    }
+
     /// Those of `all` that a reference means; see `LedgerReader.find`.
     package static func meant(by reference: String, among all: [Workload]) -> [Workload] {
         guard !reference.isEmpty else { return [] }

@@ -12,7 +12,7 @@ package struct EtcdElection: Sendable {
     package init(client: EtcdClient, life: Duration = .seconds(2)) {
         self.client = client
         self.life = life
-        keys = KeySpace(prefix: client.configuration.location.prefix)
+        keys = client.keys
     }
 
     /// What the leader said of itself; nil when none leads.

@@ -89,14 +89,14 @@ extension EtcdLedger {
         }
     }
 
-    /// Newest first, as every list is.
     private func withDecisions(_ workloads: [Workload]) async throws(LedgerError) -> [Workload] {
         let decisions = try await decisions(of: workloads.map(\.id.hex))
-        return workloads.map { workload in
-            var workload = workload
-            workload.decision = decisions[workload.id.hex]
-            return workload
-        }.sorted { ($1.createdAt, $0.id.hex) < ($0.createdAt, $1.id.hex) }
+        return LedgerRules.newestFirst(
+            workloads.map { workload in
+                var workload = workload
+                workload.decision = decisions[workload.id.hex]
+                return workload
+            })
     }
 
     // MARK: Pruning

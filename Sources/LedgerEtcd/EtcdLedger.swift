@@ -43,7 +43,7 @@ package final class EtcdLedger: Ledger {
         self.client = client
         self.leadership = leadership
         self.configuration = configuration
-        keys = KeySpace(prefix: client.configuration.location.prefix)
+        keys = client.keys
     }
 
     /// Reads the ledger and keeps the lead while `body` uses it, then gives both up. When the lead is lost, by a cut or

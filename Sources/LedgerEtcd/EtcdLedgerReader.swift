@@ -17,7 +17,7 @@ package struct EtcdLedgerReader: LedgerReader {
             guard case .workload(let kept) = try EtcdLedger.record(.workload, pair.value) else { return }
             if includingEnded || kept.workload.state.holdsCapacity { found.append(kept.workload) }
         }
-        return found.sorted { ($1.createdAt, $0.id.hex) < ($0.createdAt, $1.id.hex) }
+        return LedgerRules.newestFirst(found)
     }
 
     package func find(_ reference: String) async throws(LedgerError) -> [Workload] {
