@@ -12,6 +12,10 @@ import Testing
 /// `POST /containers/create` with a control plane and nodes that the test plays.
 @Suite("Creating containers", .timeLimit(.minutes(1)))
 struct CreateTests {
+    /// What an engine says of a pull that has succeeded.
+    private static let pulled = FakeEngine.Answer.rawThenClose(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n{\"status\":\"Pulling\"}\n\r\n0\r\n\r\n")
+
     private static let body = #"{"Image":"busybox","Cmd":["true"]}"#
 
     /// An engine that makes containers with ids of one digit repeated, and has the image.
@@ -212,9 +216,7 @@ struct CreateTests {
                 switch request.line {
                 case "POST /images/create":
                     isThere.withLock { $0 = true }
-                    return .rawThenClose(
-                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n{\"status\":\"Pulling\"}\n\r\n0\r\n\r\n"
-                    )
+                    return Self.pulled
                 case "POST /containers/create":
                     return isThere.withLock { $0 }
                         ? Self.notAdmitted(request) ?? .drop
@@ -403,9 +405,7 @@ struct CreateTests {
                 switch request.line {
                 case "POST /images/create":
                     isThere.withLock { $0 = true }
-                    return .rawThenClose(
-                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n15\r\n{\"status\":\"Pulling\"}\n\r\n0\r\n\r\n"
-                    )
+                    return Self.pulled
                 case "POST /containers/create":
                     return isThere.withLock { $0 }
                         ? .json(["Id": .string("1".repeated(64)), "Warnings": []], status: 201)
