@@ -94,9 +94,11 @@ let package = Package(
         // Bind mounts between machines.
         .systemLibrary(name: "CFileAttributes"),
         .systemLibrary(name: "CMalloc"),
-        room("Mounts", ["Fleet", "Compression", "CFileAttributes", "CMalloc", crypto, nioCore, nioPosix]),
-        // The node daemon.
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
+        room(
+            "Mounts",
+            ["Fleet", "Compression", "CFileAttributes", "CMalloc", "CSQLite", crypto, nioCore, nioPosix]),
+        // The node daemon.
         room(
             "FrontDoor",
             [

@@ -3,8 +3,10 @@
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 from bed import HERE, SCRATCH, SSH, HAProxy, Place, Trouble, fleet, need, program
 from figures import DEVICE, RUN, TARGET, Figure, median, ms, paired, ready, turns
@@ -232,6 +234,54 @@ def sync(quick):
         paired(samples, "lighter", "rsync"), least=1.0, aim=0.6, samples=samples)]
 
 
+# ------------------------------------------------------------------ million
+
+
+def tiny(folder, files):
+    """A tree of so many files of some hundred bytes: what costs memory is their number."""
+    for index in range(files):
+        if index % 100 == 0:
+            here = folder / f"part{index // 100 % 97}" / f"shelf{index // 100}"
+            here.mkdir(parents=True)
+        with open(f"{here}/source{index}.txt", "wb") as file:
+            file.write(b"line of source %d\n" % index * (1 + index % 7))
+    os.sync()
+
+
+def million(quick):
+    """What lighterd holds in memory at most, at both ends, while a tree of a million files is mounted."""
+    few, many, home = 10_000, 100_000 if quick else 1_000_000, SCRATCH / "million"
+    ready("remote", DEVICE, TARGET)
+    peaks, seconds = {}, {}
+    pids = {"device": int(fleet("pid", DEVICE)), "node": int(fleet("pid", TARGET))}
+    shutil.rmtree(home, ignore_errors=True)
+    try:
+        with Place(DEVICE) as edge:
+            edge.docker(edge.door, *RUN)
+            for files in (few, many):
+                folder = home / str(files)
+                tiny(folder, files)
+                for pid in pids.values():
+                    # The peak begins anew.
+                    Path(f"/proc/{pid}/clear_refs").write_text("5")
+                seconds[files] = edge.docker(edge.door, "run", "--rm", "-v", f"{folder}:/tree", "busybox", "true")
+                peaks[files] = {end: peak(pid) for end, pid in pids.items()}
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    samples = {f"{end}, {files} files": [found[end]] for files, found in peaks.items() for end in found}
+    samples["seconds"] = list(seconds.values())
+    return [
+        Figure(
+            f"memory of lighterd, at most, while {many:,} files are mounted: {end}", f"the same with {few:,} files",
+            f"{peaks[many][end] / 1e6:.1f} MB against {peaks[few][end] / 1e6:.1f} MB; whole run in {ms(seconds[many])}",
+            peaks[many][end] / 1e6, unit="MB", least=80, aim=50, samples=samples)
+        for end in pids]
+
+
+def peak(pid):
+    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) << 10
+
+
 # --------------------------------------------------------------------- edit
 
 
@@ -332,4 +382,4 @@ def listens(place, number):
         return False
 
 
-FIGURES = {"update": update, "neighbours": neighbours, "build": build, "sync": sync, "edit": edit, "port": port}
+FIGURES = {"update": update, "neighbours": neighbours, "build": build, "sync": sync, "million": million, "edit": edit, "port": port}

@@ -43,7 +43,7 @@ final class Courier: Sendable {
                     while !rest.isEmpty {
                         let isQuiet = running == 0
                         let load = try await work.run { [replica, rest] () throws(MountError) in
-                            replica.load(rest, isQuiet: isQuiet)
+                            try replica.load(rest, isQuiet: isQuiet)
                         }
                         rest = rest.dropFirst(load.count)
                         for id in load.unsent { inbox.push(.unsent(id)) }
@@ -79,7 +79,9 @@ final class Courier: Sendable {
     private func finish(_ file: Replica.LargeFile, digest: Digest, size: Int64) async throws(MountError) {
         var entry = file.entry
         (entry.digest, entry.size) = (digest, size)
-        replica.noteSent(entry, instead: file.entry, file.shipment)
+        try replica.withStore { () throws(SystemFailure) in
+            try replica.noteSent(entry, instead: file.entry, file.shipment)
+        }
         try await outbox.send(.commit(file.shipment.id, entry))
     }
 

@@ -34,9 +34,10 @@ struct Buckets: Sendable {
     let digests: [Fingerprint]
 
     /// - Parameter count: A number that both sides use; see `count(for:)`.
-    init(_ tree: Tree, count: Int, owners: Bool) {
+    init(_ tree: PathTable<Record>, count: Int, owners: Bool) throws(SystemFailure) {
         var digests = [Fingerprint](repeating: .zero, count: count)
-        tree.forEach { path, record in
+        try tree.forEach { path, record in
+            guard let record else { return }
             digests[Self.bucket(of: path, count: count)].add(Fingerprint(path, record.entry, owners: owners))
         }
         self.digests = digests

@@ -3,19 +3,24 @@ internal import NIOCore
 
 /// A tree in a file that is always replaced as a whole and ends with a digest of itself.
 struct IndexFile {
-    let tree: Tree
     let rootInode: UInt64
     /// The name of the target's mirror.
     let mirror: Fingerprint
+    /// The file's own, and its size.
+    let digest: Digest
+    let size: Int64
 
     private static let magic: UInt32 = 0x4c4d_4202
     private static let headerSize = 4 + 1 + 1 + 8 + 16 + 4
     private static let window = 64 << 10
 
-    /// Nil where there is none, or not a whole one, or one of other circumstances.
-    static func read(_ path: String, side: MountSide, owners: Bool) -> IndexFile? {
+    /// Fills `tree` with what a file has.
+    /// - Returns: Nil where there is none, or not a whole one, or one of other circumstances.
+    static func read(
+        _ path: String, into tree: PathTable<Record>, side: MountSide, owners: Bool
+    ) throws(SystemFailure) -> IndexFile? {
         guard let file = try? Descriptor(open(path, O_RDONLY | O_CLOEXEC)), let size = try? file.status().size,
-            size >= Int64(headerSize + Digest.byteCount), isWhole(file, size: size)
+            size >= Int64(headerSize + Digest.byteCount), let digest = digest(of: file, size: size)
         else { return nil }
         var reader = FileReader(file, end: size - Int64(Digest.byteCount), window: window)
         guard reader.fill(headerSize), let magic = reader.buffer.readInteger(as: UInt32.self), magic == Self.magic,
@@ -24,60 +29,60 @@ struct IndexFile {
             let (inode, high, low) = reader.buffer.readMultipleIntegers(as: (UInt64, UInt64, UInt64).self),
             let count = reader.buffer.readInteger(as: UInt32.self)
         else { return nil }
-        var tree = Tree()
         for _ in 0..<count {
-            guard let (path, record) = readRecord(&reader) else { return nil }
-            tree[path] = record
+            guard let (path, record) = readRecord(&reader) else {
+                try tree.removeAll()
+                return nil
+            }
+            try tree.set(path, to: record)
         }
-        return IndexFile(tree: tree, rootInode: inode, mirror: Fingerprint(high: high, low: low))
+        return IndexFile(rootInode: inode, mirror: Fingerprint(high: high, low: low), digest: digest, size: size)
     }
 
     private static func readRecord(_ reader: inout FileReader) -> (TreePath, Record)? {
-        guard reader.fill(2), let length = reader.buffer.readInteger(as: UInt16.self),
-            reader.fill(Int(length) + Entry.byteCount + 16), let bytes = reader.buffer.readBytes(length: Int(length)),
-            let path = TreePath(bytes), let entry = Entry(from: &reader.buffer),
-            let (inode, changed) = reader.buffer.readMultipleIntegers(as: (UInt64, Int64).self)
+        guard reader.fill(2),
+            let length = reader.buffer.getInteger(at: reader.buffer.readerIndex, as: UInt16.self),
+            reader.fill(2 + Int(length) + Entry.byteCount + 16)
         else { return nil }
-        return (path, Record(entry: entry, inode: inode, changed: changed))
+        return reader.buffer.readRecord()
     }
 
-    private static func isWhole(_ file: Descriptor, size: Int64) -> Bool {
+    /// The digest that a file ends with, where it is right.
+    private static func digest(of file: Descriptor, size: Int64) -> Digest? {
         var reader = FileReader(file, end: size, window: window)
         var hasher = ContentHasher()
         var rest = Int(size) - Digest.byteCount
         while rest > 0 {
             let count = min(rest, window)
-            guard reader.fill(count), let bytes = reader.buffer.readBytes(length: count) else { return false }
+            guard reader.fill(count), let bytes = reader.buffer.readBytes(length: count) else { return nil }
             hasher.update(bytes)
             rest -= count
         }
         guard reader.fill(Digest.byteCount),
             let words = reader.buffer.readMultipleIntegers(as: (UInt64, UInt64, UInt64, UInt64).self)
-        else { return false }
-        return Digest(words: words) == hasher.finish()
+        else { return nil }
+        let found = hasher.finish()
+        return found == Digest(words: words) ? found : nil
     }
 
+    /// - Returns: The file's digest and size.
     static func write(
-        _ memory: IndexFile, _ path: String, side: MountSide, owners: Bool
-    ) throws(SystemFailure) {
+        _ tree: PathTable<Record>, rootInode: UInt64, mirror: Fingerprint, _ path: String, side: MountSide, owners: Bool
+    ) throws(SystemFailure) -> (digest: Digest, size: Int64) {
         let fresh = path + ".new"
         do throws(SystemFailure) {
             let file = try Descriptor(open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600))
             var writer = FileWriter(file, window: window)
             writer.buffer.writeMultipleIntegers(magic, side.rawValue, owners ? 1 : 0 as UInt8)
-            writer.buffer.writeMultipleIntegers(
-                memory.rootInode, memory.mirror.high, memory.mirror.low, UInt32(memory.tree.count))
-            try memory.tree.forEach { path, record throws(SystemFailure) in
-                var entry: [UInt8] = []
-                record.entry.append(to: &entry)
-                writer.buffer.writeInteger(UInt16(path.bytes.count))
-                writer.buffer.writeBytes(path.bytes)
-                writer.buffer.writeBytes(entry)
-                writer.buffer.writeMultipleIntegers(record.inode, record.changed)
+            writer.buffer.writeMultipleIntegers(rootInode, mirror.high, mirror.low, UInt32(tree.count))
+            try tree.forEach { path, record throws(SystemFailure) in
+                guard let record else { return }
+                writer.buffer.write(path, record)
                 try writer.flush(above: window)
             }
-            try writer.finish()
+            let digest = try writer.finish()
             guard fsync(file.number) == 0, rename(fresh, path) == 0 else { throw .last }
+            return (digest, try file.status().size)
         } catch {
             unlink(fresh)
             throw error
@@ -140,13 +145,15 @@ struct IndexFile {
         }
 
         /// Writes what is left, and the digest of everything.
-        mutating func finish() throws(SystemFailure) {
+        mutating func finish() throws(SystemFailure) -> Digest {
             try flush(above: 0)
-            let words = hasher.finish().words
+            let digest = hasher.finish()
+            let words = digest.words
             buffer.writeMultipleIntegers(words.0, words.1, words.2, words.3)
             let (file, position) = (file, position)
             let code = buffer.withUnsafeReadableBytes { file.write($0, at: position) }
             guard code == 0 else { throw SystemFailure(code) }
+            return digest
         }
     }
 }

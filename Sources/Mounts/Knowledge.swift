@@ -1,93 +1,163 @@
 /// What a side knows of its own tree, and how that differs from what the other side knows of it.
-struct Knowledge: Sendable {
+final class Knowledge {
     let side: MountSide
     /// Whether owners count.
     let owners: Bool
     /// At the origin the base, with the marks of this side's files; at the target all that it has.
-    var index = Tree()
-    /// At the origin: what differs from the base.
-    private(set) var local = Overlay()
+    private(set) var index: PathTable<Record>
+    /// At the origin: what differs from the base; a path without a record is gone.
+    private(set) var local: PathTable<Record>
     /// At the target: changes that have not been told.
-    var untold: Set<TreePath> = []
-    /// Names of files that have several, by inode; checked when they are used.
-    private(set) var names: [UInt64: Set<TreePath>] = [:]
+    let untold: PathTable<UInt8>
+    /// At the origin: what the target has, where that differs from the base; a path without an entry is not there.
+    let theirs: PathTable<Entry>
+    /// At the target: paths that were told in this round, so that the origin may not have them yet.
+    let told: PathTable<UInt8>
+    /// Paths that were sent in this round.
+    let shipped: PathTable<UInt8>
+    /// At the origin: folders made in this round, which get their times and modes once they are full.
+    let unfinished: PathTable<MountSide>
+    /// What is there of the names in a folder that is being looked at, and has very many.
+    let present: PathTable<UInt8>
+    /// Paths of which the index has something else than was written last; none is kept before it has been written.
+    let unsaved: PathTable<UInt8>
+    private var isWritten = false
+    private let store: Store
+    private let names: NameBook
+    /// At the origin: whether the target may have something that differs from the base, not only lack it.
+    private(set) var hasTheirs = false
 
-    init(side: MountSide, owners: Bool) {
+    init(side: MountSide, owners: Bool, store: Store) throws(SystemFailure) {
         self.side = side
         self.owners = owners
+        self.store = store
+        index = try PathTable("seen", in: store)
+        local = try PathTable("local", in: store)
+        untold = try PathTable("untold", in: store)
+        theirs = try PathTable("theirs", in: store)
+        told = try PathTable("told", in: store)
+        shipped = try PathTable("shipped", in: store)
+        unfinished = try PathTable("unfinished", in: store)
+        present = try PathTable("present", in: store)
+        unsaved = try PathTable("unsaved", in: store)
+        names = try NameBook(in: store)
     }
 
-    func record(at path: TreePath) -> Record? { local.record(at: path) ?? index[path] }
+    /// Throws where something could not be kept before: nothing may be decided any more.
+    func check() throws(SystemFailure) { try store.check() }
 
-    func fingerprint(of path: TreePath) -> UInt64 { Fingerprint.of(path, record(at: path)?.entry, owners: owners) }
+    func record(at path: TreePath) throws(SystemFailure) -> Record? {
+        if let known = try local.value(at: path) { return known }
+        return try index.value(at: path) ?? nil
+    }
 
-    func children(of folder: TreePath) -> [[UInt8]: Record] {
+    /// What both sides had when they were last the same; at the target what it has.
+    func base(of path: TreePath) throws(SystemFailure) -> Entry? { (try index.value(at: path) ?? nil)?.entry }
+
+    func fingerprint(of path: TreePath) throws(SystemFailure) -> UInt64 {
+        Fingerprint.of(path, try record(at: path)?.entry, owners: owners)
+    }
+
+    func children(of folder: TreePath) throws(SystemFailure) -> [[UInt8]: Record] {
         var children: [[UInt8]: Record] = [:]
-        for child in index.children(of: folder) { children[child.name] = child.record }
-        for (name, record) in local.children(of: folder) { children[name] = record }
+        for (name, record) in try index.children(of: folder) { children[name] = record }
+        for (name, record) in try local.children(of: folder) { children[name] = record }
         return children
     }
 
-    func paths(below folder: TreePath) -> [TreePath] {
-        var paths: [TreePath] = []
-        for (name, record) in children(of: folder) {
-            guard let path = folder.appending(name) else { continue }
-            paths.append(path)
-            if record.entry.isFolder { paths += self.paths(below: path) }
+    /// Visits every path below `folder` that may be known, some of them twice. `body` may change what is known of it.
+    func forEach(
+        below folder: TreePath, _ body: (TreePath) throws(SystemFailure) -> Void
+    ) throws(SystemFailure) {
+        for table in [index, local] {
+            try table.forEach(below: folder) { path, _ throws(SystemFailure) in try body(path) }
         }
-        return paths
+    }
+
+    /// The same for what is in `folder` itself.
+    func forEach(
+        in folder: TreePath, _ body: (TreePath) throws(SystemFailure) -> Void
+    ) throws(SystemFailure) {
+        for table in [index, local] {
+            try table.forEach(in: folder) { path, _ throws(SystemFailure) in try body(path) }
+        }
     }
 
     /// Takes in what was found on the disk.
     /// - Returns: Whether the entry differs from what was known.
     @discardableResult
-    mutating func found(_ record: Record?, at path: TreePath, links: UInt64 = 1) -> Bool {
-        let known = self.record(at: path)
+    func found(_ record: Record?, at path: TreePath, links: UInt64 = 1) throws(SystemFailure) -> Bool {
+        let base = try index.value(at: path) ?? nil
+        let known = try local.value(at: path) ?? base
         let isChange = !(known?.entry).matches(record?.entry, owners: owners)
-        if links > 1, let record { noteName(path, of: record.inode) }
+        if links > 1, let record { try noteName(path, of: record.inode) }
         switch side {
         case .target:
-            if isChange { untold.insert(path) }
-            index[path] = record
+            if isChange { try untold.set(path, to: nil) }
+            try keep(record, at: path)
         case .origin:
-            let base = index[path]
             guard (base?.entry).matches(record?.entry, owners: owners) else {
-                local.set(path, to: record)
+                try local.set(path, to: record)
                 break
             }
-            local.remove(path)
-            index[path] = record
+            try local.remove(path)
+            try keep(record, at: path)
         }
         return isChange
     }
 
-    mutating func noteName(_ path: TreePath, of inode: UInt64) { names[inode, default: []].insert(path) }
+    /// At the origin: takes in what the target has at a path.
+    func told(_ entry: Entry?, at path: TreePath) throws(SystemFailure) {
+        if try base(of: path).matches(entry, owners: owners) {
+            try theirs.remove(path)
+        } else {
+            if entry != nil { hasTheirs = true }
+            try theirs.set(path, to: entry)
+        }
+    }
+
+    private func keep(_ record: Record?, at path: TreePath) throws(SystemFailure) {
+        if let record { try index.set(path, to: record) } else { try index.remove(path) }
+        if isWritten { try unsaved.set(path, to: nil) }
+    }
+
+    func noteName(_ path: TreePath, of inode: UInt64) throws(SystemFailure) { try names.note(path, of: inode) }
 
     /// Takes in what both sides have from now on.
-    mutating func agree(on record: Record?, at path: TreePath) {
-        index[path] = record
-        local.remove(path)
-        untold.remove(path)
+    func agree(on record: Record?, at path: TreePath) throws(SystemFailure) {
+        try keep(record, at: path)
+        try local.remove(path)
+        try untold.remove(path)
+    }
+
+    /// The index is on the disk as it is.
+    func isSaved() throws(SystemFailure) {
+        isWritten = true
+        try unsaved.removeAll()
     }
 
     /// Forgets a path that is ignored from now on.
-    mutating func forget(_ path: TreePath) { agree(on: nil, at: path) }
+    func forget(_ path: TreePath) throws(SystemFailure) { try agree(on: nil, at: path) }
 
     /// Another name of the file at `path` that `isFit`, if it has one.
-    func twin(of path: TreePath, where isFit: (TreePath) -> Bool) -> TreePath? {
-        guard let record = record(at: path), record.entry.isFile, let candidates = names[record.inode] else {
-            return nil
+    func twin(
+        of path: TreePath, where isFit: (TreePath) throws(SystemFailure) -> Bool
+    ) throws(SystemFailure) -> TreePath? {
+        guard let record = try record(at: path), record.entry.isFile else { return nil }
+        return try names.first(of: record.inode) { other throws(SystemFailure) in
+            guard other != path, let found = try self.record(at: other), found.inode == record.inode else {
+                return false
+            }
+            guard found.entry.matches(record.entry, owners: owners) else { return false }
+            return try isFit(other)
         }
-        return candidates.filter { other in
-            guard other != path, let found = self.record(at: other), found.inode == record.inode else { return false }
-            return found.entry.matches(record.entry, owners: owners) && isFit(other)
-        }.min()
     }
 
     /// Takes what is on the origin's disk for the base, where there is none: the target is then compared with it.
-    mutating func assumeBase() {
-        for path in local.paths.sorted() {
-            if let record = local.record(at: path) { agree(on: record, at: path) }
-        }
+    func assumeBase() throws(SystemFailure) {
+        // All that is found without a base differs from it.
+        isWritten = false
+        if index.isEmpty { return swap(&index, &local) }
+        try local.forEach { path, record throws(SystemFailure) in try agree(on: record, at: path) }
     }
 }

@@ -24,6 +24,10 @@ package struct MountOptions: Sendable {
 
     /// Whether what travels is compressed, where the other side does it too.
     package var compresses = true
+    /// How many paths are planned at once.
+    var page = 1024
+    /// How much of what is known of the tree is held in memory; the rest is in a file beside `basePath`.
+    var cacheSize = ByteCount.mebibytes(8)
 
     package init(basePath: String, targetName: String) {
         self.basePath = basePath

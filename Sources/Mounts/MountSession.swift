@@ -132,7 +132,7 @@ package final class MountSession: Sendable {
         if let root { opened = root } else { opened = try await open(isFile: theirs.isFile) }
         let watch = try? FolderWatch()
         if watch == nil { notice(.watchLimited(reason: "the system gives no more inotify instances")) }
-        return Replica(
+        return try Replica(
             side: side, options: options, root: opened, isPrivileged: isPrivileged,
             // Only the target's rights count: it is the one that lists its whole tree.
             owners: side == .target ? isPrivileged : theirs.isPrivileged, watch: watch, stop: stop, notice: notice)

@@ -73,19 +73,26 @@ package enum MountTree {
 
         private mutating func count(_ path: TreePath) throws(SystemFailure) {
             let folder = try root.open(path)
-            for name in try folder.names() {
-                guard let child = path.appending(name), let status = try folder.status(name), let kind = status.kind,
-                    !rules.ignores(child, isFolder: kind == .folder)
-                else { continue }
-                size.paths += 1
-                if kind == .folder { waiting.append(child) }
-                guard kind == .file, status.links == 1 || seen.insert(status.inode).inserted else { continue }
-                size.bytes += ByteCount(status.size)
-                if let bound, size.bytes > bound {
-                    size.isPartial = true
-                    return
-                }
+            let listing = try folder.listing()
+            while case let names = try listing.next(Self.namesAtOnce), !names.isEmpty {
+                for name in names { try count(name, of: path, in: folder) }
+                if size.isPartial { return }
             }
+        }
+
+        private static let namesAtOnce = 4096
+
+        private mutating func count(
+            _ name: [UInt8], of path: TreePath, in folder: OpenFolder
+        ) throws(SystemFailure) {
+            guard let child = path.appending(name), let status = try folder.status(name), let kind = status.kind,
+                !rules.ignores(child, isFolder: kind == .folder)
+            else { return }
+            size.paths += 1
+            if kind == .folder { waiting.append(child) }
+            guard kind == .file, status.links == 1 || seen.insert(status.inode).inserted else { return }
+            size.bytes += ByteCount(status.size)
+            if let bound, size.bytes > bound { size.isPartial = true }
         }
     }
 }

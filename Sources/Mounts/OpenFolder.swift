@@ -105,24 +105,11 @@ struct OpenFolder: Sendable {
     }
 
     /// The names in it, in no order, without `.` and `..`.
-    func names() throws(SystemFailure) -> [[UInt8]] {
+    func names() throws(SystemFailure) -> [[UInt8]] { try listing().next(.max) }
+
+    /// The same, a part at a time: a folder may have any number of them.
+    func listing() throws(SystemFailure) -> FolderListing {
         // A descriptor of its own: the stream moves its position and closes it.
-        let copy = openat(number, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard copy >= 0 else { throw .last }
-        guard let stream = fdopendir(copy) else {
-            let failure = SystemFailure.last
-            close(copy)
-            throw failure
-        }
-        defer { closedir(stream) }
-        var names: [[UInt8]] = []
-        errno = 0
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
-            if name != [UInt8(ascii: ".")], name != [UInt8(ascii: "."), UInt8(ascii: ".")] { names.append(name) }
-            errno = 0
-        }
-        guard errno == 0 else { throw .last }
-        return names
+        try FolderListing(openat(number, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))
     }
 }

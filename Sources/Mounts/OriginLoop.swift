@@ -10,7 +10,8 @@ struct OriginLoop {
     private let wires: Wires
     private let options: MountOptions
     private var nextID: UInt32 = 1
-    private var round = Round(Plan())
+    private var round = Round()
+    private var planning = Planning.nothing
     private var conclusion = Replica.Conclusion()
     /// The probe that was answered last.
     private var answered: UInt32 = 0
@@ -23,6 +24,8 @@ struct OriginLoop {
     private var isEnded = false
     private var progress = MountProgress()
     private var wasLarge = false
+    /// Whether the round changes anything at either side.
+    private var hasActed = false
 
     init(replica: Replica, wires: Wires, options: MountOptions) {
         self.replica = replica
@@ -55,7 +58,7 @@ struct OriginLoop {
     /// Gives the memory of a large round back to the system: a device has little, and the next one may be far.
     private mutating func giveBack() async {
         guard wasLarge else { return }
-        (wasLarge, round) = (false, Round(Plan()))
+        (wasLarge, round) = (false, Round())
         await wires.work.trim()
     }
 
@@ -90,8 +93,8 @@ struct OriginLoop {
         try await pump { $0.buckets != nil }
         guard let buckets else { return }
         let differing = try await wires.work.run { () throws(MountError) in
-            replica.start(with: buckets.mirror, hasMemory: hasMemory)
-            return replica.differingBuckets(buckets.digests)
+            try replica.start(with: buckets.mirror, hasMemory: hasMemory)
+            return try replica.differingBuckets(buckets.digests)
         }
         try wires.outbox.answer(.list(differing))
         try await pump { $0.isListed }
@@ -120,15 +123,14 @@ struct OriginLoop {
             hasNews = false
             try await doRound()
             if isEnded { throw MountError(.pipe, "the other side of the mount has gone") }
-            guard conclusion.failures.isEmpty else { throw failure(conclusion.failures) }
+            if let failure = conclusion.failure { throw incomplete(failure) }
             if !conclusion.isIncomplete { return }
         }
         throw MountError(.incomplete, "the mount's files change faster than they can be mirrored; try again")
     }
 
-    private func failure(_ failures: [MountNotice]) -> MountError {
-        let first = failures.first.map { "\($0)" } ?? ""
-        return MountError(.incomplete, failures.count == 1 ? first : "\(first), and \(failures.count - 1) more")
+    private func incomplete(_ first: MountNotice) -> MountError {
+        MountError(.incomplete, conclusion.failures == 1 ? "\(first)" : "\(first), and \(conclusion.failures - 1) more")
     }
 
     private mutating func lookThere() async throws(MountError) {
@@ -151,33 +153,47 @@ struct OriginLoop {
     }
 
     private mutating func doRound() async throws(MountError) {
-        conclusion = Replica.Conclusion()
+        (conclusion, hasActed) = (Replica.Conclusion(), false)
         let suffix = Array(".conflict-\(options.targetName)-\(UTCTime.now)".utf8)
         let replica = replica
-        let (plan, early) = try await wires.work.run { () throws(MountError) in try replica.plan(conflictSuffix: suffix)
-        }
-        conclusion = early
-        wasLarge = wasLarge || plan.puts.count + plan.takes.count > Self.largePlan
-        round = Round(plan)
-        for shipment in round.shipments(plan.puts, nextID: &nextID) { wires.courier.ship(shipment) }
-        progress.pathsPlanned += plan.puts.count + plan.takes.count
-        try askForMore()
-        try await pump { $0.round.isDone }
+        (planning, round) = (Planning(page: options.page, conflictSuffix: suffix), Round())
+        progress.pathsPlanned = progress.pathsDone + replica.differences
+        try await planMore()
+        try await pump { $0.round.isDone && $0.planning.isDone }
         // A plan ends with its pipe; what was not done is found again by the next session.
         guard !isEnded else { return }
+        wasLarge = wasLarge || round.steps > Self.largePlan
+        progress.pathsPlanned = progress.pathsDone
         try await wires.work.run { () throws(MountError) in
-            try replica.finishFolders(plan.takes)
-            replica.settle()
+            try replica.finishFolders()
+            try replica.settle()
             replica.endMirroring()
             try replica.save()
         }
-        if !plan.isEmpty { try wires.outbox.answer(.settled) }
+        if hasActed { try wires.outbox.answer(.settled) }
         // Not at once: what fails now may go on failing.
         if replica.isDoubtful || conclusion.isIncomplete { wires.pace.lookAgain() }
     }
 
-    private mutating func askForMore() throws(MountError) {
-        for want in replica.want(round.wants(nextID: &nextID)) { try wires.outbox.answer(want) }
+    /// Plans as much as may be under way.
+    private mutating func planMore() async throws(MountError) {
+        let replica = replica
+        while !planning.isDone, round.hasRoom, !isEnded {
+            let (plan, next, early) = try await wires.work.run { [planning] () throws(MountError) in
+                try replica.plan(planning)
+            }
+            planning = next
+            conclusion.add(early)
+            hasActed = hasActed || !plan.isEmpty
+            for shipment in round.shipments(plan.puts, nextID: &nextID) { wires.courier.ship(shipment) }
+            round.add(plan.takes)
+            progress.pathsPlanned = max(progress.pathsPlanned, progress.pathsDone + round.open.count)
+        }
+        let wants = round.wants(nextID: &nextID)
+        guard !wants.isEmpty else { return }
+        for want in try await wires.work.run({ () throws(MountError) in try replica.want(wants) }) {
+            try wires.outbox.answer(want)
+        }
     }
 
     /// Deals with what comes in until `isReached`, or until the pipe has ended.
@@ -249,8 +265,9 @@ struct OriginLoop {
         }
         outcomes = []
         progress.pathsDone += steps.count
-        replica.conclude(steps, &conclusion)
-        try askForMore()
+        let replica = replica
+        conclusion.add(try await wires.work.run { [steps] () throws(MountError) in try replica.conclude(steps) })
+        try await planMore()
         wires.report(progress)
     }
 }

@@ -1,4 +1,4 @@
-/// What one round does.
+/// What one round does, or a page of it.
 struct Plan: Sendable {
     struct Put: Sendable {
         let path: TreePath
@@ -21,5 +21,6 @@ struct Plan: Sendable {
     /// Both sides have the same by now.
     var agreed: [TreePath] = []
 
+    /// Whether either side's tree changes by it.
     var isEmpty: Bool { puts.isEmpty && removals.isEmpty && takes.isEmpty }
 }

@@ -10,9 +10,15 @@ extension Replica {
     /// - Returns: Whether there is a base; a damaged one is none.
     @discardableResult
     func load() throws(MountError) -> Bool {
-        try state.withLock { state throws(MountError) in
-            guard let memory = IndexFile.read(options.basePath, side: side, owners: owners) else { return false }
-            state.knowledge.index = memory.tree
+        try withState { state throws(SystemFailure) in
+            let index = state.knowledge.index
+            guard let memory = try IndexFile.read(options.basePath, into: index, side: side, owners: owners) else {
+                return false
+            }
+            var changes = ChangesFile(besides: options.basePath, digest: memory.digest)
+            try changes.read(into: index)
+            try state.knowledge.isSaved()
+            state.saved = Saved(changes: changes, indexSize: memory.size, mirror: memory.mirror)
             state.baseInode = memory.rootInode
             state.mirror = memory.mirror
             return true
@@ -22,14 +28,18 @@ extension Replica {
     /// Compares what the first scan found with the base.
     /// - Throws: `.originLost` where the folder looks like the empty place of a file system that is not mounted.
     func checkAgainstBase() throws(MountError) {
-        try state.withLock { state throws(MountError) in
-            guard let inode = state.baseInode, inode != root.inode, !state.knowledge.index.isEmpty else { return }
-            guard state.knowledge.children(of: .root).isEmpty else { return }
-            throw MountError(
-                .originLost,
-                "\(root.path) is empty and not the folder it was, so that it may not be mounted; mount it, or remove "
-                    + "\(options.basePath) if everything in it is meant to be deleted")
+        let isSuspect = try withState { state throws(SystemFailure) in
+            let index = state.knowledge.index
+            guard let inode = state.baseInode, inode != root.inode, try !index.holdsNothingBelowRoot() else {
+                return false
+            }
+            return try state.knowledge.children(of: .root).isEmpty
         }
+        guard isSuspect else { return }
+        throw MountError(
+            .originLost,
+            "\(root.path) is empty and not the folder it was, so that it may not be mounted; mount it, or remove "
+                + "\(options.basePath) if everything in it is meant to be deleted")
     }
 
     /// A single file that is missing is never taken for deleted.
@@ -51,9 +61,10 @@ extension Replica {
 
     /// Gives the mirror a new name where it is not the one of the last session, or nothing of it is left: that something
     /// is not in it then does not mean that it was deleted by a container.
-    func recogniseMirror() {
-        state.withLock { state in
-            let isEmpty = root.isFile ? state.knowledge.index[.root] == nil : state.knowledge.index.isEmpty
+    func recogniseMirror() throws(MountError) {
+        try withState { state throws(SystemFailure) in
+            let index = state.knowledge.index
+            let isEmpty = root.isFile ? try !index.has(.root) : try index.holdsNothingBelowRoot()
             if state.baseInode == root.inode, state.mirror != .zero, !isEmpty { return }
             state.mirror = Fingerprint(high: .random(in: 1 ... .max), low: .random(in: .min ... .max))
             state.hasUnsavedChanges = true
@@ -62,34 +73,56 @@ extension Replica {
 
     /// Begins to work with the target's mirror. A base that is about another one is none, and then what is here is the
     /// truth.
-    func start(with mirror: Fingerprint, hasMemory: Bool) {
-        state.withLock { state in
+    func start(with mirror: Fingerprint, hasMemory: Bool) throws(MountError) {
+        try withState { state throws(SystemFailure) in
             state.hasBase = hasMemory && state.mirror == mirror
             state.mirror = mirror
             state.isMirroring = !state.hasBase || options.isReadOnly
-            if !state.hasBase { state.knowledge.assumeBase() }
+            guard !state.hasBase else { return }
+            try state.knowledge.assumeBase()
+            state.saved = nil
         }
     }
 
     /// Writes what has to last, if that has changed. What is only assumed of the target is never written: a later session
     /// would take what the target never had for deleted there.
     func save() throws(MountError) {
-        let (tree, mirror): (Tree?, Fingerprint) = state.withLock { state in
-            guard state.hasUnsavedChanges || state.baseInode != root.inode else { return (nil, .zero) }
-            if side == .origin, !state.hasBase { return (nil, .zero) }
+        try work { state throws(MountError) in
+            guard state.hasUnsavedChanges || state.baseInode != root.inode else { return }
+            if side == .origin, !state.hasBase { return }
+            do throws(SystemFailure) { try write(&state) } catch {
+                throw MountError(
+                    .file, "\(options.basePath) cannot be written (\(error)); the mount needs a file of its own there",
+                    cause: error)
+            }
             state.hasUnsavedChanges = false
             state.baseInode = root.inode
-            return (state.knowledge.index, state.mirror)
         }
-        guard let tree else { return }
-        do throws(SystemFailure) {
-            try IndexFile.write(
-                IndexFile(tree: tree, rootInode: root.inode, mirror: mirror), options.basePath, side: side,
+    }
+
+    /// Bytes of changes, and changes at once, that are never too many.
+    private static var changesSize: Int64 { 64 << 10 }
+    private static var changesAtOnce: Int { 256 }
+
+    /// Writes only what has changed, where that is little against all.
+    private func write(_ state: inout State) throws(SystemFailure) {
+        let knowledge = state.knowledge
+        if var saved = state.saved, state.baseInode == root.inode, saved.mirror == state.mirror,
+            saved.changes.size <= max(Self.changesSize, saved.indexSize / 2),
+            knowledge.unsaved.count <= max(Self.changesAtOnce, knowledge.index.count / 4)
+        {
+            // Taken out while it is written: after a failure the next write is a whole one.
+            state.saved = nil
+            try saved.changes.append(knowledge.unsaved, of: knowledge.index)
+            state.saved = saved
+        } else {
+            let (digest, size) = try IndexFile.write(
+                knowledge.index, rootInode: root.inode, mirror: state.mirror, options.basePath, side: side,
                 owners: owners)
-        } catch {
-            throw MountError(
-                .file, "\(options.basePath) cannot be written (\(error)); the mount needs a file of its own there",
-                cause: error)
+            let changes = ChangesFile(besides: options.basePath, digest: digest)
+            changes.remove()
+            state.saved = Saved(changes: changes, indexSize: size, mirror: state.mirror)
         }
+        try knowledge.isSaved()
     }
 }

@@ -52,8 +52,8 @@ extension Replica {
     func isExpected(
         _ path: TreePath, _ expected: UInt64, _ cursor: inout FolderCursor, _ state: inout State
     ) throws(SystemFailure) -> Bool {
-        guard state.knowledge.fingerprint(of: path) == expected else { return false }
-        let known = state.knowledge.record(at: path)
+        guard try state.knowledge.fingerprint(of: path) == expected else { return false }
+        let known = try state.knowledge.record(at: path)
         let place = try cursor.place(of: path)
         guard let status = try place.folder.status(place.name) else { return known == nil }
         guard let known else { return false }
@@ -62,7 +62,7 @@ extension Replica {
             let (record, links) = try reader.read(place.folder, place.name, status, known: known)
         else { return false }
         guard record.entry.matches(known.entry, owners: owners) else { return false }
-        state.knowledge.found(record, at: path, links: links)
+        try state.knowledge.found(record, at: path, links: links)
         return true
     }
 
@@ -72,22 +72,25 @@ extension Replica {
         _ path: TreePath, _ place: Place, _ cursor: inout FolderCursor, _ state: inout State
     ) throws(SystemFailure) -> Message.Outcome {
         guard !path.isRoot else { return .failed("the mount itself cannot be removed") }
-        guard let known = state.knowledge.record(at: path) else { return .applied }
+        guard let known = try state.knowledge.record(at: path) else { return .applied }
         cursor.forget()
         do throws(SystemFailure) {
             try place.folder.remove(place.name, isFolder: known.entry.isFolder)
         } catch {
             guard known.entry.isFolder, error.code == ENOTEMPTY || error.code == EEXIST else { throw error }
-            guard state.knowledge.children(of: path).isEmpty, try hasOnlyIgnored(path, state) else { return .changed }
+            guard try state.knowledge.children(of: path).isEmpty, try hasOnlyIgnored(path, state) else {
+                return .changed
+            }
             return .kept
         }
-        state.knowledge.agree(on: nil, at: path)
+        try state.knowledge.agree(on: nil, at: path)
         return .applied
     }
 
     private func hasOnlyIgnored(_ path: TreePath, _ state: State) throws(SystemFailure) -> Bool {
         let folder = try root.open(path)
-        for name in try folder.names() {
+        let listing = try folder.listing()
+        while let name = try listing.next(1).first {
             guard let child = path.appending(name), let kind = try folder.status(name)?.kind else { continue }
             guard state.rules.ignores(child, isFolder: kind == .folder) else { return false }
         }
@@ -103,20 +106,16 @@ extension Replica {
             try keepCopy(of: place.name, as: name, in: place.folder)
             return .applied
         }
-        guard let known = state.knowledge.record(at: path), let other = path.parent.appending(name), !path.isRoot else {
-            return .changed
-        }
+        guard let known = try state.knowledge.record(at: path), let other = path.parent.appending(name), !path.isRoot
+        else { return .changed }
         cursor.forget()
         try place.folder.rename(place.name, to: name)
-        let inner = state.knowledge.paths(below: path).compactMap { path in
-            state.knowledge.record(at: path).map { (path, $0) }
-        }
-        for (path, _) in inner { state.knowledge.agree(on: nil, at: path) }
-        state.knowledge.agree(on: nil, at: path)
-        state.knowledge.found(known, at: other)
-        for (old, record) in inner {
+        try state.knowledge.agree(on: nil, at: path)
+        try state.knowledge.found(known, at: other)
+        try state.knowledge.index.forEach(below: path) { old, record throws(SystemFailure) in
+            try state.knowledge.agree(on: nil, at: old)
             if let new = TreePath(other.bytes + old.bytes.dropFirst(path.bytes.count)) {
-                state.knowledge.found(record, at: new)
+                try state.knowledge.found(record, at: new)
             }
         }
         return .applied
@@ -139,13 +138,13 @@ extension Replica {
     private func makeFolder(
         _ path: TreePath, _ entry: Entry, _ attributes: ExtendedAttributes, _ place: Place, _ state: inout State
     ) throws(SystemFailure) {
-        if !path.isRoot, state.knowledge.record(at: path)?.entry.isFolder != true {
+        if !path.isRoot, try state.knowledge.record(at: path)?.entry.isFolder != true {
             try place.folder.makeFolder(place.name)
         }
         let folder = try place.folder.folder(place.name).descriptor
         try reader.apply(entry, attributes, to: folder)
         let status = try folder.status()
-        state.knowledge.agree(on: Record(entry: entry, inode: status.inode, changed: status.changed), at: path)
+        try state.knowledge.agree(on: Record(entry: entry, inode: status.inode, changed: status.changed), at: path)
         watch?.add(folder, as: path)
     }
 
@@ -162,7 +161,7 @@ extension Replica {
             throw error
         }
         guard let status = try place.folder.status(place.name) else { throw SystemFailure(ENOENT) }
-        state.knowledge.agree(on: Record(entry: entry, inode: status.inode, changed: status.changed), at: path)
+        try state.knowledge.agree(on: Record(entry: entry, inode: status.inode, changed: status.changed), at: path)
     }
 
     private func makeTwin(
@@ -182,25 +181,27 @@ extension Replica {
         try? place.folder.remove(name, isFolder: false)
         guard let status = try place.folder.status(place.name) else { throw SystemFailure(ENOENT) }
         let record = Record(entry: entry, inode: status.inode, changed: status.changed)
-        state.knowledge.agree(on: record, at: path)
+        try state.knowledge.agree(on: record, at: path)
         // The other name's status has changed with it.
-        if var known = state.knowledge.record(at: other) {
+        if var known = try state.knowledge.record(at: other) {
             known.changed = status.changed
-            state.knowledge.found(known, at: other, links: status.links)
+            try state.knowledge.found(known, at: other, links: status.links)
         }
-        state.knowledge.noteName(path, of: status.inode)
+        try state.knowledge.noteName(path, of: status.inode)
         return .applied
     }
 
     private func settle(
         _ path: TreePath, _ entry: Entry, _ attributes: ExtendedAttributes, _ place: Place, _ state: inout State
     ) throws(SystemFailure) -> Bool {
-        guard let known = state.knowledge.record(at: path), known.entry.hasSameContent(as: entry) else { return false }
+        guard let known = try state.knowledge.record(at: path), known.entry.hasSameContent(as: entry) else {
+            return false
+        }
         let file = try place.folder.file(place.name)
         guard try file.status().kind == .file else { return false }
         try reader.apply(entry, attributes, to: file)
         let status = try file.status()
-        state.knowledge.agree(on: Record(entry: entry, inode: status.inode, changed: status.changed), at: path)
+        try state.knowledge.agree(on: Record(entry: entry, inode: status.inode, changed: status.changed), at: path)
         return true
     }
 }

@@ -16,21 +16,29 @@ extension Replica {
     struct Conclusion: Sendable {
         /// Something else was found than was known, so that another round is due.
         var isIncomplete = false
-        var failures: [MountNotice] = []
+        /// Of any number the first is enough.
+        var failure: MountNotice?
+        var failures = 0
+
+        mutating func add(_ other: Conclusion) {
+            isIncomplete = isIncomplete || other.isIncomplete
+            failure = failure ?? other.failure
+            failures += other.failures
+        }
     }
 
     /// More changes than this at once are no regular target's.
     private static let changeLimit = 4_000_000
 
     /// The buckets of the target's tree that differ from the base; their paths count as gone until they are listed.
-    func differingBuckets(_ digests: [Fingerprint]) -> Set<UInt16> {
-        state.withLock { state in
-            let own = Buckets(state.knowledge.index, count: digests.count, owners: owners).digests
+    func differingBuckets(_ digests: [Fingerprint]) throws(MountError) -> Set<UInt16> {
+        try withState { state throws(SystemFailure) in
+            let own = try Buckets(state.knowledge.index, count: digests.count, owners: owners).digests
             let differing = Set(own.indices.filter { own[$0] != digests[$0] }.map { UInt16($0) })
             guard !differing.isEmpty else { return [] }
-            state.knowledge.index.forEach { path, _ in
+            try state.knowledge.index.forEach { path, _ throws(SystemFailure) in
                 if differing.contains(UInt16(Buckets.bucket(of: path, count: digests.count))) {
-                    state.theirs[path] = .some(nil)
+                    try state.knowledge.theirs.set(path, to: nil)
                 }
             }
             return differing
@@ -39,89 +47,99 @@ extension Replica {
 
     /// Takes in what the target has.
     func note(_ entries: [Message.Listed]) throws(MountError) {
-        try state.withLock { state throws(MountError) in
+        let count = try withState { state throws(SystemFailure) in
             for listed in entries where !state.rules.excludes(listed.path, isFolder: listed.entry?.isFolder == true) {
-                let base = state.knowledge.index[listed.path]?.entry
-                if base.matches(listed.entry, owners: owners) {
-                    state.theirs[listed.path] = nil
-                } else {
-                    state.theirs[listed.path] = .some(listed.entry)
-                }
+                try state.knowledge.told(listed.entry, at: listed.path)
             }
-            guard state.theirs.count <= Self.changeLimit else {
-                throw .violation("the target told of \(state.theirs.count) changes at once")
-            }
+            return state.knowledge.theirs.count
         }
+        guard count <= Self.changeLimit else { throw .violation("the target told of \(count) changes at once") }
     }
 
-    /// Decides a round, and removes here what has to be removed.
-    func plan(conflictSuffix: [UInt8]) throws(MountError) -> (plan: Plan, conclusion: Conclusion) {
-        try state.withLock { state throws(MountError) in
-            let plan = decide(state, conflictSuffix: conflictSuffix)
-            state.shipped = []
-            for path in plan.agreed {
-                state.knowledge.agree(on: state.knowledge.record(at: path), at: path)
-                state.theirs[path] = nil
-                state.hasUnsavedChanges = true
+    /// How many paths differ at a side; those that differ at both count twice.
+    var differences: Int { state.withLock { $0.knowledge.local.count + $0.knowledge.theirs.count } }
+
+    /// Decides the next page of a round, and removes here what has to be removed.
+    func plan(_ planning: Planning) throws(MountError) -> (plan: Plan, planning: Planning, conclusion: Conclusion) {
+        try work { state throws(MountError) in
+            var planning = planning
+            let plan = try withStore { () throws(SystemFailure) in
+                let plan = try decide(&planning, state)
+                for path in plan.agreed {
+                    try state.knowledge.agree(on: try state.knowledge.record(at: path), at: path)
+                    try state.knowledge.theirs.remove(path)
+                    state.hasUnsavedChanges = true
+                }
+                return plan
             }
             var conclusion = Conclusion()
             var cursor = FolderCursor(root)
-            for path in plan.removals {
-                let expected = state.knowledge.fingerprint(of: path)
-                let operation = Message.Operation(id: 0, path: path, expected: expected, action: .remove)
-                guard let outcome = try place(operation, expected: expected, &cursor, &state) else { continue }
-                // The target's state stays to be reconciled where something else comes to this path.
-                if outcome == .applied, case .some(.none) = state.theirs[path] { state.theirs[path] = nil }
-                note(outcome, of: path, at: .origin, &conclusion, &state)
-            }
-            return (plan, conclusion)
+            for path in plan.removals { try remove(path, &cursor, &conclusion, &state) }
+            return (plan, planning, conclusion)
         }
     }
 
-    /// Apart, so that nothing it holds is copied when it is changed later.
-    private func decide(_ state: borrowing State, conflictSuffix: [UInt8]) -> Plan {
-        Reconciler(
-            knowledge: state.knowledge, theirs: state.theirs, isMirroring: state.isMirroring, fileName: root.fileName,
-            plainOnly: state.plainOnly, conflictSuffix: conflictSuffix
-        ).plan()
+    private func decide(_ planning: inout Planning, _ state: borrowing State) throws(SystemFailure) -> Plan {
+        try Reconciler(
+            knowledge: state.knowledge, isMirroring: state.isMirroring, fileName: root.fileName,
+            plainOnly: state.plainOnly
+        ).plan(&planning)
     }
 
-    func want(_ takes: [(id: UInt32, take: Plan.Take)]) -> [Message] {
-        state.withLock { state in
-            takes.map { id, take in
-                let expected = state.knowledge.fingerprint(of: take.path)
-                state.wanted[id] = Wanted(path: take.path, expected: expected)
-                let hasOld = take.entry.isFile && state.knowledge.record(at: take.path)?.entry.isFile == true
-                return .want(
-                    Message.Want(id: id, path: take.path, comparesChunks: hasOld, allowsTwin: take.allowsTwin))
+    private func remove(
+        _ path: TreePath, _ cursor: inout FolderCursor, _ conclusion: inout Conclusion, _ state: inout State
+    ) throws(MountError) {
+        let expected = try withStore { () throws(SystemFailure) in try state.knowledge.fingerprint(of: path) }
+        let operation = Message.Operation(id: 0, path: path, expected: expected, action: .remove)
+        guard let outcome = try place(operation, expected: expected, &cursor, &state) else { return }
+        if outcome == .applied {
+            // The target's state stays to be reconciled where something else comes to this path.
+            try withStore { () throws(SystemFailure) in
+                if case .some(.none) = try state.knowledge.theirs.value(at: path) {
+                    try state.knowledge.theirs.remove(path)
+                }
             }
+        }
+        note(outcome, of: path, at: .origin, &conclusion, &state)
+    }
+
+    func want(_ takes: [(id: UInt32, take: Plan.Take)]) throws(MountError) -> [Message] {
+        try withState { state throws(SystemFailure) in
+            var wants: [Message] = []
+            for (id, take) in takes {
+                let expected = try state.knowledge.fingerprint(of: take.path)
+                state.wanted[id] = Wanted(path: take.path, expected: expected)
+                let known = try state.knowledge.record(at: take.path)?.entry
+                let hasOld = take.entry.isFile && known?.isFile == true
+                wants.append(
+                    .want(Message.Want(id: id, path: take.path, comparesChunks: hasOld, allowsTwin: take.allowsTwin)))
+            }
+            return wants
         }
     }
 
     /// Takes in what became of steps.
-    func conclude(_ steps: [(id: UInt32, step: Step, outcome: Message.Outcome)], _ conclusion: inout Conclusion) {
-        conclusion = state.withLock { [conclusion] state in
-            var conclusion = conclusion
-            for (id, step, outcome) in steps { conclude(id, step, outcome, &conclusion, &state) }
+    func conclude(
+        _ steps: [(id: UInt32, step: Step, outcome: Message.Outcome)]
+    ) throws(MountError) -> Conclusion {
+        try withState { state throws(SystemFailure) in
+            var conclusion = Conclusion()
+            for (id, step, outcome) in steps { try conclude(id, step, outcome, &conclusion, &state) }
             return conclusion
         }
     }
 
     private func conclude(
         _ id: UInt32, _ step: Step, _ outcome: Message.Outcome, _ conclusion: inout Conclusion, _ state: inout State
-    ) {
+    ) throws(SystemFailure) {
         if outcome == .applied { state.hasUnsavedChanges = true }
         switch step {
         case .remove(let path):
-            if outcome == .applied { leave(path, &state) }
+            if outcome == .applied { try leave(path, state.knowledge) }
             note(outcome, of: path, at: .target, &conclusion, &state)
         case .rename(let path, let name):
             if outcome == .applied {
-                if !root.isFile {
-                    for inner in state.theirs.keys.filter({ $0.isBelow(path) }) { leave(inner, &state) }
-                    for inner in state.knowledge.index.paths(below: path) { leave(inner, &state) }
-                    leave(path, &state)
-                }
+                if !root.isFile { try leaveAll(path, state.knowledge) }
                 let other = path.parent.appending(name)
                 announce(.conflict(path: path.description, keptAs: other?.description ?? ""), &state)
                 // The other version has to be fetched.
@@ -129,39 +147,48 @@ extension Replica {
             }
             note(outcome, of: path, at: .target, &conclusion, &state)
         case .put(let path):
-            concludePut(id, path, outcome, &state)
+            try concludePut(id, path, outcome, &state)
             note(outcome, of: path, at: .target, &conclusion, &state)
         case .finalFolder: break
         case .take(let path):
             state.wanted[id] = nil
-            if outcome == .applied { state.theirs[path] = nil }
+            if outcome == .applied { try state.knowledge.theirs.remove(path) }
             if outcome == .changed { state.plainOnly.insert(path) } else { state.plainOnly.remove(path) }
             note(outcome, of: path, at: .origin, &conclusion, &state)
         }
     }
 
     /// The target has nothing there any more.
-    private func leave(_ path: TreePath, _ state: inout State) {
-        if state.knowledge.record(at: path) == nil {
-            state.knowledge.agree(on: nil, at: path)
-            state.theirs[path] = nil
+    private func leave(_ path: TreePath, _ knowledge: Knowledge) throws(SystemFailure) {
+        if try knowledge.record(at: path) == nil {
+            try knowledge.agree(on: nil, at: path)
+            try knowledge.theirs.remove(path)
         } else {
-            state.theirs[path] = .some(nil)
+            try knowledge.theirs.set(path, to: nil)
         }
     }
 
-    private func concludePut(_ id: UInt32, _ path: TreePath, _ outcome: Message.Outcome, _ state: inout State) {
+    /// Nor anything in it.
+    private func leaveAll(_ folder: TreePath, _ knowledge: Knowledge) throws(SystemFailure) {
+        try knowledge.theirs.forEach(below: folder) { path, _ throws(SystemFailure) in try leave(path, knowledge) }
+        try knowledge.index.forEach(below: folder) { path, _ throws(SystemFailure) in try leave(path, knowledge) }
+        try leave(folder, knowledge)
+    }
+
+    private func concludePut(
+        _ id: UInt32, _ path: TreePath, _ outcome: Message.Outcome, _ state: inout State
+    ) throws(SystemFailure) {
         let sent = state.sent.removeValue(forKey: id)
         if outcome == .changed { state.plainOnly.insert(path) }
         guard outcome == .applied else { return }
         state.plainOnly.remove(path)
-        state.theirs[path] = nil
+        try state.knowledge.theirs.remove(path)
         if let sent {
             // What is here now has to be compared with what was sent.
-            state.knowledge.agree(on: Record(entry: sent, inode: 0, changed: 0), at: path)
+            try state.knowledge.agree(on: Record(entry: sent, inode: 0, changed: 0), at: path)
             state.doubtful.insert(path.parent)
         } else {
-            state.knowledge.agree(on: state.knowledge.record(at: path), at: path)
+            try state.knowledge.agree(on: try state.knowledge.record(at: path), at: path)
         }
     }
 
@@ -174,31 +201,38 @@ extension Replica {
         case .changed: conclusion.isIncomplete = true
         case .failed(let reason):
             let failure = MountNotice.failed(path: path.description, side: side, reason: reason)
-            conclusion.failures.append(failure)
+            conclusion.add(Conclusion(failure: failure, failures: 1))
             announce(failure, &state)
         }
     }
 
     /// Gives folders that came from the target their times and modes, now that they are full.
-    func finishFolders(_ takes: [Plan.Take]) throws(MountError) {
-        try state.withLock { state throws(MountError) in
-            for take in takes.reversed() where take.entry.isFolder {
-                guard let record = state.knowledge.record(at: take.path), record.entry.isFolder else { continue }
-                do throws(SystemFailure) {
-                    let folder = try root.open(take.path)
-                    let attributes = ExtendedAttributes(of: folder.descriptor)
-                    try reader.apply(record.entry, attributes, to: folder.descriptor)
-                } catch {
-                    state.doubtful.insert(take.path.parent)
-                }
+    func finishFolders() throws(MountError) {
+        try withState { state throws(SystemFailure) in
+            var last: TreePath?
+            while case let page = try state.knowledge.unfinished.rows(before: last), !page.isEmpty {
+                for (path, side) in page where side == .origin { try finish(path, &state) }
+                last = page.last?.path
             }
+            try state.knowledge.unfinished.removeAll()
+        }
+    }
+
+    private func finish(_ path: TreePath, _ state: inout State) throws(SystemFailure) {
+        guard let record = try state.knowledge.record(at: path), record.entry.isFolder else { return }
+        do throws(SystemFailure) {
+            let folder = try root.open(path)
+            let attributes = ExtendedAttributes(of: folder.descriptor)
+            try reader.apply(record.entry, attributes, to: folder.descriptor)
+        } catch {
+            state.doubtful.insert(path.parent)
         }
     }
 
     /// Ends the making of a mirror once nothing differs any more; from then on changes flow both ways.
     func endMirroring() {
         state.withLock { state in
-            guard state.theirs.isEmpty else { return }
+            guard state.knowledge.theirs.isEmpty else { return }
             state.hasBase = true
             state.isMirroring = options.isReadOnly
         }

@@ -5,7 +5,7 @@ extension Replica {
     /// Takes operations and content in the order in which they came.
     /// - Returns: What has to be answered; at the origin outcomes are for itself.
     func receive(_ messages: [Message]) throws(MountError) -> [Message] {
-        try state.withLock { state throws(MountError) in
+        try work { state throws(MountError) in
             var cursor = FolderCursor(root)
             var answers: [Message] = []
             for message in messages {
@@ -120,7 +120,7 @@ extension Replica {
             status = try staged.install(as: place.name)
         }
         let record = Record(entry: entry, inode: status.inode, changed: reader.mark(of: status))
-        state.knowledge.agree(on: record, at: path)
+        try state.knowledge.agree(on: record, at: path)
         return .applied
     }
 }

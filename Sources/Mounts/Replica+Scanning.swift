@@ -5,7 +5,7 @@ extension Replica {
     /// Looks through the whole tree; files that look unchanged are not read.
     /// - Returns: Whether the ignore rules have changed.
     func scanEverything() throws(MountError) -> Bool {
-        try state.withLock { state throws(MountError) in
+        try work { state throws(MountError) in
             try checkRoot()
             _ = watch?.take()
             state.doubtful = []
@@ -24,7 +24,7 @@ extension Replica {
             state.withLock { announce(.watchLimited(reason: gap), &$0) }
             return try scanEverything()
         }
-        return try state.withLock { state throws(MountError) in
+        return try work { state throws(MountError) in
             let folders = state.doubtful.union(changes.folders)
             state.doubtful = []
             guard !folders.isEmpty else { return false }
@@ -39,10 +39,10 @@ extension Replica {
     }
 
     /// Makes the origin's rules this side's.
-    func adopt(_ rules: IgnoreRules) {
-        state.withLock { state in
+    func adopt(_ rules: IgnoreRules) throws(MountError) {
+        try withState { state throws(SystemFailure) in
             state.rules = rules
-            forgetIgnored(&state)
+            try forgetIgnored(&state)
         }
     }
 
@@ -60,16 +60,19 @@ extension Replica {
         do throws(SystemFailure) { rules = try MountTree.rules(of: root) } catch { throw rootFailure(error) }
         guard rules.text != state.rules.text else { return false }
         state.rules = rules
-        forgetIgnored(&state)
+        try withStore { () throws(SystemFailure) in try forgetIgnored(&state) }
         return true
     }
 
-    func forgetIgnored(_ state: inout State) {
-        for path in state.knowledge.paths(below: .root) {
-            let isFolder = state.knowledge.record(at: path)?.entry.isFolder == true
-            if state.rules.excludes(path, isFolder: isFolder) { state.knowledge.forget(path) }
+    func forgetIgnored(_ state: inout State) throws(SystemFailure) {
+        let (knowledge, rules) = (state.knowledge, state.rules)
+        try knowledge.forEach(below: .root) { path throws(SystemFailure) in
+            let isFolder = try knowledge.record(at: path)?.entry.isFolder == true
+            if rules.excludes(path, isFolder: isFolder) { try knowledge.forget(path) }
         }
-        state.theirs = state.theirs.filter { !state.rules.excludes($0.key, isFolder: $0.value?.isFolder == true) }
+        try knowledge.theirs.forEach { path, entry throws(SystemFailure) in
+            if rules.excludes(path, isFolder: entry?.isFolder == true) { try knowledge.theirs.remove(path) }
+        }
     }
 
     private func scanRoot(_ state: inout State) throws(MountError) {
@@ -78,14 +81,14 @@ extension Replica {
             if root.isFile { watch?.add(place.folder.descriptor, as: .root) }
             guard let status = try place.folder.status(place.name) else {
                 // A file that an editor is replacing is back in a moment; its absence is never a deletion.
-                if side == .target { state.knowledge.found(nil, at: .root) }
+                if side == .target { try state.knowledge.found(nil, at: .root) }
                 return
             }
             guard status.kind == (root.isFile ? .file : .folder) else { return }
-            let known = state.knowledge.record(at: .root)
+            let known = try state.knowledge.record(at: .root)
             if known?.isCurrent(status) == true { return }
             guard let (record, _) = try reader.read(place.folder, place.name, status, known: known) else { return }
-            state.knowledge.found(record, at: .root)
+            try state.knowledge.found(record, at: .root)
         } catch {
             throw rootFailure(error)
         }
@@ -122,54 +125,86 @@ extension Replica {
     ) throws(SystemFailure) -> [(path: TreePath, isNew: Bool)] {
         let folder = try root.open(path)
         watch?.add(folder.descriptor, as: path)
-        var known = state.knowledge.children(of: path)
+        let listing = try folder.listing()
+        var names = try listing.next(Self.namesAtOnce)
         var inner: [(path: TreePath, isNew: Bool)] = []
-        for name in try folder.names() {
-            guard !stop.isSet else { throw SystemFailure(ECANCELED) }
-            guard let child = path.appending(name) else {
-                let name = String(decoding: name, as: UTF8.self)
-                announce(.skipped(path: "\(path)/\(name)", reason: "its path is too long"), &state)
-                continue
+        guard names.count == Self.namesAtOnce else {
+            var known = try state.knowledge.children(of: path)
+            for name in names {
+                guard let child = appending(name, to: path, &state) else { continue }
+                if try visit(child, in: folder, before: known[name], &inner, &state) { known[name] = nil }
             }
-            guard let status = try folder.status(name) else { continue }
-            if TemporaryName.isLeftOver(name, status) { try? folder.remove(name, isFolder: false) }
-            if state.rules.ignores(child, isFolder: status.kind == .folder) {
-                known[name] = nil
-                continue
+            for name in known.keys {
+                if let child = path.appending(name) { try lose(child, &state) }
             }
-            guard status.kind != nil else {
-                announce(
-                    .skipped(path: child.description, reason: "sockets, FIFOs and devices stay where they are"), &state)
-                continue
-            }
-            let before = known.removeValue(forKey: name)
-            try look(at: child, in: folder, status, before: before, &state)
-            if status.kind == .folder {
-                inner.append((child, before?.entry.isFolder != true || before?.inode != status.inode))
-            }
+            return inner
         }
-        for name in known.keys {
-            if let child = path.appending(name) { lose(child, &state) }
+        // So many that they are not held: what is there is noted, so that the rest is what has gone.
+        let (knowledge, present) = (state.knowledge, state.knowledge.present)
+        while !names.isEmpty {
+            for name in names {
+                guard let child = appending(name, to: path, &state) else { continue }
+                let before = try knowledge.record(at: child)
+                if try visit(child, in: folder, before: before, &inner, &state) { try present.set(child, to: nil) }
+            }
+            names = try listing.next(Self.namesAtOnce)
         }
+        try knowledge.forEach(in: path) { child throws(SystemFailure) in
+            if try !present.has(child), try knowledge.record(at: child) != nil { try lose(child, &state) }
+        }
+        try present.removeAll()
         return inner
+    }
+
+    /// Names of one folder that are held at once.
+    private static let namesAtOnce = 4096
+
+    private func appending(_ name: [UInt8], to folder: TreePath, _ state: inout State) -> TreePath? {
+        if let path = folder.appending(name) { return path }
+        let name = String(decoding: name, as: UTF8.self)
+        announce(.skipped(path: "\(folder)/\(name)", reason: "its path is too long"), &state)
+        return nil
+    }
+
+    /// Looks at one name of a folder.
+    /// - Returns: Whether something is there that is mirrored, or that is left alone.
+    private func visit(
+        _ path: TreePath, in folder: OpenFolder, before: Record?, _ inner: inout [(path: TreePath, isNew: Bool)],
+        _ state: inout State
+    ) throws(SystemFailure) -> Bool {
+        guard !stop.isSet else { throw SystemFailure(ECANCELED) }
+        let name = Array(path.name)
+        guard let status = try folder.status(name) else { return false }
+        if TemporaryName.isLeftOver(name, status) { try? folder.remove(name, isFolder: false) }
+        if state.rules.ignores(path, isFolder: status.kind == .folder) { return true }
+        guard status.kind != nil else {
+            announce(
+                .skipped(path: path.description, reason: "sockets, FIFOs and devices stay where they are"), &state)
+            return false
+        }
+        try look(at: path, in: folder, status, before: before, &state)
+        if status.kind == .folder {
+            inner.append((path, before?.entry.isFolder != true || before?.inode != status.inode))
+        }
+        return true
     }
 
     private func look(
         at path: TreePath, in folder: OpenFolder, _ status: FileStatus, before: Record?, _ state: inout State
     ) throws(SystemFailure) {
         if let before, before.isCurrent(status) {
-            if status.links > 1, status.kind == .file { state.knowledge.noteName(path, of: status.inode) }
+            if status.links > 1, status.kind == .file { try state.knowledge.noteName(path, of: status.inode) }
             return
         }
         do throws(SystemFailure) {
             guard let (record, links) = try reader.read(folder, Array(path.name), status, known: before) else { return }
-            if before?.entry.isFolder == true, !record.entry.isFolder { loseChildren(of: path, &state) }
-            state.knowledge.found(record, at: path, links: links)
+            if before?.entry.isFolder == true, !record.entry.isFolder { try loseChildren(of: path, state.knowledge) }
+            try state.knowledge.found(record, at: path, links: links)
             state.hasUnsavedChanges = true
         } catch {
             if error.code == ECANCELED { throw error }
             if error.isAbsence {
-                lose(path, &state)
+                try lose(path, &state)
             } else {
                 // What cannot be read has not been deleted.
                 announce(.skipped(path: path.description, reason: error.description), &state)
@@ -177,13 +212,13 @@ extension Replica {
         }
     }
 
-    private func lose(_ path: TreePath, _ state: inout State) {
-        loseChildren(of: path, &state)
-        state.knowledge.found(nil, at: path)
+    private func lose(_ path: TreePath, _ state: inout State) throws(SystemFailure) {
+        try loseChildren(of: path, state.knowledge)
+        try state.knowledge.found(nil, at: path)
         state.hasUnsavedChanges = true
     }
 
-    private func loseChildren(of path: TreePath, _ state: inout State) {
-        for child in state.knowledge.paths(below: path) { state.knowledge.found(nil, at: child) }
+    private func loseChildren(of path: TreePath, _ knowledge: Knowledge) throws(SystemFailure) {
+        try knowledge.forEach(below: path) { child throws(SystemFailure) in try knowledge.found(nil, at: child) }
     }
 }

@@ -36,11 +36,11 @@ extension Replica {
 
     /// Reads what the first shipments carry, up to a bound, so that small files travel together.
     /// - Parameter isQuiet: Whether no file is on its way beside what is loaded.
-    func load(_ shipments: ArraySlice<Shipment>, isQuiet: Bool) -> Load {
+    func load(_ shipments: ArraySlice<Shipment>, isQuiet: Bool) throws(MountError) -> Load {
         var load = Load()
         var cursor = FolderCursor(root)
         for shipment in shipments {
-            switch parcel(for: shipment, &cursor) {
+            switch try parcel(for: shipment, &cursor) {
             case .nothing: load.unsent.append(shipment.id)
             case .file(let file): load.file = file
             case .message(let message, let waits):
@@ -59,7 +59,7 @@ extension Replica {
     static let smallSize: Int64 = 64 << 10
 
     /// Reads what a shipment carries.
-    private func parcel(for shipment: Shipment, _ cursor: inout FolderCursor) -> Parcel {
+    private func parcel(for shipment: Shipment, _ cursor: inout FolderCursor) throws(MountError) -> Parcel {
         let path = shipment.path
         func place(_ action: Message.Action, waits: Bool = false) -> Parcel {
             let operation = Message.Operation(
@@ -71,10 +71,10 @@ extension Replica {
         case .rename(let name): return place(.rename(name))
         case .content, .metadata, .finalFolder: break
         }
-        let (record, twin): (Record?, TreePath?) = state.withLock { state in
-            let twin = self.twin(for: shipment, state)
-            state.shipped.insert(path)
-            return (state.knowledge.record(at: path), twin)
+        let (record, twin) = try withState { state throws(SystemFailure) in
+            let twin = try self.twin(for: shipment, state.knowledge)
+            try state.knowledge.shipped.set(path, to: nil)
+            return (try state.knowledge.record(at: path), twin)
         }
         guard let record else { return .nothing }
         do throws(SystemFailure) {
@@ -88,7 +88,7 @@ extension Replica {
                 let text = try location.folder.readLink(location.name)
                 var entry = record.entry
                 (entry.digest, entry.size) = (Digest(of: text), Int64(text.count))
-                noteSent(entry, instead: record.entry, shipment)
+                try noteSent(entry, instead: record.entry, shipment)
                 return place(.link(entry, text: text))
             case .file:
                 if let twin { return place(.twin(record.entry, path: twin), waits: true) }
@@ -100,14 +100,15 @@ extension Replica {
         }
     }
 
-    private func twin(for shipment: Shipment, _ state: borrowing State) -> TreePath? {
+    private func twin(for shipment: Shipment, _ knowledge: Knowledge) throws(SystemFailure) -> TreePath? {
         guard case .content(_, allowsTwin: true) = shipment.kind else { return nil }
-        let (knowledge, theirs, shipped, told) = (state.knowledge, state.theirs, state.shipped, state.told)
-        return knowledge.twin(of: shipment.path) { other in
-            if shipped.contains(other) { return true }
+        return try knowledge.twin(of: shipment.path) { other throws(SystemFailure) in
+            if try knowledge.shipped.has(other) { return true }
             switch side {
-            case .origin: return theirs[other] == nil && knowledge.local.record(at: other) == nil
-            case .target: return !told.contains(other)
+            case .origin:
+                let (here, there) = (try knowledge.local.has(other), try knowledge.theirs.has(other))
+                return !here && !there
+            case .target: return try !knowledge.told.has(other)
             }
         }
     }
@@ -132,18 +133,18 @@ extension Replica {
         let count = try file.read(into: &bytes, count: bytes.count, at: 0)
         bytes.removeLast(bytes.count - count)
         (entry.digest, entry.size) = (Digest(of: bytes), Int64(count))
-        noteSent(entry, instead: record.entry, shipment)
+        try noteSent(entry, instead: record.entry, shipment)
         return place(.file(entry, attributes, ByteBuffer(bytes: bytes)))
     }
 
     /// Remembers that something newer was sent than is known here.
-    func noteSent(_ entry: Entry, instead known: Entry, _ shipment: Shipment) {
+    func noteSent(_ entry: Entry, instead known: Entry, _ shipment: Shipment) throws(SystemFailure) {
         guard !entry.matches(known, owners: owners) else { return }
-        state.withLock { state in
+        try state.withLock { state throws(SystemFailure) in
             if side == .origin {
                 state.sent[shipment.id] = entry
             } else {
-                state.knowledge.agree(on: Record(entry: entry, inode: 0, changed: 0), at: shipment.path)
+                try state.knowledge.agree(on: Record(entry: entry, inode: 0, changed: 0), at: shipment.path)
                 state.doubtful.insert(shipment.path.parent)
             }
         }

@@ -3,38 +3,50 @@ internal import Synchronization
 /// What the target tells of its tree.
 extension Replica {
     /// The whole tree in short. What was found so far counts as told.
-    func buckets() -> [Fingerprint] {
-        state.withLock { state in
-            state.knowledge.untold = []
+    func buckets() throws(MountError) -> [Fingerprint] {
+        try withState { state throws(SystemFailure) in
+            try state.knowledge.untold.removeAll()
             let count = Buckets.count(for: state.knowledge.index.count)
             state.bucketCount = count
-            return Buckets(state.knowledge.index, count: count, owners: owners).digests
+            return try Buckets(state.knowledge.index, count: count, owners: owners).digests
         }
+    }
+
+    /// A part of what is told: as much as is worth sending at once.
+    struct Telling: Sendable {
+        var messages: [Message] = []
+        /// Where it goes on; nil at the end.
+        var last: TreePath?
     }
 
     /// What is in these buckets.
-    func listing(_ buckets: Set<UInt16>) -> [Message] {
-        state.withLock { state in
-            var entries: [Message.Listed] = []
+    /// - Parameter last: Where the part before ended.
+    func listing(_ buckets: Set<UInt16>, after last: TreePath?) throws(MountError) -> Telling {
+        try withState { state throws(SystemFailure) in
             // The tree may have grown since the digests were made.
             let count = state.bucketCount
-            state.knowledge.index.forEach { path, record in
-                if buckets.contains(UInt16(Buckets.bucket(of: path, count: count))) {
-                    entries.append(Message.Listed(path: path, entry: record.entry))
-                }
+            let page = try state.knowledge.index.rows(after: last)
+            let entries = page.compactMap { path, record in
+                buckets.contains(UInt16(Buckets.bucket(of: path, count: count)))
+                    ? Message.Listed(path: path, entry: record?.entry) : nil
             }
-            return Self.messages(entries)
+            let isLast = page.count < PathTable<Record>.page
+            return Telling(messages: Self.messages(entries), last: isLast ? nil : page.last?.path)
         }
     }
 
-    /// What has changed since the last call.
-    func news() -> [Message] {
-        state.withLock { state in
-            let paths = state.knowledge.untold.sorted()
-            state.knowledge.untold = []
-            state.told.formUnion(paths)
-            return Self.messages(
-                paths.map { Message.Listed(path: $0, entry: state.knowledge.record(at: $0)?.entry) })
+    /// What has changed since it was told last.
+    func news() throws(MountError) -> Telling {
+        try withState { state throws(SystemFailure) in
+            let page = try state.knowledge.untold.rows(after: nil)
+            var entries: [Message.Listed] = []
+            for (path, _) in page {
+                entries.append(Message.Listed(path: path, entry: try state.knowledge.record(at: path)?.entry))
+                try state.knowledge.told.set(path, to: nil)
+                try state.knowledge.untold.remove(path)
+            }
+            let isLast = state.knowledge.untold.isEmpty
+            return Telling(messages: Self.messages(entries), last: isLast ? nil : page.last?.path)
         }
     }
 
@@ -59,10 +71,10 @@ extension Replica {
     var isDoubtful: Bool { state.withLock { !$0.doubtful.isEmpty } }
 
     /// A round has ended.
-    func settle() {
-        state.withLock { state in
-            state.told = []
-            state.shipped = []
+    func settle() throws(MountError) {
+        try withState { state throws(SystemFailure) in
+            try state.knowledge.told.removeAll()
+            try state.knowledge.shipped.removeAll()
         }
     }
 }

@@ -1,20 +1,32 @@
+internal import NIOCore
+
 /// The steps of one round that are under way.
 struct Round {
     /// So many paths are asked for at once.
-    static let wantsAtOnce = 4096
+    static let wantsAtOnce = 2048
+    /// From so many steps under way on, nothing more is planned.
+    private static let stepsAtOnce = 2048
 
     private(set) var open: [UInt32: Replica.Step] = [:]
-    /// What has not been asked for yet; the next is last.
-    private var waiting: [Plan.Take]
+    /// What has not been asked for yet, in order.
+    private var waiting: CircularBuffer<Plan.Take> = []
     private var openTakes = 0
-
-    init(_ plan: Plan) { waiting = plan.takes.reversed() }
+    /// Steps taken up so far.
+    private(set) var steps = 0
 
     var isDone: Bool { open.isEmpty && waiting.isEmpty }
+    /// Whether the next page can be taken up.
+    var hasRoom: Bool { open.count + waiting.count < Self.stepsAtOnce }
+
+    mutating func add(_ takes: [Plan.Take]) {
+        waiting += takes
+        steps += takes.count
+    }
 
     /// What is to be shipped, with ids from `nextID` on.
     mutating func shipments(_ puts: [Plan.Put], nextID: inout UInt32) -> [Shipment] {
-        puts.map { put in
+        steps += puts.count
+        return puts.map { put in
             let id = takeID(&nextID)
             open[id] =
                 switch put.kind {
@@ -30,7 +42,7 @@ struct Round {
     /// What may be asked for now.
     mutating func wants(nextID: inout UInt32) -> [(id: UInt32, take: Plan.Take)] {
         var wants: [(id: UInt32, take: Plan.Take)] = []
-        while openTakes < Self.wantsAtOnce, let take = waiting.popLast() {
+        while openTakes < Self.wantsAtOnce, let take = waiting.popFirst() {
             let id = takeID(&nextID)
             open[id] = .take(take.path)
             openTakes += 1

@@ -45,18 +45,27 @@ struct TargetLoop {
         guard isReady else { return }
         let replica = replica
         wires.pace.begin()
-        let news = try await wires.work.run { () throws(MountError) in
+        let first = try await wires.work.run { () throws(MountError) in
             _ = try replica.scanChanges()
-            return replica.news()
+            return try replica.news()
         }
         wires.pace.end()
-        guard !news.isEmpty else { return }
-        try await tell(news, token: Message.Told.changes)
+        guard !first.messages.isEmpty else { return }
+        try await tell(first, token: Message.Told.changes) { _ throws(MountError) in try replica.news() }
     }
 
-    private func tell(_ news: [Message], token: UInt32) async throws(MountError) {
-        // The origin always reads on, so this cannot block for good.
-        for message in news { try await wires.outbox.send(message) }
+    /// Tells all of something, part by part.
+    private func tell(
+        _ first: Replica.Telling, token: UInt32,
+        next: @escaping @Sendable (TreePath) throws(MountError) -> Replica.Telling
+    ) async throws(MountError) {
+        var part = first
+        while true {
+            // The origin always reads on, so this cannot block for good.
+            for message in part.messages { try await wires.outbox.send(message) }
+            guard let last = part.last else { break }
+            part = try await wires.work.run { () throws(MountError) in try next(last) }
+        }
         try await wires.outbox.send(.listed(token))
     }
 
@@ -68,36 +77,40 @@ struct TargetLoop {
             if !isReady {
                 let buckets = try await wires.work.run { () throws(MountError) in
                     _ = try replica.load()
-                    replica.adopt(rules)
+                    try replica.adopt(rules)
                     _ = try replica.scanEverything()
-                    replica.recogniseMirror()
-                    return replica.buckets()
+                    try replica.recogniseMirror()
+                    return try replica.buckets()
                 }
                 isReady = true
                 return try wires.outbox.answer(.buckets(mirror: replica.mirror, buckets))
             }
             let news = try await wires.work.run { () throws(MountError) in
-                replica.adopt(rules)
+                try replica.adopt(rules)
                 _ = try replica.scanEverything()
-                return replica.news()
+                return try replica.news()
             }
-            try await tell(news, token: Message.Told.changes)
+            try await tell(news, token: Message.Told.changes) { _ throws(MountError) in try replica.news() }
         case .list(let buckets) where isReady:
-            let listing = try await wires.work.run { () throws(MountError) in replica.listing(buckets) }
-            try await tell(listing, token: Message.Told.buckets)
+            let listing = try await wires.work.run { () throws(MountError) in
+                try replica.listing(buckets, after: nil)
+            }
+            try await tell(listing, token: Message.Told.buckets) { last throws(MountError) in
+                try replica.listing(buckets, after: last)
+            }
         case .probe(let token) where isReady:
             let news = try await wires.work.run { () throws(MountError) in
                 _ = try replica.scanEverything()
-                return replica.news()
+                return try replica.news()
             }
-            try await tell(news, token: token)
+            try await tell(news, token: token) { _ throws(MountError) in try replica.news() }
         case .want(let want) where isReady:
             let kind = Shipment.Kind.content(comparesChunks: want.comparesChunks, allowsTwin: want.allowsTwin)
             try wires.courier.ship(asked: Shipment(id: want.id, path: want.path, expected: 0, kind: kind))
         case .needs(let id, let flags): wires.replies.deliver(flags, for: id)
         case .settled:
             try await wires.work.run { () throws(MountError) in
-                replica.settle()
+                try replica.settle()
                 try replica.save()
             }
         default: throw .violation("the mount's other side sent a message out of turn")

@@ -39,6 +39,36 @@ struct TreePath: Sendable, Hashable {
     /// The folder that holds it; the root for the root.
     var parent: TreePath { TreePath(unchecked: lastSlash.map { Array(bytes[..<$0]) } ?? []) }
 
+    /// The bytes of the folder that holds it and of its last name, by which it is found in a table.
+    func withKey<R>(
+        _ body: (_ folder: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer) throws(SystemFailure) -> R
+    ) throws(SystemFailure) -> R {
+        let slash = lastSlash
+        return try bytes[...].withBytes { all throws(SystemFailure) in
+            let folder = UnsafeRawBufferPointer(rebasing: all[..<(slash ?? 0)])
+            return try body(folder, UnsafeRawBufferPointer(rebasing: all[(slash.map { $0 + 1 } ?? 0)...]))
+        }
+    }
+
+    /// What `withKey` gave.
+    init(folder: UnsafeRawBufferPointer, name: UnsafeRawBufferPointer) {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(folder.count + 1 + name.count)
+        if !folder.isEmpty {
+            bytes += folder
+            bytes.append(UInt8(ascii: "/"))
+        }
+        bytes += name
+        self.init(unchecked: bytes)
+    }
+
+    /// Whether it comes before the other one in a table: by folder, then by name.
+    func isFiled(before other: TreePath) -> Bool {
+        let (folder, others) = (bytes[..<(lastSlash ?? 0)], other.bytes[..<(other.lastSlash ?? 0)])
+        if folder.elementsEqual(others) { return name.lexicographicallyPrecedes(other.name) }
+        return folder.lexicographicallyPrecedes(others)
+    }
+
     /// Nil where the path would become too long, or `name` is none.
     func appending(_ name: some Collection<UInt8>) -> TreePath? {
         guard Self.isName(name), bytes.count + 1 + name.count < Self.limit else { return nil }
@@ -60,4 +90,12 @@ extension TreePath: Comparable {
 
 extension TreePath: CustomStringConvertible {
     var description: String { isRoot ? "." : String(decoding: bytes, as: UTF8.self) }
+}
+
+extension ArraySlice<UInt8> {
+    func withBytes<R>(
+        _ body: (UnsafeRawBufferPointer) throws(SystemFailure) -> R
+    ) throws(SystemFailure) -> R {
+        try withUnsafeBufferPointer { bytes throws(SystemFailure) in try body(UnsafeRawBufferPointer(bytes)) }
+    }
 }

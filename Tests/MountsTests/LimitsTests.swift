@@ -1,5 +1,7 @@
+import Fleet
 import Glibc
 import LighterTesting
+import Synchronization
 import Testing
 
 @testable import Mounts
@@ -35,6 +37,29 @@ struct LimitsTests {
         var text = [UInt8](repeating: 0, count: 32)
         let count = read(file, &text, text.count)
         return try #require(Int(String(decoding: text[..<max(0, count - 1)], as: UTF8.self)))
+    }
+
+    @Test(
+        "A full disk where a side keeps what it knows ends the session, changes nothing, and is over once there is room",
+        .enabled(if: geteuid() == 0, "mounting a small disk takes root"), arguments: [MountSide.origin, .target])
+    func fullStore(side: MountSide) async throws {
+        let rig = try Rig { $0.cacheSize = .kibibytes(64) }
+        for file in 0..<2000 { try rig.origin.write("file \(file)", "text \(file)") }
+        try rig.whole.folder("bases")
+        try #require(mount("none", rig.whole.at("bases"), "tmpfs", 0, "size=128k") == 0)
+        defer { umount2(rig.whole.at("bases"), Int32(MNT_DETACH)) }
+        rig.baseFolders.withLock { $0[side] = "bases" }
+        await #expect {
+            try await rig.synchronise()
+        } throws: { error in
+            "\(error)".contains("No space left on device") && "\(error)".contains("make room there")
+                || (error as? MountError)?.code == .pipe
+        }
+        #expect(rig.origin.names().count == 2000)
+        try #require(mount("none", rig.whole.at("bases"), nil, UInt(MS_REMOUNT), "size=8m") == 0)
+        try await rig.synchronise()
+        rig.expectSame()
+        #expect(!rig.whole.exists("bases/base-\(side).work"))
     }
 
     @Test(

@@ -35,7 +35,9 @@ private struct Chaos {
 struct PropertyTests {
     @Test("Whatever happens at both sides, both are the same afterwards", arguments: 0..<16)
     func equal(seed: Int) async throws {
-        let rig = try Rig()
+        // A round is planned page by page, and what is planned together must not matter.
+        let page = [1, 2, 3, 1024][seed % 4]
+        let rig = try Rig { $0.page = page }
         var chaos = Chaos(seed: seed)
         for _ in 0..<20 { chaos.act(on: rig.origin) }
         for session in 0..<3 {

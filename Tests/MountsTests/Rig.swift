@@ -30,7 +30,13 @@ final class Rig: Sendable {
     /// The scratch folder itself.
     var whole: Disk { Disk(path: scratch.path) }
 
-    func base(_ side: MountSide) -> String { scratch.file("base-\(side)") }
+    /// The folder of each side's memory, where it is not the scratch folder itself.
+    let baseFolders = Mutex<[MountSide: String]>([:])
+
+    func base(_ side: MountSide) -> String {
+        let folder = baseFolders.withLock { $0[side] }
+        return scratch.file(folder.map { "\($0)/base-\(side)" } ?? "base-\(side)")
+    }
 
     func options(_ side: MountSide) -> MountOptions {
         var options = MountOptions(basePath: base(side), targetName: "builder")
@@ -54,7 +60,11 @@ final class Rig: Sendable {
         let live = Live(self, wire)
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await live.session(.origin).run() }
-            group.addTask { try await live.session(.target).run() }
+            group.addTask {
+                // As a node closes the stream of a session that has ended.
+                defer { wire.close() }
+                try await live.session(.target).run()
+            }
             defer { live.end() }
             let result: T
             do {

@@ -62,7 +62,8 @@ package struct Mirrors: Sendable, Hashable {
                 for name in (try? files.contentsOfDirectory(atPath: shelf)) ?? [] {
                     let place = "\(shelf)/\(name)"
                     var used = 0.0
-                    for memory in ["tree.memory", "file.memory"] {
+                    let memories = ["tree.memory", "file.memory"].flatMap { [$0, $0 + ".changes"] }
+                    for memory in memories {
                         var status = stat()
                         if lstat("\(place)/\(memory)", &status) == 0 { used = max(used, Double(status.st_mtim.tv_sec)) }
                     }
