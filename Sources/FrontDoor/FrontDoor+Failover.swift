@@ -269,6 +269,7 @@ extension FrontDoor {
         leaveMounts(of: lost)
         do {
             try aliases.put(id, engineID: engineID, at: lease.target)
+            if !creation.isMove { try noteUnstarted(id, epoch: lease.epoch) }
             try routes.put(route)
             if lost.target != lease.target { try aliases.remove(id, at: lost.target) }
             try execs.forget(containerID: id)
@@ -297,7 +298,19 @@ extension FrontDoor {
     /// Starts what ran before.
     private func run(_ route: Route) async {
         guard !fresh.contains(route.containerID) else { return }
-        do { _ = try await startAnew(route) } catch { say("was made, but \(stayed(error).reason)", of: route) }
+        do {
+            guard try await startAnew(route) else { return }
+        } catch {
+            say("was made, but \(stayed(error).reason)", of: route)
+        }
+        try? routes.journal.removeHalt(of: route.containerID)
+    }
+
+    /// Remembers that a container ran and is to be started at its new place: its mounts may take a while to get there, and this
+    /// program may end meanwhile.
+    private func noteUnstarted(_ id: String, epoch: UInt64) throws {
+        guard !fresh.contains(id) else { return }
+        try routes.journal.put(Journal.Halt(container: id, epoch: epoch, stage: .made))
     }
 
     /// Starts at its new node what ran before; where that is not answered, it is tried until it is.
@@ -348,8 +361,10 @@ extension FrontDoor {
         guard let engineClient else { throw Stayed(reason: "this device has no engine of its own") }
         ports.close(id)
         leaveMounts(of: lost)
-        let body = creation.spec.json.withHostname(ofID: id).buffer
-        let target = creation.query.target("/containers/create")
+        var json = creation.spec.json.withHostname(ofID: id)
+        json.update(named: "Labels") { $0[Presentation.containerLabel] = .string(id) }
+        let (body, target) = (json.buffer, creation.query.target("/containers/create"))
+        try await removeUnfinished(id, engineClient)
         let answer = try await engineClient.request("POST", target, headers: creation.passedHeaders, body: body)
         guard answer.status == 201, let engineID = try answer.json()["Id"]?.stringValue else {
             await control.abandon(lost.workload, epoch: placed.epoch, reason: "create answered \(answer.status)")
@@ -372,6 +387,7 @@ extension FrontDoor {
         try aliases.put(id, engineID: engineID, at: control.node)
         let ran = creation.isMove ? creation.wasRunning : !fresh.contains(id)
         let kept = try routes.journal.asked(of: id)
+        if !creation.isMove { try noteUnstarted(id, epoch: placed.epoch) }
         drop(lost)
         localWorkload(engineID, workload)
         try routes.journal.putLocal(engineID, workload)
@@ -391,7 +407,25 @@ extension FrontDoor {
             }
             throw Stayed(reason: reason)
         }
+        if !creation.isMove { try? routes.journal.removeHalt(of: id) }
         if let client = self.engineClient { await resizeWindow(of: id, client) }
+    }
+
+    /// Removes what an earlier run of this program made here of a container, and ended before it was recorded: it has its name.
+    private func removeUnfinished(_ id: String, _ engine: DockerClient) async throws {
+        var filters = DockerFilters()
+        filters.add("label", "\(Presentation.containerLabel)=\(id)")
+        filters.add("status", "created")
+        var query = Query()
+        query.set("all", "1")
+        query.setFilters(filters)
+        let answer = try await engine.request("GET", query.target("/containers/json"))
+        guard answer.status == 200 else { return }
+        let recorded = try routes.journal.localWorkloads()
+        for found in try JSON.parse(answer.body).arrayValue ?? [] {
+            guard let engineID = found["Id"]?.stringValue, recorded[engineID] == nil else { continue }
+            _ = try await engine.request("DELETE", "/containers/\(engineID)?v=1")
+        }
     }
 
     /// Keeps what a container's users should know of it.

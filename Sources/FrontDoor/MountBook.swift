@@ -37,6 +37,8 @@ final class MountBook {
     private let logger: Logger
     private let start: (@escaping @Sendable @NodeLoop () async -> Void) -> Void
     private var entries: [Key: Entry] = [:]
+    /// Done when the last session that was opened for a key has ended: it may still be writing what it remembers.
+    private var ends: [Key: EventLoopFuture<Void>] = [:]
 
     /// - Parameter start: runs a job to its end, as part of the front door's own lifetime.
     init(
@@ -115,7 +117,10 @@ final class MountBook {
         entries[key] = entry
         let (closing, close) = AsyncStream<Never>.makeStream()
         entry.close = { close.finish() }
+        let (before, end) = (ends[key], NodeLoop.shared.loop.makePromise(of: Void.self))
+        ends[key] = end.futureResult
         start { [self] in
+            try? await before?.get()
             do {
                 try await serve(mount, target, isBounded: isBounded, dialer, promise, entry.tally, until: closing)
             } catch {
@@ -127,6 +132,8 @@ final class MountBook {
             promise.fail(CancellationError())
             // Whoever still uses it opens it anew at the next turn.
             if entries[key] === entry { entries[key] = nil }
+            if ends[key] === end.futureResult { ends[key] = nil }
+            end.succeed()
         }
         return entry
     }

@@ -3,18 +3,19 @@ internal import NIOCore
 
 /// What has changed in a tree since its `IndexFile` was written, so that what a small change costs is small.
 ///
-/// Each batch ends with a digest of itself and of all before it, back to the index. One that is not whole, and what follows it,
-/// counts as never written: as if the session had ended before.
+/// Each save is one or more batches; each ends with a digest of itself and of all before it, back to the index, and the last one of a
+/// save says so. A save that is not whole, and what follows it, counts as never made: as if the session had ended before.
 struct ChangesFile {
     private static let batchSize = 64 << 10
     /// A path more than a batch holds.
     private static let batchLimit = batchSize + TreePath.limit + 128
-    private static let headerSize = 4
+    /// The batch's length, and whether the save ends with it.
+    private static let headerSize = 4 + 1
 
     private let path: String
-    /// Of the index and all batches so far.
+    /// Of the index and all saves so far.
     private var digest: Digest
-    /// Where the next batch goes.
+    /// Where the next save goes.
     private(set) var size: Int64 = 0
 
     /// - Parameter digest: With which the index ends.
@@ -23,10 +24,22 @@ struct ChangesFile {
         self.digest = digest
     }
 
+    /// Whether the file on the disk is as long as this says; one that is not was written by somebody else, or not wholly.
+    var isIntact: Bool {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return errno == ENOENT && size == 0 }
+        return Int64(status.st_size) == size
+    }
+
     /// Brings a tree from what the index had to what it was last.
     mutating func read(into tree: PathTable<Record>) throws(SystemFailure) {
         guard let file = try? Descriptor(open(path, O_RDONLY | O_CLOEXEC)) else { return }
-        while var batch = nextBatch(of: file) {
+        var (position, chain) = (size, digest)
+        while let batch = Self.nextBatch(of: file, at: &position, after: &chain) {
+            if batch.isLast { (size, digest) = (position, chain) }
+        }
+        position = 0
+        while position < size, var batch = Self.nextBatch(of: file, at: &position)?.changes {
             while batch.readableBytes > 0 {
                 guard let (path, record) = batch.readChange() else { return }
                 if let record { try tree.set(path, to: record) } else { try tree.remove(path) }
@@ -34,18 +47,30 @@ struct ChangesFile {
         }
     }
 
-    private mutating func nextBatch(of file: Descriptor) -> ByteBuffer? {
-        guard var header = Self.read(Self.headerSize, of: file, at: size),
-            let length = header.readInteger(as: UInt32.self), length > 0, length <= Self.batchLimit,
-            var batch = Self.read(Int(length) + Digest.byteCount, of: file, at: size + Int64(Self.headerSize)),
+    /// Nil where there is no whole one.
+    private static func nextBatch(
+        of file: Descriptor, at position: inout Int64
+    ) -> (changes: ByteBuffer, isLast: Bool, digest: Digest)? {
+        guard var header = read(headerSize, of: file, at: position),
+            let (length, isLast) = header.readMultipleIntegers(as: (UInt32, UInt8).self),
+            length > 0, length <= batchLimit, isLast <= 1,
+            var batch = read(Int(length) + Digest.byteCount, of: file, at: position + Int64(headerSize)),
             let changes = batch.readSlice(length: Int(length)),
             let words = batch.readMultipleIntegers(as: (UInt64, UInt64, UInt64, UInt64).self)
         else { return nil }
-        let found = Self.digest(of: changes, after: digest)
-        guard found == Digest(words: words) else { return nil }
-        digest = found
-        size += Int64(Self.headerSize + Int(length) + Digest.byteCount)
-        return changes
+        position += Int64(headerSize + Int(length) + Digest.byteCount)
+        return (changes, isLast == 1, Digest(words: words))
+    }
+
+    /// Nil, too, where it does not follow what is before it.
+    private static func nextBatch(
+        of file: Descriptor, at position: inout Int64, after chain: inout Digest
+    ) -> (changes: ByteBuffer, isLast: Bool)? {
+        guard let batch = nextBatch(of: file, at: &position) else { return nil }
+        let found = digest(of: batch.changes, isLast: batch.isLast, after: chain)
+        guard found == batch.digest else { return nil }
+        chain = found
+        return (batch.changes, batch.isLast)
     }
 
     /// Nil where there is not as much.
@@ -60,35 +85,42 @@ struct ChangesFile {
     /// Appends what the tree has now at these paths, and returns once it is on the disk.
     mutating func append(_ paths: PathTable<UInt8>, of tree: PathTable<Record>) throws(SystemFailure) {
         let file = try Descriptor(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600))
-        // What is behind the last whole batch is none, or belongs to an index before this one.
-        try file.truncate(to: size)
+        var (position, chain) = (size, digest)
         var batch = ByteBuffer()
         try paths.forEach { path, _ throws(SystemFailure) in
+            if batch.readableBytes >= Self.batchSize {
+                try Self.write(&batch, isLast: false, to: file, at: &position, after: &chain)
+            }
             batch.writeChange(path, try tree.value(at: path) ?? nil)
-            if batch.readableBytes >= Self.batchSize { try write(&batch, to: file) }
         }
-        if batch.readableBytes > 0 { try write(&batch, to: file) }
+        guard batch.readableBytes > 0 else { return }
+        try Self.write(&batch, isLast: true, to: file, at: &position, after: &chain)
         guard fdatasync(file.number) == 0 else { throw .last }
+        (size, digest) = (position, chain)
     }
 
-    private mutating func write(_ batch: inout ByteBuffer, to file: Descriptor) throws(SystemFailure) {
-        let next = Self.digest(of: batch, after: digest)
+    private static func write(
+        _ batch: inout ByteBuffer, isLast: Bool, to file: Descriptor, at position: inout Int64,
+        after chain: inout Digest
+    ) throws(SystemFailure) {
+        let next = digest(of: batch, isLast: isLast, after: chain)
         var bytes = ByteBuffer()
-        bytes.writeInteger(UInt32(batch.readableBytes))
+        bytes.writeMultipleIntegers(UInt32(batch.readableBytes), isLast ? 1 : 0 as UInt8)
         bytes.writeBuffer(&batch)
         bytes.write(next)
-        let code = bytes.withUnsafeReadableBytes { file.write($0, at: size) }
+        let code = bytes.withUnsafeReadableBytes { [position] in file.write($0, at: position) }
         guard code == 0 else { throw SystemFailure(code) }
-        (digest, size) = (next, size + Int64(bytes.readableBytes))
+        (chain, position) = (next, position + Int64(bytes.readableBytes))
         batch.clear()
     }
 
     /// To be called when the index has been written anew.
     func remove() { unlink(path) }
 
-    private static func digest(of batch: ByteBuffer, after digest: Digest) -> Digest {
+    private static func digest(of batch: ByteBuffer, isLast: Bool, after digest: Digest) -> Digest {
         var before = ByteBuffer()
         before.write(digest)
+        before.writeInteger(isLast ? 1 : 0 as UInt8)
         var hasher = ContentHasher()
         before.withUnsafeReadableBytes { hasher.update($0) }
         batch.withUnsafeReadableBytes { hasher.update($0) }

@@ -6,9 +6,20 @@ struct IndexFile {
     let rootInode: UInt64
     /// The name of the target's mirror.
     let mirror: Fingerprint
-    /// The file's own, and its size.
-    let digest: Digest
-    let size: Int64
+    let identity: Identity
+
+    /// Which file it is.
+    struct Identity: Sendable, Hashable {
+        let digest: Digest
+        let inode: UInt64
+        let size: Int64
+    }
+
+    /// Whether the file at the path is still that one, and not one that another session has put there.
+    static func isInPlace(_ identity: Identity, _ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && FileStatus(status).inode == identity.inode
+    }
 
     private static let magic: UInt32 = 0x4c4d_4202
     private static let headerSize = 4 + 1 + 1 + 8 + 16 + 4
@@ -19,8 +30,9 @@ struct IndexFile {
     static func read(
         _ path: String, into tree: PathTable<Record>, side: MountSide, owners: Bool
     ) throws(SystemFailure) -> IndexFile? {
-        guard let file = try? Descriptor(open(path, O_RDONLY | O_CLOEXEC)), let size = try? file.status().size,
-            size >= Int64(headerSize + Digest.byteCount), let digest = digest(of: file, size: size)
+        guard let file = try? Descriptor(open(path, O_RDONLY | O_CLOEXEC)), let status = try? file.status(),
+            case let size = status.size, size >= Int64(headerSize + Digest.byteCount),
+            let digest = digest(of: file, size: size)
         else { return nil }
         var reader = FileReader(file, end: size - Int64(Digest.byteCount), window: window)
         guard reader.fill(headerSize), let magic = reader.buffer.readInteger(as: UInt32.self), magic == Self.magic,
@@ -36,7 +48,9 @@ struct IndexFile {
             }
             try tree.set(path, to: record)
         }
-        return IndexFile(rootInode: inode, mirror: Fingerprint(high: high, low: low), digest: digest, size: size)
+        return IndexFile(
+            rootInode: inode, mirror: Fingerprint(high: high, low: low),
+            identity: Identity(digest: digest, inode: status.inode, size: size))
     }
 
     private static func readRecord(_ reader: inout FileReader) -> (TreePath, Record)? {
@@ -65,10 +79,9 @@ struct IndexFile {
         return found == Digest(words: words) ? found : nil
     }
 
-    /// - Returns: The file's digest and size.
     static func write(
         _ tree: PathTable<Record>, rootInode: UInt64, mirror: Fingerprint, _ path: String, side: MountSide, owners: Bool
-    ) throws(SystemFailure) -> (digest: Digest, size: Int64) {
+    ) throws(SystemFailure) -> Identity {
         let fresh = path + ".new"
         do throws(SystemFailure) {
             let file = try Descriptor(open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600))
@@ -82,7 +95,8 @@ struct IndexFile {
             }
             let digest = try writer.finish()
             guard fsync(file.number) == 0, rename(fresh, path) == 0 else { throw .last }
-            return (digest, try file.status().size)
+            let status = try file.status()
+            return Identity(digest: digest, inode: status.inode, size: status.size)
         } catch {
             unlink(fresh)
             throw error

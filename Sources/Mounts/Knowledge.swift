@@ -83,6 +83,26 @@ final class Knowledge {
         }
     }
 
+    /// Whether so many names in a folder may be known.
+    func holds(_ count: Int, in folder: TreePath) throws(SystemFailure) -> Bool {
+        for table in [index, local] where table.count >= count {
+            if try table.rows(in: folder, limit: count).count == count { return true }
+        }
+        return false
+    }
+
+    /// Whether nothing is known to be in a folder.
+    func holdsNothing(in folder: TreePath) throws(SystemFailure) -> Bool {
+        for table in [index, local] {
+            var last: TreePath?
+            while case let page = try table.rows(in: folder, after: last, limit: 64), !page.isEmpty {
+                for (path, _) in page where try record(at: path) != nil { return false }
+                last = page.last?.path
+            }
+        }
+        return true
+    }
+
     /// Takes in what was found on the disk.
     /// - Returns: Whether the entry differs from what was known.
     @discardableResult

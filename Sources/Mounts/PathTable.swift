@@ -139,6 +139,15 @@ final class PathTable<Value: BitwiseCopyable> {
         try forEach(after: (folder.bytes + [slash], []), endingBefore: folder.bytes + [slash + 1], body)
     }
 
+    /// The next rows of what is in a folder, after a path in it.
+    func rows(in folder: TreePath, after path: TreePath? = nil, limit: Int) throws(SystemFailure) -> [Row] {
+        try (path?.name ?? []).withBytes { name throws(SystemFailure) in
+            try folder.bytes[...].withBytes { folder throws(SystemFailure) in
+                try rows(limit, "WHERE folder = ? AND name > ? ORDER BY name", folder, name)
+            }
+        }
+    }
+
     /// Visits all rows of what is in a folder. `body` may change any of them.
     func forEach(
         in folder: TreePath, _ body: (TreePath, Value?) throws(SystemFailure) -> Void

@@ -19,6 +19,8 @@ struct Planning: Sendable {
     var stage = Stage.survivors
     /// Where the stage goes on; nil at its beginning.
     var last: TreePath?
+    /// Where the changes end that are this round's; what differs behind it since is the next one's.
+    var end: TreePath?
     /// What becomes of folders because of what is in them.
     var turned: [TreePath: Reconciler.Decision] = [:]
 

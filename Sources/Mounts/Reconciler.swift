@@ -55,9 +55,11 @@ struct Reconciler {
             try planRemovals(page, planning, &plan)
             advance(&planning, page.last?.path, after: page.count, to: .changes)
         case .changes:
+            if planning.last == nil { planning.end = try differences(before: nil, 1).first?.path }
             let page = try differences(after: planning.last, planning.page)
-            try planChanges(page, planning, &plan)
-            advance(&planning, page.last?.path, after: page.count, to: .folders)
+            let own = page.prefix { at in planning.end.map { !$0.isFiled(before: at.path) } ?? false }
+            try planChanges(own, planning, &plan)
+            advance(&planning, page.last?.path, after: own.count, to: .folders)
         case .folders:
             let page = try knowledge.unfinished.rows(before: planning.last, limit: planning.page)
             for (path, side) in page where side == .target {
@@ -211,7 +213,9 @@ struct Reconciler {
         }
     }
 
-    private func planChanges(_ page: [Situation], _ planning: Planning, _ plan: inout Plan) throws(SystemFailure) {
+    private func planChanges(
+        _ page: ArraySlice<Situation>, _ planning: Planning, _ plan: inout Plan
+    ) throws(SystemFailure) {
         var movers = Movers(self)
         for at in page {
             let path = at.path

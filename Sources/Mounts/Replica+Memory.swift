@@ -15,10 +15,10 @@ extension Replica {
             guard let memory = try IndexFile.read(options.basePath, into: index, side: side, owners: owners) else {
                 return false
             }
-            var changes = ChangesFile(besides: options.basePath, digest: memory.digest)
+            var changes = ChangesFile(besides: options.basePath, digest: memory.identity.digest)
             try changes.read(into: index)
             try state.knowledge.isSaved()
-            state.saved = Saved(changes: changes, indexSize: memory.size, mirror: memory.mirror)
+            state.saved = Saved(changes: changes, index: memory.identity, mirror: memory.mirror)
             state.baseInode = memory.rootInode
             state.mirror = memory.mirror
             return true
@@ -33,7 +33,7 @@ extension Replica {
             guard let inode = state.baseInode, inode != root.inode, try !index.holdsNothingBelowRoot() else {
                 return false
             }
-            return try state.knowledge.children(of: .root).isEmpty
+            return try state.knowledge.holdsNothing(in: .root)
         }
         guard isSuspect else { return }
         throw MountError(
@@ -63,6 +63,7 @@ extension Replica {
     /// is not in it then does not mean that it was deleted by a container.
     func recogniseMirror() throws(MountError) {
         try withState { state throws(SystemFailure) in
+            state.isRecognised = true
             let index = state.knowledge.index
             let isEmpty = root.isFile ? try !index.has(.root) : try index.holdsNothingBelowRoot()
             if state.baseInode == root.inode, state.mirror != .zero, !isEmpty { return }
@@ -89,7 +90,8 @@ extension Replica {
     func save() throws(MountError) {
         try work { state throws(MountError) in
             guard state.hasUnsavedChanges || state.baseInode != root.inode else { return }
-            if side == .origin, !state.hasBase { return }
+            // What ends before both have been looked at leaves what was remembered as it is.
+            guard side == .origin ? state.hasBase : state.isRecognised else { return }
             do throws(SystemFailure) { try write(&state) } catch {
                 throw MountError(
                     .file, "\(options.basePath) cannot be written (\(error)); the mount needs a file of its own there",
@@ -108,20 +110,21 @@ extension Replica {
     private func write(_ state: inout State) throws(SystemFailure) {
         let knowledge = state.knowledge
         if var saved = state.saved, state.baseInode == root.inode, saved.mirror == state.mirror,
-            saved.changes.size <= max(Self.changesSize, saved.indexSize / 2),
-            knowledge.unsaved.count <= max(Self.changesAtOnce, knowledge.index.count / 4)
+            saved.changes.size <= max(Self.changesSize, saved.index.size / 2),
+            knowledge.unsaved.count <= max(Self.changesAtOnce, knowledge.index.count / 4),
+            IndexFile.isInPlace(saved.index, options.basePath), saved.changes.isIntact
         {
             // Taken out while it is written: after a failure the next write is a whole one.
             state.saved = nil
             try saved.changes.append(knowledge.unsaved, of: knowledge.index)
             state.saved = saved
         } else {
-            let (digest, size) = try IndexFile.write(
+            let index = try IndexFile.write(
                 knowledge.index, rootInode: root.inode, mirror: state.mirror, options.basePath, side: side,
                 owners: owners)
-            let changes = ChangesFile(besides: options.basePath, digest: digest)
+            let changes = ChangesFile(besides: options.basePath, digest: index.digest)
             changes.remove()
-            state.saved = Saved(changes: changes, indexSize: size, mirror: state.mirror)
+            state.saved = Saved(changes: changes, index: index, mirror: state.mirror)
         }
         try knowledge.isSaved()
     }

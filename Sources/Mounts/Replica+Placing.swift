@@ -54,7 +54,11 @@ extension Replica {
     ) throws(SystemFailure) -> Bool {
         guard try state.knowledge.fingerprint(of: path) == expected else { return false }
         let known = try state.knowledge.record(at: path)
-        let place = try cursor.place(of: path)
+        let place: Place
+        do throws(SystemFailure) { place = try cursor.place(of: path) } catch {
+            if isOrphan(path) { try lose(path, &state) }
+            throw error
+        }
         guard let status = try place.folder.status(place.name) else { return known == nil }
         guard let known else { return false }
         if known.isCurrent(status) { return true }
@@ -64,6 +68,17 @@ extension Replica {
         guard record.entry.matches(known.entry, owners: owners) else { return false }
         try state.knowledge.found(record, at: path, links: links)
         return true
+    }
+
+    /// Whether the folder that would hold it has gone: then no look at that folder tells that the path has, too.
+    func isOrphan(_ path: TreePath) -> Bool {
+        guard !path.isRoot else { return false }
+        do throws(SystemFailure) {
+            _ = try root.open(path.parent)
+            return false
+        } catch {
+            return error.isAbsence
+        }
     }
 
     typealias Place = (folder: OpenFolder, name: [UInt8])
@@ -78,11 +93,13 @@ extension Replica {
             try place.folder.remove(place.name, isFolder: known.entry.isFolder)
         } catch {
             guard known.entry.isFolder, error.code == ENOTEMPTY || error.code == EEXIST else { throw error }
-            guard try state.knowledge.children(of: path).isEmpty, try hasOnlyIgnored(path, state) else {
+            guard try state.knowledge.holdsNothing(in: path), try hasOnlyIgnored(path, state) else {
                 return .changed
             }
             return .kept
         }
+        // What was in it and has gone by itself, unseen.
+        if known.entry.isFolder { try loseChildren(of: path, state.knowledge) }
         try state.knowledge.agree(on: nil, at: path)
         return .applied
     }

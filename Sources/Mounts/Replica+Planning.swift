@@ -51,7 +51,8 @@ extension Replica {
             for listed in entries where !state.rules.excludes(listed.path, isFolder: listed.entry?.isFolder == true) {
                 try state.knowledge.told(listed.entry, at: listed.path)
             }
-            return state.knowledge.theirs.count
+            // All that is here may be missing there.
+            return state.knowledge.theirs.count - state.knowledge.index.count
         }
         guard count <= Self.changeLimit else { throw .violation("the target told of \(count) changes at once") }
     }

@@ -67,10 +67,14 @@ extension Replica {
     func forgetIgnored(_ state: inout State) throws(SystemFailure) {
         let (knowledge, rules) = (state.knowledge, state.rules)
         try knowledge.forEach(below: .root) { path throws(SystemFailure) in
-            let isFolder = try knowledge.record(at: path)?.entry.isFolder == true
-            if rules.excludes(path, isFolder: isFolder) { try knowledge.forget(path) }
+            // One that has gone was a folder, too.
+            let (record, base) = (try knowledge.record(at: path), try knowledge.base(of: path))
+            let entry = record?.entry ?? base
+            if rules.excludes(path, isFolder: entry?.isFolder == true) { try knowledge.forget(path) }
         }
         try knowledge.theirs.forEach { path, entry throws(SystemFailure) in
+            let base = try knowledge.base(of: path)
+            let entry = entry ?? base
             if rules.excludes(path, isFolder: entry?.isFolder == true) { try knowledge.theirs.remove(path) }
         }
     }
@@ -102,6 +106,8 @@ extension Replica {
     private func scan(_ folders: [TreePath], isRecursive: Bool, _ state: inout State) throws(MountError) {
         // Those with `true` are looked through to the bottom.
         var waiting = folders.reversed().map { ($0, isRecursive) }
+        // Each of them once, also where many of its folders have gone.
+        var shallow = isRecursive ? [] : Set(folders)
         while let (path, isDeep) = waiting.popLast() {
             if !path.isRoot, state.rules.excludes(path, isFolder: true) { continue }
             do throws(SystemFailure) {
@@ -111,7 +117,7 @@ extension Replica {
                 if error.code == ECANCELED || path.isRoot { throw rootFailure(error) }
                 if error.isAbsence {
                     // Its parent tells what became of it.
-                    if !isDeep { waiting.append((path.parent, false)) }
+                    if !isDeep, shallow.insert(path.parent).inserted { waiting.append((path.parent, false)) }
                 } else {
                     announce(.skipped(path: path.description, reason: error.description), &state)
                 }
@@ -128,7 +134,8 @@ extension Replica {
         let listing = try folder.listing()
         var names = try listing.next(Self.namesAtOnce)
         var inner: [(path: TreePath, isNew: Bool)] = []
-        guard names.count == Self.namesAtOnce else {
+        let knowsMany = try state.knowledge.holds(Self.namesAtOnce, in: path)
+        guard names.count == Self.namesAtOnce || knowsMany else {
             var known = try state.knowledge.children(of: path)
             for name in names {
                 guard let child = appending(name, to: path, &state) else { continue }
@@ -141,6 +148,7 @@ extension Replica {
         }
         // So many that they are not held: what is there is noted, so that the rest is what has gone.
         let (knowledge, present) = (state.knowledge, state.knowledge.present)
+        try present.removeAll()
         while !names.isEmpty {
             for name in names {
                 guard let child = appending(name, to: path, &state) else { continue }
@@ -212,13 +220,14 @@ extension Replica {
         }
     }
 
-    private func lose(_ path: TreePath, _ state: inout State) throws(SystemFailure) {
+    /// What was at a path has gone, with all that was in it.
+    func lose(_ path: TreePath, _ state: inout State) throws(SystemFailure) {
         try loseChildren(of: path, state.knowledge)
         try state.knowledge.found(nil, at: path)
         state.hasUnsavedChanges = true
     }
 
-    private func loseChildren(of path: TreePath, _ knowledge: Knowledge) throws(SystemFailure) {
+    func loseChildren(of path: TreePath, _ knowledge: Knowledge) throws(SystemFailure) {
         try knowledge.forEach(below: path) { child throws(SystemFailure) in try knowledge.found(nil, at: child) }
     }
 }

@@ -95,7 +95,10 @@ extension Replica {
                 return try file(shipment, record, try location.folder.file(location.name), place: { place($0) })
             }
         } catch {
-            state.withLock { _ = $0.doubtful.insert(path.parent) }
+            try withState { state throws(SystemFailure) in
+                state.doubtful.insert(path.parent)
+                if isOrphan(path) { try lose(path, &state) }
+            }
             return .nothing
         }
     }

@@ -18,6 +18,8 @@ final class Replica: Sendable {
         var isMirroring = false
         /// Files that are arriving in pieces, by operation.
         var arrivals: [UInt32: IncomingFile] = [:]
+        /// At the target: whether its tree has been looked through; before, there is nothing that it could remember.
+        var isRecognised = false
         var hasUnsavedChanges = false
         /// The memory as it is on the disk; nil where it has to be written as a whole.
         var saved: Saved?
@@ -34,7 +36,7 @@ final class Replica: Sendable {
 
     struct Saved {
         var changes: ChangesFile
-        let indexSize: Int64
+        let index: IndexFile.Identity
         let mirror: Fingerprint
     }
 

@@ -256,6 +256,38 @@ class Failover(Case):
         self.assertEqual(eventually("it is still known", lambda: self.inspect(name, "{{.Id}}")), full)
         self.assertEqual(self.place(name), second)
 
+    def test_a_device_whose_daemon_dies_before_the_new_start_has_it_start(self):
+        name, folder = self.name(), self.folder()
+        first = self.begun(name, "--restart", "always", "-v", f"{folder}:/w", "busybox", "sh", "-c", COUNT)
+        other = SECOND if first == FIRST else FIRST
+        # So much that its way to the new node takes a while.
+        for part in range(40):
+            (folder / f"part{part}").write_bytes(os.urandom(2 << 20))
+        self.fleet("link", DEVICE, "rate=50mbit")
+        self.addCleanup(self.fleet, "link", DEVICE, "rate=0")
+        self.fleet("kill", first)
+        self.addCleanup(self.fleet, "start", first)
+        eventually("it is made elsewhere", lambda: self.on_engine(other, name) == "created", 30)
+        self.fleet("daemon", DEVICE, "kill")
+        self.assertEqual(self.on_engine(other, name), "created")
+        self.fleet("daemon", DEVICE, "start")
+        eventually("it runs there", lambda: self.place(name) == other, 60)
+        self.docker("rm", "-f", name)
+
+    def test_what_was_made_here_of_one_that_comes_home_and_not_recorded_is_not_in_its_way(self):
+        name = self.name()
+        first = self.begun(name, "--restart", "always", "busybox", "sh", "-c", COUNT)
+        full = self.inspect(name, "{{.Id}}")
+        # As a daemon leaves it that ends just then.
+        self.docker("create", "--name", name, "--label", f"io.lighter.container={full}", "busybox", "true",
+                    at=DEVICE, engine=True)
+        self.fleet("kill", FIRST, SECOND)
+        self.assertEqual(self.moved(name, first), DEVICE)
+        eventually("its users find it", lambda: self.state(name) == "running")
+        self.fleet("start", FIRST, SECOND)
+        eventually("what was left of it is gone", lambda: self.on_engine(first, name) is None, 30)
+        self.docker("rm", "-f", name)
+
     def move(self, *args):
         return self.program("lighter", "move", *args, DOCKER_HOST=self.world.front_doors["edge1"])
 

@@ -60,6 +60,49 @@ struct ChangesFileTests {
         #expect(!rig.origin.names().contains("b"))
     }
 
+    @Test("Of a save of many changes all count or none")
+    func tornWithin() async throws {
+        let rig = try Rig()
+        let long = String(repeating: "n", count: 200)
+        for file in 0..<4000 { try rig.origin.write("keep \(file)", "text \(file)") }
+        try rig.origin.folder("gone")
+        for file in 0..<900 { try rig.origin.write("gone/\(file) \(long)", "text \(file)") }
+        try await rig.synchronise()
+        try rig.origin.removeAll("gone")
+        try await rig.synchronise()
+        for side in [MountSide.origin, .target] {
+            var bytes = try #require(rig.whole.read("base-\(side).changes"))
+            #expect(bytes.count > 150_000)
+            bytes.removeLast(100)
+            try rig.whole.write("base-\(side).changes", bytes)
+        }
+        try rig.target.write("keep 7", "edited")
+        try await rig.synchronise()
+        rig.expectSame()
+        #expect(rig.origin.text("keep 7") == "edited")
+        #expect(rig.origin.names().count == 4000)
+    }
+
+    @Test("Where another session has written the memory meanwhile, all of it is written anew")
+    func replaced() async throws {
+        let rig = try Rig()
+        try rig.origin.write("a", "a")
+        try await rig.synchronise()
+        try await rig.live { live in
+            try await live.synchronise()
+            try rig.whole.write("other", "what another one wrote")
+            try rig.whole.remove("base-origin")
+            try rig.whole.rename("other", to: "base-origin")
+            try rig.origin.write("new", "new")
+            try await live.synchronise()
+        }
+        try rig.origin.remove("new")
+        try rig.target.write("output", "made there")
+        try await rig.synchronise()
+        rig.expectSame()
+        #expect(rig.origin.names() == ["a", "output"])
+    }
+
     @Test("Changes of an index that has been replaced are none")
     func stale() async throws {
         let rig = try Rig()

@@ -71,4 +71,25 @@ struct IgnoreTests {
         rig.expectSame()
         #expect(rig.target.text("a.log") == "2")
     }
+
+    @Test("A rule for folders holds also for one that is gone on the device and is kept for what is ignored in it")
+    func keptFolder() async throws {
+        let rig = try Rig()
+        try rig.origin.write(".lighterignore", "junk\n")
+        try rig.origin.folder("build")
+        try rig.origin.write("build/made", "made")
+        try await rig.live { live in
+            try await live.synchronise()
+            try rig.target.write("build/junk", "the container's own")
+            try rig.origin.removeAll("build")
+            try await live.synchronise()
+            #expect(rig.target.text("build/junk") == "the container's own")
+            try rig.origin.write(".lighterignore", "junk\nbuild/\n")
+            try await live.synchronise()
+            try rig.origin.write("more", "more")
+            try await live.synchronise()
+        }
+        #expect(rig.target.text("more") == "more")
+        #expect(rig.target.text("build/junk") == "the container's own")
+    }
 }
