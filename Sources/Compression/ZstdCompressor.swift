@@ -11,9 +11,10 @@ package final class ZstdCompressor {
     ///   - level: The first costs least: it keeps pace with a fast link on a small device.
     ///   - windowLog: As a power of two, in bytes: how far back repetitions are found; most of the memory is for that.
     ///     Nil leaves it to zstd.
+    ///   - tableLog: The same for what finds them: memory, more than the window's at a high level. Nil leaves it to zstd.
     ///   - prefix: what the other end has, too; the window has to hold it.
     package init(
-        level: Int32 = 1, windowLog: Int32? = nil, prefix: ZstdPrefix? = nil
+        level: Int32 = 1, windowLog: Int32? = nil, tableLog: Int32? = nil, prefix: ZstdPrefix? = nil
     ) throws(CompressionError) {
         guard let context = ZSTD_createCCtx() else {
             throw CompressionError(.failed, "no memory for compressing; free some, or stop other work on this device")
@@ -22,6 +23,10 @@ package final class ZstdCompressor {
         self.prefix = prefix
         ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level)
         if let windowLog { ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, windowLog) }
+        if let tableLog {
+            ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, tableLog)
+            ZSTD_CCtx_setParameter(context, ZSTD_c_chainLog, tableLog)
+        }
         if let prefix { ZSTD_CCtx_refPrefix(context, prefix.bytes.baseAddress, prefix.bytes.count) }
     }
 

@@ -6,11 +6,6 @@ extension MountSession {
     /// How often everything is looked at where changes cannot be watched.
     private static let rescan = Duration.seconds(2)
 
-    /// A level whose output is clearly smaller, and that still keeps pace with most links.
-    private static let compressionLevel: Int32 = 3
-    /// 512 KiB: each mount that is open holds about three times this at either side.
-    private static let windowLog: Int32 = 19
-
     static var isPrivileged: Bool { geteuid() == 0 }
 
     /// What a failure of the caller's pipe is here.
@@ -24,7 +19,7 @@ extension MountSession {
     /// Writes what waits into the pipe.
     func write() async {
         do {
-            var compressor: ZstdCompressor?
+            var compressor: EagerCompressor?
             // The first message is never compressed; what follows it waits until the other side's is here.
             if var bytes = await outbox.next(), let hello = MessageDecoder.split(&bytes) {
                 try await send(hello)
@@ -41,11 +36,16 @@ extension MountSession {
         try await pipe.send(bytes)
     }
 
-    private func send(_ bytes: ByteBuffer, _ compressor: inout ZstdCompressor?) async throws {
+    private func send(_ bytes: ByteBuffer, _ compressor: inout EagerCompressor?) async throws {
         guard compresses else { return try await send(bytes) }
-        let used = try compressor ?? ZstdCompressor(level: Self.compressionLevel, windowLog: Self.windowLog)
+        var used = try compressor ?? EagerCompressor()
+        let clock = ContinuousClock()
+        let start = clock.now
+        let compressed = try used.flush(bytes)
+        let isCompressed = clock.now
+        try await send(compressed)
+        used.note(bytes.readableBytes, compressing: isCompressed - start, sending: clock.now - isCompressed)
         compressor = used
-        try await send(used.flush(bytes))
     }
 
     /// Reads the pipe, only as fast as what comes is dealt with.

@@ -76,20 +76,25 @@ struct OriginLoop {
     /// Compares both trees for the first time.
     private mutating func greet() async throws(MountError) {
         let replica = replica
-        let (rules, hasMemory) = try await wires.work.run { () throws(MountError) in
+        // They are what the other side waits for before it looks at its own tree.
+        let rules = try await wires.work.run { () throws(MountError) in
             if let bound = replica.options.maximumBytes {
                 let size = try MountTree.measure(replica.root.path, stoppingAbove: bound)
                 guard !size.isPartial else {
                     throw MountError(.tooLarge, "\(replica.root.path) holds more than the \(bound) that a mount may")
                 }
             }
+            return try replica.currentRules()
+        }
+        try wires.outbox.answer(.rules(rules.text))
+        let hasMemory = try await wires.work.run { () throws(MountError) in
             let hasMemory = try replica.load()
             _ = try replica.scanEverything()
             try replica.checkAgainstBase()
             try replica.checkPresence()
-            return (replica.rules, hasMemory)
+            return hasMemory
         }
-        try wires.outbox.answer(.rules(rules.text))
+        if replica.rules.text != rules.text { try wires.outbox.answer(.rules(replica.rules.text)) }
         try await pump { $0.buckets != nil }
         guard let buckets else { return }
         let differing = try await wires.work.run { () throws(MountError) in

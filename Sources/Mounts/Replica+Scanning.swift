@@ -54,10 +54,15 @@ extension Replica {
         }
     }
 
+    /// The rules as they stand in the origin's tree.
+    func currentRules() throws(MountError) -> IgnoreRules {
+        guard !root.isFile else { return .none }
+        do throws(SystemFailure) { return try MountTree.rules(of: root) } catch { throw rootFailure(error) }
+    }
+
     private func readRules(_ state: inout State) throws(MountError) -> Bool {
         guard side == .origin, !root.isFile else { return false }
-        let rules: IgnoreRules
-        do throws(SystemFailure) { rules = try MountTree.rules(of: root) } catch { throw rootFailure(error) }
+        let rules = try currentRules()
         guard rules.text != state.rules.text else { return false }
         state.rules = rules
         try withStore { () throws(SystemFailure) in try forgetIgnored(&state) }
