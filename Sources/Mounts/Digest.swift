@@ -1,4 +1,5 @@
 internal import Crypto
+internal import NIOCore
 
 /// A SHA-256 without a heap allocation of its own: there is one for each file of a tree.
 struct Digest: Sendable, Hashable {
@@ -12,6 +13,12 @@ struct Digest: Sendable, Hashable {
     init(of bytes: some Sequence<UInt8>) {
         var hasher = ContentHasher()
         hasher.update(Array(bytes))
+        self = hasher.finish()
+    }
+
+    init(of bytes: ByteBuffer) {
+        var hasher = ContentHasher()
+        bytes.withUnsafeReadableBytes { hasher.update($0) }
         self = hasher.finish()
     }
 

@@ -12,12 +12,13 @@ struct EagerCompressor {
         compressor = try Self.compressor(level)
     }
 
-    /// Of the window's size, each mount that is open holds about three times as much at either side; the other takes ten
-    /// megabytes, while a tree travels.
+    /// At either side a mount that is open holds some 1.5 MiB for this; while a tree travels the device holds four to eight, its
+    /// node two.
     private static func compressor(_ level: Effort.Level) throws(CompressionError) -> ZstdCompressor {
         switch level {
-        case .quick: try ZstdCompressor(level: 3, windowLog: 19)
-        case .thorough: try ZstdCompressor(level: 7, windowLog: 20, tableLog: 19)
+        case .edits: try ZstdCompressor(level: 3, windowLog: 19)
+        case .tree: try ZstdCompressor(level: 4, windowLog: 21)
+        case .thorough: try ZstdCompressor(level: 6, windowLog: 21, tableLog: 19)
         }
     }
 

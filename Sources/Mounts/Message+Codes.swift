@@ -72,7 +72,7 @@ extension Message.Action {
         case .link: 4
         case .twin: 5
         case .settle: 6
-        case .file: 7
+        case .file: 9
         case .begin: 8
         }
     }

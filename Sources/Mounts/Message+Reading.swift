@@ -134,7 +134,13 @@ extension Message.Operation {
         case 4: return .link(try entry(.link, &reader), text: try linkText(&reader))
         case 5: return .twin(try entry(.file, &reader), path: try reader.path())
         case 6: return .settle(try entry(.file, &reader), try reader.attributes())
-        case 7: return .file(try entry(.file, &reader), try reader.attributes(), try reader.content())
+        case 9:
+            // Its digest does not travel: it could not be compressed, and the content is here.
+            var (entry, attributes, content) = (
+                try entry(.file, &reader), try reader.attributes(), try reader.content()
+            )
+            entry.digest = Digest(of: content)
+            return .file(entry, attributes, content)
         case 8: return .begin(try entry(.file, &reader), try reader.attributes(), comparesChunks: try reader.flag())
         default: throw .violation("the mount's other side asked for an unknown action \(code)")
         }

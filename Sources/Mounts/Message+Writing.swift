@@ -77,7 +77,8 @@ extension Message.Action {
         case .twin(let entry, let path):
             buffer.write(entry)
             buffer.write(path)
-        case .file(let entry, let attributes, let content):
+        case .file(var entry, let attributes, let content):
+            entry.digest = .zero
             buffer.write(entry)
             buffer.write(attributes)
             buffer.writeImmutableBuffer(content)

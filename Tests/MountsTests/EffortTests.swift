@@ -8,12 +8,12 @@ struct EffortTests {
     @Test("It is compressed harder where the link holds a tree up, and not where the processor does")
     func links() {
         var slow = Effort(), fast = Effort()
-        for _ in 0..<8 {
+        for _ in 0..<16 {
             slow.note(256 << 10, compressing: .milliseconds(1), sending: .milliseconds(20))
             fast.note(256 << 10, compressing: .milliseconds(1), sending: .milliseconds(2))
         }
         #expect(slow.level == .thorough)
-        #expect(fast.level == .quick)
+        #expect(fast.level == .tree)
     }
 
     @Test("A processor that does not keep pace is not asked soon again")
@@ -22,22 +22,22 @@ struct EffortTests {
         var changes = 0
         for _ in 0..<400 {
             let before = effort.level
-            let cost = before == .quick ? 1 : 40
+            let cost = before == .thorough ? 50 : 1
             effort.note(256 << 10, compressing: .milliseconds(cost), sending: .milliseconds(20))
             if effort.level != before { changes += 1 }
         }
         #expect((2...8).contains(changes))
-        #expect(effort.level == .quick)
+        #expect(effort.level == .tree)
     }
 
     @Test("Edits do not keep a tree's memory")
     func edits() {
         var effort = Effort()
-        for _ in 0..<8 { effort.note(256 << 10, compressing: .milliseconds(1), sending: .milliseconds(20)) }
+        for _ in 0..<16 { effort.note(256 << 10, compressing: .milliseconds(1), sending: .milliseconds(20)) }
         for _ in 0..<15 { effort.note(100, compressing: .zero, sending: .zero) }
         #expect(effort.level == .thorough)
         effort.note(100, compressing: .zero, sending: .zero)
-        #expect(effort.level == .quick)
+        #expect(effort.level == .edits)
     }
 
     @Test("What comes out is what went in, whenever the effort changes")

@@ -14,6 +14,13 @@ struct FuzzTests {
         return entry
     }
 
+    /// The digest of a small file is made from its content, wherever it is.
+    private static let small: Entry = {
+        var small = Self.entry
+        small.digest = Digest(of: Array("content".utf8))
+        return small
+    }()
+
     private static let attributes: ExtendedAttributes = {
         var attributes = ExtendedAttributes.none
         _ = attributes.append(Array("user.a".utf8), [1, 2, 3])
@@ -34,7 +41,7 @@ struct FuzzTests {
         + [
             .remove, .rename(Array("name".utf8)), .folder(with(.folder), attributes),
             .link(with(.link), text: Array("to".utf8)), .twin(entry, path: path), .settle(entry, attributes),
-            .file(entry, attributes, ByteBuffer(string: "content")),
+            .file(small, attributes, ByteBuffer(string: "content")),
             .begin(entry, .none, comparesChunks: true),
         ].map { .place(Message.Operation(id: 1, path: path, expected: 2, action: $0)) }
 

@@ -132,9 +132,13 @@ struct HostileTests {
         let path = try #require(TreePath(Array("file".utf8)))
         var entry = Self.entry(.file, Array("honest".utf8))
         entry.size = 4
-        let lie = Message.place(
-            Message.Operation(id: 1, path: path, expected: 0, action: .file(entry, .none, ByteBuffer(string: "evil"))))
-        let (_, answers) = try await Trap(rig: rig, peer: .origin).spring(Self.start + [lie])
+        let lie = [
+            Message.place(
+                Message.Operation(
+                    id: 1, path: path, expected: 0, action: .begin(entry, .none, comparesChunks: false))),
+            .data(1, offset: 0, ByteBuffer(string: "evil")), .commit(1, entry),
+        ]
+        let (_, answers) = try await Trap(rig: rig, peer: .origin).spring(Self.start + lie)
         #expect(answers.contains(.done(1, .changed)))
         #expect(rig.target.names().isEmpty)
     }
@@ -207,7 +211,8 @@ struct HostileTests {
         let (error, _) = try await Trap(rig: rig, peer: .origin).spring([Trap.hello(.origin, compresses: true)], evil)
         // Some damage is only in what a message says; of a stream's end in the middle the pipe tells.
         if seed < 2 { #expect(error?.code == .protocolViolation) }
-        #expect(rig.target.names().allSatisfy { $0 == "file" })
+        // Nor is it told from what another stream would say: that is the link's to see to.
+        #expect(rig.target.names().count <= 1)
         #expect(!rig.target.hasTemporaryFiles)
     }
 
