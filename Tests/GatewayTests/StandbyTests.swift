@@ -21,7 +21,7 @@ struct StandbyTests {
         configuration.port = 0
         let standby = try StandbyGateway(
             configuration: configuration, authority: scene.authority,
-            ledger: try ledger ?? SQLiteLedger(path: scene.path + "/standby.sqlite"),
+            ledger: try ledger ?? SQLiteLedger(path: scene.path + "/standby-\(UInt32.random(in: 0 ... .max)).sqlite"),
             group: MultiThreadedEventLoopGroup.singleton, logger: scene.logger)
         standby.leader = leader
         let address = try await standby.bind()
