@@ -5,7 +5,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from fixture import Case, PATIENCE, REPO, Terminal, environment, lighter_only
+from fixture import Case, PATIENCE, REPO, Terminal, environment, lighter_only, remote_only
 
 CLIENTS = REPO / ".build" / "clients"  # where scripts/need puts Compose 2
 
@@ -63,6 +63,7 @@ class Compose(Case):
         self.assertEqual(len(names), 1, names)
         return names[0]
 
+    @remote_only
     def test_services_run_where_the_file_says(self):
         self.project("""
             x-offload: {policy: local}
@@ -116,6 +117,7 @@ class Compose(Case):
             """)
         self.compose("run", "--rm", "job", expect=7)
 
+    @remote_only
     def test_an_interrupt_stops_what_runs_in_the_foreground(self):
         self.project("""
             services:

@@ -395,6 +395,7 @@ class Pulls(Case):
         self.docker("image", "inspect", self.image_id, expect=1)
 
     @lighter_only
+    @remote_only
     def test_questions_move_nothing_and_a_save_brings_it_home(self):
         self.pulled()
         self.docker("image", "inspect", self.image)
@@ -471,6 +472,7 @@ class Builds(Case):
         if not PLAIN:
             self.assertTrue(self.built_away(image))
 
+    @remote_only
     def test_the_image_is_on_the_device_with_its_name_and_runs(self):
         folder = self.folder("FROM busybox AS one\nARG WORD=none\nCOPY . /in/\nRUN echo $WORD > /word\n"
                              "FROM busybox\nCOPY --from=one /in /in\nCOPY --from=one /word /word\n"
@@ -500,6 +502,7 @@ class Builds(Case):
             self.assertIn("/in/a.b", shown["remote"])
 
     @lighter_only
+    @remote_only
     def test_a_base_that_only_the_device_has_travels_first_and_names_there_are_left_alone(self):
         base = f"{self.tag}-base"
         name = self.name()
@@ -524,6 +527,7 @@ class Builds(Case):
         self.assertIn("returned a non-zero code: 7", out)
         self.docker("image", "inspect", f"{self.tag}:v1", expect=1)
 
+    @remote_only
     def test_progress_comes_as_it_happens_and_a_client_that_leaves_ends_the_build(self):
         folder = self.folder(f"FROM busybox\nRUN echo begun && sleep 3{self.count}7\n")
         process = subprocess.Popen(["docker", "build", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -558,6 +562,7 @@ class Builds(Case):
         self.build(self.folder("FROM busybox\nRUN true\n"))
         self.assertFalse(self.built_away(f"{self.tag}:v1"))
 
+    @remote_only
     def test_docker_py_builds_and_finds_its_image(self):
         try:
             import docker
