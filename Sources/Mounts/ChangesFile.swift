@@ -129,11 +129,6 @@ struct ChangesFile {
 }
 
 extension ByteBuffer {
-    fileprivate mutating func write(_ digest: Digest) {
-        let words = digest.words
-        writeMultipleIntegers(words.0, words.1, words.2, words.3)
-    }
-
     fileprivate mutating func writeChange(_ path: TreePath, _ record: Record?) {
         writeInteger(record == nil ? 0 : 1 as UInt8)
         guard let record else { return write(path) }
@@ -149,21 +144,14 @@ extension ByteBuffer {
         }
     }
 
-    private mutating func write(_ path: TreePath) {
-        writeInteger(UInt16(path.bytes.count))
-        writeBytes(path.bytes)
-    }
-
     private mutating func readPath() -> TreePath? {
         readInteger(as: UInt16.self).flatMap { readBytes(length: Int($0)) }.flatMap { TreePath($0) }
     }
 
     /// The form in which indexes keep a path.
     mutating func write(_ path: TreePath, _ record: Record) {
-        var entry: [UInt8] = []
-        record.entry.append(to: &entry)
         write(path)
-        writeBytes(entry)
+        write(record.entry)
         writeMultipleIntegers(record.inode, record.changed)
     }
 

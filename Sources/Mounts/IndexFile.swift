@@ -162,8 +162,7 @@ struct IndexFile {
         mutating func finish() throws(SystemFailure) -> Digest {
             try flush(above: 0)
             let digest = hasher.finish()
-            let words = digest.words
-            buffer.writeMultipleIntegers(words.0, words.1, words.2, words.3)
+            buffer.write(digest)
             let (file, position) = (file, position)
             let code = buffer.withUnsafeReadableBytes { file.write($0, at: position) }
             guard code == 0 else { throw SystemFailure(code) }

@@ -58,10 +58,14 @@ final class Knowledge {
         Fingerprint.of(path, try record(at: path)?.entry, owners: owners)
     }
 
-    func children(of folder: TreePath) throws(SystemFailure) -> [[UInt8]: Record] {
+    /// What is known of a folder's names; nil where there may be as many as `limit`.
+    func children(of folder: TreePath, fewerThan limit: Int) throws(SystemFailure) -> [[UInt8]: Record]? {
         var children: [[UInt8]: Record] = [:]
-        for (name, record) in try index.children(of: folder) { children[name] = record }
-        for (name, record) in try local.children(of: folder) { children[name] = record }
+        for table in [index, local] {
+            let rows = try table.rows(in: folder, limit: limit)
+            guard rows.count < limit else { return nil }
+            for (path, record) in rows { children[Array(path.name)] = record }
+        }
         return children
     }
 
@@ -81,14 +85,6 @@ final class Knowledge {
         for table in [index, local] {
             try table.forEach(in: folder) { path, _ throws(SystemFailure) in try body(path) }
         }
-    }
-
-    /// Whether so many names in a folder may be known.
-    func holds(_ count: Int, in folder: TreePath) throws(SystemFailure) -> Bool {
-        for table in [index, local] where table.count >= count {
-            if try table.rows(in: folder, limit: count).count == count { return true }
-        }
-        return false
     }
 
     /// Whether nothing is known to be in a folder.

@@ -91,19 +91,19 @@ extension Message.Action {
 }
 
 extension ByteBuffer {
-    fileprivate mutating func write(_ path: TreePath) {
+    mutating func write(_ path: TreePath) {
         writeInteger(UInt16(path.bytes.count))
         writeBytes(path.bytes)
     }
 
-    fileprivate mutating func write(_ entry: Entry) {
+    mutating func write(_ entry: Entry) {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(Entry.byteCount)
         entry.append(to: &bytes)
         writeBytes(bytes)
     }
 
-    fileprivate mutating func write(_ digest: Digest) {
+    mutating func write(_ digest: Digest) {
         writeMultipleIntegers(digest.words.0, digest.words.1, digest.words.2, digest.words.3)
     }
 

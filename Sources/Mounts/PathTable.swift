@@ -85,19 +85,6 @@ final class PathTable<Value: BitwiseCopyable> {
         count = 0
     }
 
-    /// What is in a folder, by name; the root is not in itself.
-    func children(of folder: TreePath) throws(SystemFailure) -> [(name: [UInt8], value: Value?)] {
-        guard count > 0 else { return [] }
-        let statement = try store.statement("SELECT name, value FROM \(name) WHERE folder = ? AND name > x''")
-        var children: [(name: [UInt8], value: Value?)] = []
-        try folder.bytes[...].withBytes { folder throws(SystemFailure) in
-            _ = try store.run(statement, folder) { row in
-                children.append((Array(row.bytes(0)), Self.value(row.blob(1))))
-            }
-        }
-        return children
-    }
-
     /// The next rows after a path, or the first ones.
     func rows(after path: TreePath?, limit: Int = page) throws(SystemFailure) -> [Row] {
         guard let path else { return try rows(limit, "ORDER BY folder, name") }
@@ -139,7 +126,7 @@ final class PathTable<Value: BitwiseCopyable> {
         try forEach(after: (folder.bytes + [slash], []), endingBefore: folder.bytes + [slash + 1], body)
     }
 
-    /// The next rows of what is in a folder, after a path in it.
+    /// The next rows of what is in a folder, by name, after a path in it; the root is not in itself.
     func rows(in folder: TreePath, after path: TreePath? = nil, limit: Int) throws(SystemFailure) -> [Row] {
         try (path?.name ?? []).withBytes { name throws(SystemFailure) in
             try folder.bytes[...].withBytes { folder throws(SystemFailure) in

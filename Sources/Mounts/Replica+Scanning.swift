@@ -139,9 +139,9 @@ extension Replica {
         let listing = try folder.listing()
         var names = try listing.next(Self.namesAtOnce)
         var inner: [(path: TreePath, isNew: Bool)] = []
-        let knowsMany = try state.knowledge.holds(Self.namesAtOnce, in: path)
-        guard names.count == Self.namesAtOnce || knowsMany else {
-            var known = try state.knowledge.children(of: path)
+        if names.count < Self.namesAtOnce,
+            var known = try state.knowledge.children(of: path, fewerThan: Self.namesAtOnce)
+        {
             for name in names {
                 guard let child = appending(name, to: path, &state) else { continue }
                 if try visit(child, in: folder, before: known[name], &inner, &state) { known[name] = nil }
