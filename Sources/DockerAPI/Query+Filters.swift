@@ -96,3 +96,10 @@ extension Query {
         if filters.isEmpty { remove("filters") } else { set("filters", filters.encoded) }
     }
 }
+
+extension DockerFilters: ExpressibleByDictionaryLiteral {
+    package init(dictionaryLiteral terms: (String, String)...) {
+        self.init()
+        for (name, value) in terms { add(name, value) }
+    }
+}

@@ -26,6 +26,7 @@ extension ClientHandler {
         backend.write(exchange.forward.head)
         if let body = exchange.forward.body, body.readableBytes > 0 { backend.write(body) }
         answerEarly(exchange)
+        endWithContainer(exchange)
         // Last: it may fail at once.
         if exchange.usedSpare { backend.flush() } else { dial(exchange) }
     }
@@ -307,6 +308,15 @@ extension ClientHandler {
             abort()
         } else {
             fail(exchange, 503, error.map { "\($0)" } ?? "the engine closed the connection without an answer")
+        }
+    }
+
+    func endedWithContainer(_ exchange: Exchange) {
+        switch exchange.answering {
+        case .body where exchange.shown == .chunks: answeredAtLast(exchange, keepAlive: false)
+        case .head where !exchange.hasBegun:
+            fail(exchange, 404, "No such container: \(exchange.forward.succession?.containerID ?? "")")
+        default: finishRaw(exchange)
         }
     }
 

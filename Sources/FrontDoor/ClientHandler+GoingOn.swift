@@ -50,4 +50,32 @@ extension ClientHandler {
         between = nil
         NodeLoop.assumeIsolated { succession.leave() }
     }
+
+    // MARK: Its container is gone
+
+    /// An engine that is asked while it removes a container may measure that for ever, and `docker stats` asks at its start.
+    func endWithContainer(_ exchange: Exchange) {
+        guard let succession = exchange.forward.succession, succession.kind == .stats else { return }
+        struct Parties {
+            weak var client: ClientHandler?
+            weak var exchange: Exchange?
+        }
+        guard let context else { return }
+        let bound = NIOLoopBound(Parties(client: self, exchange: exchange), eventLoop: context.eventLoop)
+        NodeLoop.assumeIsolated {
+            succession.ending = {
+                let parties = bound.value
+                guard let exchange = parties.exchange else { return }
+                parties.client?.containerIsGone(exchange)
+            }
+        }
+    }
+
+    private func containerIsGone(_ exchange: Exchange) {
+        guard case .forwarding(let current) = state, current === exchange, !exchange.isBetween, !exchange.isOver else {
+            return
+        }
+        exchange.backend.abandon()
+        endAtLast(exchange) { $0.endedWithContainer(exchange) }
+    }
 }

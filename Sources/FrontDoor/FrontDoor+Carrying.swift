@@ -74,13 +74,7 @@ extension FrontDoor {
     }
 
     func usersHere(of volume: String) async throws -> [(String, String)] {
-        var filters = DockerFilters()
-        filters.add("volume", volume)
-        var query = Query()
-        query.set("all", "1")
-        query.setFilters(filters)
-        let client = try client(at: control.node, purpose: "list")
-        let list = try await client.request("GET", query.target("/containers/json")).json().arrayValue ?? []
+        let list = try await client(at: control.node, purpose: "list").containers(where: ["volume": volume])
         return list.map { user in
             let name = user["Names"]?[0]?.stringValue.map { String($0.dropFirst()) } ?? ""
             return (user["Id"]?.stringValue ?? "", name)

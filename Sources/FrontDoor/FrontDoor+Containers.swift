@@ -211,6 +211,7 @@ extension FrontDoor {
         runs[route.containerID] = nil
         if !moving.contains(route.containerID) { windows[route.containerID] = nil }
         if !moving.contains(route.containerID) { attached[route.containerID] = nil }
+        if !moving.contains(route.containerID) { endMeasuring(route.containerID) }
         moveRests[route.containerID] = nil
         do {
             try routes.remove(route.containerID)

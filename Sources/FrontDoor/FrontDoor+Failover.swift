@@ -62,8 +62,10 @@ extension FrontDoor {
             metadata: ["container": "\(lost.name)", "node": "\(lost.target)", "policy": "\(lost.loss.kind.rawValue)"])
         do {
             try await waitForOwnGrants(grants)
-            // Whatever still comes from there is of an epoch that is over.
-            control.existingLink(to: lost.target)?.close(nil)
+            // Whatever still comes from there is of an epoch that is over. A node that is back has a new link, which others use.
+            if control.snapshot[lost.target]?.state == .unreachable {
+                control.existingLink(to: lost.target)?.close(nil)
+            }
             try await replace(lost)
         } catch let error as Stayed {
             if error.isBack { grants?.takeBack() }
@@ -88,6 +90,7 @@ extension FrontDoor {
     func endMoving(_ route: Route) {
         moving.remove(route.containerID)
         if routes[route.containerID] == nil { (attached[route.containerID], windows[route.containerID]) = (nil, nil) }
+        if routes[route.containerID] == nil { endMeasuring(route.containerID) }
         catchUp(with: route)
     }
 
@@ -163,6 +166,7 @@ extension FrontDoor {
         if let chosen {
             wish.policy.target = chosen
             wish.targetReason = "a move names it"
+            wish.stays = chosen == control.node
             sharing.company = nil
         }
         if !returns, wish.policy.target == lost.target { throw Stayed(reason: "its policy names no other node") }
@@ -254,6 +258,7 @@ extension FrontDoor {
         route.ticketRenewal = now() + Self.ticketRenewal
         route.imageID = creation.image?.id ?? creation.awayImage.map { "\($0.id)" } ?? route.imageID
         route.networks = creation.sharing.networks.map(\.id)
+        route.mounts = creation.mounts
         if creation.isReturn {
             route.note = "begun again at \(lease.target), as it could not be moved"
         } else if creation.isMove {
@@ -295,139 +300,6 @@ extension FrontDoor {
         return .done(.streamed)
     }
 
-    /// Starts what ran before.
-    private func run(_ route: Route) async {
-        guard !fresh.contains(route.containerID) else { return }
-        do {
-            guard try await startAnew(route) else { return }
-        } catch {
-            say("was made, but \(stayed(error).reason)", of: route)
-        }
-        try? routes.journal.removeHalt(of: route.containerID)
-    }
-
-    /// Remembers that a container ran and is to be started at its new place: its mounts may take a while to get there, and this
-    /// program may end meanwhile.
-    private func noteUnstarted(_ id: String, epoch: UInt64) throws {
-        guard !fresh.contains(id) else { return }
-        try routes.journal.put(Journal.Halt(container: id, epoch: epoch, stage: .made))
-    }
-
-    /// Starts at its new node what ran before; where that is not answered, it is tried until it is.
-    /// - Returns: whether it was answered.
-    /// - Throws: `Stayed` where the node says that it does not start.
-    func startAnew(_ route: Route) async throws -> Bool {
-        await letAttachedFollow(route.containerID)
-        do {
-            try await startThere(route)
-            if lastStates[route.containerID] == "created" { lastStates[route.containerID] = "running" }
-            return true
-        } catch let error as DockerFailure where error.isRefusal {
-            ports.close(route.containerID)
-            throw Stayed(reason: "it does not start at \(route.target): \(error.message)")
-        } catch {
-            // It may run, or not have heard of it.
-            logger.warning(
-                "the start of a container at its new node was not answered",
-                metadata: ["container": "\(route.name)", "node": "\(route.target)", "reason": "\(error)"])
-            keepStarting(halt(route, .made))
-            return false
-        }
-    }
-
-    private func keepStarting(_ halt: Journal.Halt) {
-        do { try routes.journal.put(halt) } catch {
-            logger.error("the journal did not take a change", metadata: ["error": "\(error)"])
-        }
-        recover(halt)
-    }
-
-    /// Starts a container at its node, with its ports and mounts.
-    func startThere(_ route: Route) async throws {
-        try await openPorts(of: route)
-        try await synchroniseMounts(of: route)
-        let client = DockerClient(dialer: dialer(to: route, purpose: "start"), maximumIdle: 0)
-        let answer = try await client.request("POST", "/containers/\(route.containerID)/start")
-        guard [204, 304].contains(answer.status) else {
-            throw DockerFailure(status: answer.status, message: Self.message(of: answer))
-        }
-        touch(route)
-        await resizeWindow(of: route.containerID, client)
-    }
-
-    /// No other node takes it: this device does, with its own engine.
-    func comeHome(_ creation: Creation, _ placed: Placed, _ lost: Route) async throws {
-        let id = lost.containerID
-        guard let engineClient else { throw Stayed(reason: "this device has no engine of its own") }
-        ports.close(id)
-        leaveMounts(of: lost)
-        var json = creation.spec.json.withHostname(ofID: id)
-        json.update(named: "Labels") { $0[Presentation.containerLabel] = .string(id) }
-        let (body, target) = (json.buffer, creation.query.target("/containers/create"))
-        try await removeUnfinished(id, engineClient)
-        let answer = try await engineClient.request("POST", target, headers: creation.passedHeaders, body: body)
-        guard answer.status == 201, let engineID = try answer.json()["Id"]?.stringValue else {
-            await control.abandon(lost.workload, epoch: placed.epoch, reason: "create answered \(answer.status)")
-            throw Stayed(reason: "this device's engine refused it: \(Self.message(of: answer))")
-        }
-        do {
-            if let luggage = creation.luggage { try await unpack(luggage, nil, engineID: engineID) }
-        } catch {
-            _ = try? await engineClient.request("DELETE", "/containers/\(engineID)?force=1")
-            throw error
-        }
-        var workload = Workload(
-            id: lost.workload, tenant: control.tenant, origin: control.node, target: control.node, state: .created,
-            version: Version(epoch: placed.epoch, sequence: 0), containerID: id, name: lost.name,
-            image: creation.spec.image, resources: creation.request.resources, createdAt: now(),
-            workKey: creation.request.workKey)
-        workload.decision = placed.decision
-        lives.note(id, workload: lost.workload, engineID: aliases.engineID(of: id, at: lost.target))
-        lives.note(id, workload: lost.workload, engineID: engineID)
-        try aliases.put(id, engineID: engineID, at: control.node)
-        let ran = creation.isMove ? creation.wasRunning : !fresh.contains(id)
-        let kept = try routes.journal.asked(of: id)
-        if !creation.isMove { try noteUnstarted(id, epoch: placed.epoch) }
-        drop(lost)
-        localWorkload(engineID, workload)
-        try routes.journal.putLocal(engineID, workload)
-        if let kept { try routes.journal.putAsked(id, head: kept.head, body: kept.body) }
-        logger.notice(
-            "a container came back to this device", metadata: ["container": "\(lost.name)", "from": "\(lost.target)"])
-        if let luggage = creation.luggage { await settle(luggage, at: control.node, before: lost.target) }
-        guard ran else { return }
-        await letAttachedFollow(id)
-        let started = try await engineClient.request("POST", "/containers/\(engineID)/start")
-        guard started.status == 204 else {
-            let reason = "it came to this device but did not start: \(Self.message(of: started))"
-            guard creation.isMove else {
-                logger.error(
-                    "a container does not run yet", metadata: ["container": "\(lost.name)", "reason": "\(reason)"])
-                return keepStarting(Journal.Halt(container: id, epoch: placed.epoch, stage: .made))
-            }
-            throw Stayed(reason: reason)
-        }
-        if !creation.isMove { try? routes.journal.removeHalt(of: id) }
-        if let client = self.engineClient { await resizeWindow(of: id, client) }
-    }
-
-    /// Removes what an earlier run of this program made here of a container, and ended before it was recorded: it has its name.
-    private func removeUnfinished(_ id: String, _ engine: DockerClient) async throws {
-        var filters = DockerFilters()
-        filters.add("label", "\(Presentation.containerLabel)=\(id)")
-        filters.add("status", "created")
-        var query = Query()
-        query.set("all", "1")
-        query.setFilters(filters)
-        let answer = try await engine.request("GET", query.target("/containers/json"))
-        guard answer.status == 200 else { return }
-        let recorded = try routes.journal.localWorkloads()
-        for found in try JSON.parse(answer.body).arrayValue ?? [] {
-            guard let engineID = found["Id"]?.stringValue, recorded[engineID] == nil else { continue }
-            _ = try await engine.request("DELETE", "/containers/\(engineID)?v=1")
-        }
-    }
-
     /// Keeps what a container's users should know of it.
     func say(_ note: String, of route: Route) {
         guard var current = routes[route.containerID], current.note != note else { return }
@@ -435,11 +307,6 @@ extension FrontDoor {
         current.note = note
         keep(current)
     }
-}
-
-extension DockerFailure {
-    /// Whether the engine has said no; else it was not reached, and may have done it or not.
-    var isRefusal: Bool { ![502, 503].contains(status) }
 }
 
 extension Job.Outcome {

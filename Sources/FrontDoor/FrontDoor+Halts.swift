@@ -12,7 +12,35 @@ extension FrontDoor {
 
     /// Has those go on that an earlier run of this daemon has stopped.
     func recoverHalts() {
-        for halt in (try? routes.journal.halts()) ?? [] { recover(halt) }
+        let halts = (try? routes.journal.halts()) ?? []
+        for halt in halts { recover(halt) }
+        // What did not run has no halt.
+        let stopped = Set((try? routes.journal.unrestarted()) ?? []).subtracting(halts.map(\.container))
+        for container in stopped { start { await self.allowRestarts(of: container) } }
+    }
+
+    private func allowRestarts(of container: String) async {
+        var pause = 0.5
+        while !Task.isCancelled {
+            do {
+                // A move of now takes care of it itself.
+                if moving.contains(container) || carrying[container] != nil { return }
+                if let route = try await whereItIs(container) { try await allowRestarts(of: route) }
+                return try routes.journal.removeUnrestarted(container)
+            } catch {
+                logger.debug(
+                    "a container that was not moved has no restart policy yet",
+                    metadata: ["container": "\(container)", "reason": "\(stayed(error).reason)"])
+            }
+            do { try await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1))) } catch { return }
+            pause = min(30, pause * 2)
+        }
+    }
+
+    /// Nil where it is gone.
+    private func whereItIs(_ container: String) async throws -> Route? {
+        if let route = routes[container] { return route }
+        return try await askedHere(container).flatMap(routeHere)
     }
 
     /// Tries until it runs, or is gone, or its user does not want it to run, or another move has it.
@@ -46,10 +74,9 @@ extension FrontDoor {
     /// - Parameter start: when this was begun.
     /// - Returns: whether nothing is left to do.
     private func goOn(_ halt: Journal.Halt, since start: ContinuousClock.Instant) async throws -> Bool {
-        let elsewhere = routes[halt.container]
-        let here = elsewhere == nil ? try await askedHere(halt.container).flatMap(routeHere) : nil
-        guard let route = elsewhere ?? here else { return true }
+        guard let route = try await whereItIs(halt.container) else { return true }
         if halt.stage == .given, route.epoch == halt.epoch { return try await makeAgain(route) }
+        if route.epoch == halt.epoch { try await allowRestarts(of: route) }
         let state = try await inspected(route)["State"]
         if halt.stage == .made || route.epoch != halt.epoch {
             // What has run at its new place has had its turn.
@@ -131,7 +158,11 @@ extension FrontDoor {
 
     /// It runs again if it ran: at once where that can be, else as soon as it can.
     func startWhereItWas(_ route: Route, _ creation: Creation) async {
-        guard creation.wasRunning else { return }
+        guard creation.wasRunning else {
+            // Should it fail now, it is done when this program starts anew.
+            try? await allowRestarts(of: route)
+            return
+        }
         let halt = halt(route, .stopped)
         halted[halt.container] = halt
         do {

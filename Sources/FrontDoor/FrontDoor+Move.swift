@@ -98,6 +98,7 @@ extension FrontDoor {
         var given: Placed?
         var isAnswered = true
         do {
+            try await forbidRestarts(of: route)
             if creation.wasRunning { try routes.journal.put(halt(route, .stopped)) }
             try await stop(route, creation)
             if creation.wasRunning { try routes.journal.put(halt(route, .given)) }
@@ -116,6 +117,7 @@ extension FrontDoor {
         }
         if isAnswered { try? routes.journal.removeHalt(of: route.containerID) }
         await clear(left, of: route)
+        try? routes.journal.removeUnrestarted(route.containerID)
         logger.notice(
             "a container was moved",
             metadata: ["container": "\(route.name)", "from": "\(route.target)", "to": "\(node)"])

@@ -100,6 +100,7 @@ extension FrontDoor {
         if journey.isAnswered { try? routes.journal.removeHalt(of: route.containerID) }
         if journey.isAnswered, let stoppedAt = state.stoppedAt { journey.stopped = stoppedAt.duration(to: .now) }
         if route.target == control.node { await clearHere(left) } else { await clear(left, of: route) }
+        try? routes.journal.removeUnrestarted(route.containerID)
         await discardCopies(luggage, at: route.target)
         do { try await removeStray(.init(volume: luggage.waitingRoom, node: node)) } catch {
             logger.debug("a waiting room stays for a while", metadata: ["reason": "\(error)"])
@@ -133,6 +134,7 @@ extension FrontDoor {
         state.isMoving = true
         let condition = isHere ? container["State"]?["Status"]?.stringValue : lastStates[route.containerID]
         state.creation.wasRunning = ["running", "restarting"].contains(condition)
+        try await forbidRestarts(of: current)
         if isHere { state.creation.leftHere = aliases.engineID(of: route.containerID, at: control.node) }
         if state.creation.wasRunning {
             try routes.journal.put(halt(route, .stopped))
@@ -328,6 +330,7 @@ extension FrontDoor {
             await control.abandon(creation.request.id, epoch: again.epoch, reason: stayed(error).reason)
             throw error
         }
+        try routes.journal.removeUnrestarted(route.containerID)
         try? await removeStray(.init(volume: luggage.waitingRoom, node: route.target))
         guard creation.wasRunning, let current = routes[route.containerID] else { return }
         await letAttachedFollow(route.containerID)

@@ -44,11 +44,24 @@ extension FrontDoor {
         guard [204, 304].contains(answer.status) else { throw Stayed(reason: Self.message(of: answer)) }
     }
 
-    /// Removes what is left of it at the engine here.
+    /// Removes what is left of it at the engine here, once that answers.
     func clearHere(_ engineID: String) async {
+        guard await !isClearedHere(engineID) else { return }
+        logger.warning(
+            "what a container left on this device is removed when the engine can be asked",
+            metadata: ["container": "\(engineID)"])
+        start { [self] in
+            var pause = 1.0
+            repeat {
+                do { try await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1))) } catch { return }
+                pause = min(30, pause * 2)
+            } while await !isClearedHere(engineID)
+        }
+    }
+
+    private func isClearedHere(_ engineID: String) async -> Bool {
         let answer = try? await plainEngineClient?.request("DELETE", "/containers/\(engineID)?force=1&v=1")
-        guard answer.map({ ![204, 404].contains($0.status) }) ?? true else { return }
-        logger.warning("what a container left on this device was not removed", metadata: ["container": "\(engineID)"])
+        return answer.map { [204, 404].contains($0.status) } ?? false
     }
 
     /// It could not be made elsewhere, and goes on here: the gateway counts what it was as gone.
@@ -74,6 +87,7 @@ extension FrontDoor {
             localWorkload(left, workload)
             try routes.journal.putLocal(left, workload)
         }
+        try await allowRestarts(of: route)
         if creation.wasRunning { try await tellHere("start", id) }
     }
 }

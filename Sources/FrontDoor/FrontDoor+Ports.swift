@@ -95,14 +95,8 @@ extension FrontDoor {
 
     /// Whether a container of this device's own engine has the port.
     private func isPublishedHere(_ port: UInt16, _ isUDP: Bool) async -> Bool {
-        var filters = DockerFilters()
-        filters.add("publish", "\(port)/\(isUDP ? "udp" : "tcp")")
-        var query = Query()
-        query.setFilters(filters)
-        guard let answer = try? await engineClient?.request("GET", query.target("/containers/json")),
-            let list = try? JSON.parse(answer.body).arrayValue
-        else { return false }
-        return !list.isEmpty
+        let filters: DockerFilters = ["publish": "\(port)/\(isUDP ? "udp" : "tcp")"]
+        return await !((try? engineClient?.containers(where: filters, isRunning: true)) ?? []).isEmpty
     }
 
     func inspected(_ container: JSON, _ route: Route) -> JSON {

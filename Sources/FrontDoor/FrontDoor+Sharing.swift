@@ -70,19 +70,8 @@ extension FrontDoor {
 
     /// Whether a container of the device's engine, running or not, uses it; also when the engine cannot be asked.
     func isUsed(_ filter: String, _ value: String) async -> Bool {
-        var filters = DockerFilters()
-        filters.add(filter, value)
-        return await containersHere(filters).map { !$0.isEmpty } ?? true
-    }
-
-    private func containersHere(_ filters: DockerFilters) async -> [JSON]? {
-        var query = Query()
-        query.set("all", "1")
-        query.setFilters(filters)
-        guard let answer = try? await engineClient?.request("GET", query.target("/containers/json")),
-            answer.status == 200
-        else { return nil }
-        return try? JSON.parse(answer.body).arrayValue
+        let users = try? await engineClient?.containers(where: [filter: value])
+        return users.map { !$0.isEmpty } ?? true
     }
 
     // MARK: Networks
@@ -115,9 +104,7 @@ extension FrontDoor {
     /// Where most of those are that share its first network with it, or else its Compose project.
     func company(of plan: SharingPlan, project: String?) async -> (node: NodeID, reason: String)? {
         for network in plan.networks {
-            var filters = DockerFilters()
-            filters.add("network", network.id)
-            let others = await whereabouts(filters) {
+            let others = await whereabouts(["network": network.id]) {
                 $0.networks.contains(network.id)
             } pending: {
                 $0.keys.contains("/network/\(network.id)")
@@ -125,9 +112,7 @@ extension FrontDoor {
             if let node = others { return (node, "containers of network \(network.name) are there") }
         }
         guard let project else { return nil }
-        var filters = DockerFilters()
-        filters.add("label", "com.docker.compose.project=\(project)")
-        let others = await whereabouts(filters) {
+        let others = await whereabouts(["label": "com.docker.compose.project=\(project)"]) {
             $0.labels["com.docker.compose.project"] == project
         } pending: {
             $0.keys.contains("/project/\(project)")
@@ -144,7 +129,7 @@ extension FrontDoor {
             counts[route.target, default: 0] += 1
         }
         for lease in leases.all where pending(lease) { counts[lease.target, default: 0] += 1 }
-        let here = await containersHere(filters)?.count ?? 0
+        let here = (try? await engineClient?.containers(where: filters).count) ?? 0
         let best = counts.max { ($0.value, $1.key.name) < ($1.value, $0.key.name) }
         if let best, best.value > here { return best.key }
         return here > 0 ? control.node : nil

@@ -84,17 +84,9 @@ extension FrontDoor {
     /// - Returns: how many containers that were.
     /// - Throws: when the node would not.
     private func remove(_ workload: WorkloadID, _ epoch: UInt64?, _ client: DockerClient) async throws -> Int {
-        var filters = DockerFilters()
-        filters.add("label", "io.lighter.workload=\(workload.hex)")
+        var filters: DockerFilters = ["label": "io.lighter.workload=\(workload.hex)"]
         if let epoch { filters.add("label", "io.lighter.epoch=\(epoch)") }
-        var query = Query()
-        query.set("all", "1")
-        query.setFilters(filters)
-        let answer = try await client.request("GET", query.target("/containers/json"))
-        guard answer.status == 200, let found = try JSON.parse(answer.body).arrayValue else {
-            throw FrontDoorError(.unreachable, Self.message(of: answer))
-        }
-        let ids = found.compactMap { $0["Id"]?.stringValue }
+        let ids = try await client.containers(where: filters).compactMap { $0["Id"]?.stringValue }
         for id in ids where routes[id] == nil {
             let removed = try await client.request("DELETE", "/containers/\(id)?force=1&v=1")
             guard [204, 404].contains(removed.status) else {

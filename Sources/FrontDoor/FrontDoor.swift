@@ -117,7 +117,9 @@ package final class FrontDoor: Planning {
     /// The sizes of terminals, as their clients told them last.
     var windows: [String: Query] = [:]
     /// Clients that are attached to containers elsewhere, by their ids.
-    var attached: [String: [Attached]] = [:]
+    var attached: [String: Followers] = [:]
+    /// Clients that follow the measures of such containers.
+    var measured: [String: Followers] = [:]
     /// What the gateway was told last of nodes that are drained.
     var drainReports: [NodeID: DrainReport] = [:]
     /// Since when nodes are well to which containers go back, in seconds since 1970.

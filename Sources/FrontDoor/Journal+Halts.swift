@@ -23,6 +23,7 @@ extension Journal {
 
     func makeHaltTable() throws(FrontDoorError) {
         try database.run(Self.haltTable)
+        try database.run("CREATE TABLE IF NOT EXISTS unrestarted(container TEXT PRIMARY KEY) WITHOUT ROWID")
         // As an earlier daemon called it.
         if try database.hasColumn("given", in: "halt") {
             try database.run("ALTER TABLE halt RENAME COLUMN given TO stage")
@@ -55,5 +56,24 @@ extension Journal {
 
     func removeHalt(of container: String) throws(FrontDoorError) {
         try database.run("DELETE FROM halt WHERE container = ?", [.text(container)])
+    }
+
+    // MARK: Restarts
+
+    /// Its engine does not start it by itself any more, though that was asked for.
+    func putUnrestarted(_ container: String) throws(FrontDoorError) {
+        try database.run("INSERT OR IGNORE INTO unrestarted VALUES(?)", [.text(container)])
+    }
+
+    func removeUnrestarted(_ container: String) throws(FrontDoorError) {
+        try database.run("DELETE FROM unrestarted WHERE container = ?", [.text(container)])
+    }
+
+    func isUnrestarted(_ container: String) throws(FrontDoorError) -> Bool { try unrestarted().contains(container) }
+
+    func unrestarted() throws(FrontDoorError) -> [String] {
+        var found: [String] = []
+        try database.query("SELECT container FROM unrestarted") { found.append($0.text(0)) }
+        return found
     }
 }

@@ -37,6 +37,8 @@ final class Succession: Sendable {
     private var epoch: UInt64?
     private var isStanding = true
     private var hasLeft = false
+    /// Ends its answer, as long as that is under way.
+    var ending: (@NodeLoop @Sendable () -> Void)?
     /// The container has started without it.
     var isLate = false
 
@@ -54,6 +56,8 @@ final class Succession: Sendable {
     func stands() { isStanding = true }
     /// Its client has gone.
     func leave() { hasLeft = true }
+    /// The container is gone.
+    func end() { ending?() }
 
     /// Whether it is at the container as it is now.
     var isCurrent: Bool { hasLeft || isStanding && epoch == door.routes[containerID]?.epoch }
@@ -150,10 +154,8 @@ extension FrontDoor {
         default: return nil
         }
         let succession = Succession(kind, head, route, query, self)
-        if kind.isAttachment {
-            attached[route.containerID, default: []].removeAll { $0.succession == nil }
-            attached[route.containerID, default: []].append(Attached(succession: succession))
-        }
+        if kind.isAttachment { attached[route.containerID, default: .init()].add(succession) }
+        if kind == .stats { measured[route.containerID, default: .init()].add(succession) }
         return succession
     }
 
@@ -161,7 +163,7 @@ extension FrontDoor {
     func letAttachedFollow(_ id: String) async {
         let end = ContinuousClock.now + .seconds(5)
         while true {
-            let late = (attached[id] ?? []).compactMap(\.succession).filter { !$0.isCurrent }
+            let late = attached[id]?.all.filter { !$0.isCurrent } ?? []
             if late.isEmpty { break }
             guard ContinuousClock.now < end else {
                 for succession in late { succession.isLate = true }
@@ -169,6 +171,11 @@ extension FrontDoor {
             }
             do { try await Task.sleep(for: .milliseconds(10)) } catch { return }
         }
+    }
+
+    /// Who follows the measures of a container that is gone need not wait for its engine to say so.
+    func endMeasuring(_ id: String) {
+        for succession in measured.removeValue(forKey: id)?.all ?? [] { succession.end() }
     }
 
     /// Gives the terminal of a container that was begun elsewhere the size of the one before.
@@ -194,9 +201,20 @@ extension FrontDoor {
     }
 }
 
-/// A client that is attached to a container elsewhere.
-struct Attached {
-    weak var succession: Succession?
+/// Clients with a stream of one container.
+struct Followers {
+    private struct Follower {
+        weak var succession: Succession?
+    }
+
+    private var followers: [Follower] = []
+
+    var all: [Succession] { followers.compactMap(\.succession) }
+
+    mutating func add(_ succession: Succession) {
+        followers.removeAll { $0.succession == nil }
+        followers.append(Follower(succession: succession))
+    }
 }
 
 extension BodyFraming {

@@ -290,8 +290,8 @@ class Case(unittest.TestCase):
 
     def scratch(self):
         """A folder that every node sees, gone at the test's end."""
-        folder = tempfile.TemporaryDirectory(dir=Path(self.world.credentials).parents[2], prefix="e2e-",
-                                             ignore_cleanup_errors=True)
+        base = None if PLAIN else Path(self.world.credentials).parents[2]
+        folder = tempfile.TemporaryDirectory(dir=base, prefix="e2e-", ignore_cleanup_errors=True)
         self.addCleanup(folder.cleanup)
         return Path(folder.name)
 

@@ -371,6 +371,52 @@ class Moving(Case):
         self.assertEqual(self.docker("exec", full[:12], "cat", "/mine", "/unnamed/f").out, "kept\nkept\n")
         self.assert_whole(name)
 
+    def test_what_it_was_is_not_started_by_an_engine_that_starts_meanwhile(self):
+        for source in (FIRST, DEVICE):
+            with self.subTest(source=source):
+                folder = self.scratch()
+                (folder / "large").write_bytes(os.urandom(20_000_000))
+                name, volume = self.name(), self.volume()
+                where = ("--label", "lighter.policy=local") if source == DEVICE else ("--label", f"lighter.target={source}")
+                self.docker("run", "-d", "--init", "--name", name, "--restart", "always", *where, "-v", f"{volume}:/data",
+                            "-v", f"{folder}:/in", "busybox", "sh", "-c", APPEND)
+                target = SECOND
+                # What is mounted follows when it has been made there, which is after the gateway has given it away.
+                self.fleet("link", target, "rate=20mbit")
+                process = self.command(name, target)
+                made = eventually("it has been made there", lambda: process.poll() is not None
+                                  or self.on_engine(target, name) == "created", 60)
+                self.assertIsNone(process.poll(), made and process.communicate())
+                self.fleet("stop", source)
+                since = time.time()
+                self.fleet("start", "--soon", source)
+                engine = eventually("its engine is back", lambda: self.engine(source, "version", expect=None).code == 0, 30)
+                self.assertTrue(engine)
+                out, err = process.communicate(timeout=120)
+                self.assertEqual(process.returncode, 0, err)
+                self.assertEqual(self.place(name), target)
+                started = self.engine(source, "events", "--since", f"{since:.3f}", "--until", f"{time.time():.3f}",
+                                      "--filter", "event=start", "--format", "{{.Actor.Attributes.name}}", expect=0)
+                self.assertNotIn(name, [n.removesuffix(f".{DEVICE}") for n in started.out.split()])
+                self.assert_whole(name)
+                self.assertEqual(self.on_engine(target, name, "{{.HostConfig.RestartPolicy.Name}}"), "always")
+                found = self.docker("exec", name, "sh", "-c", "wc -c </in/large; echo heard >/in/answer")
+                self.assertEqual(found.line, "20000000")
+                eventually("what it writes is here", lambda: (folder / "answer").exists()
+                           and (folder / "answer").read_text() == "heard\n", 20)
+                eventually("what it was is gone", lambda: self.on_engine(source, name) is None, 30)
+                self.fleet("link", target, "rate=0")
+
+    def test_what_stays_has_the_restart_policy_that_it_had(self):
+        name, volume = self.name(), self.volume()
+        self.docker("run", "-d", "--init", "--name", name, "--restart", "always", "--label", "lighter.policy=local", "-v",
+                    f"{volume}:/data", "busybox", "sh", "-c", APPEND)
+        self.block(name, FIRST, self.on_engine(DEVICE, name, "{{.Image}}"))
+        code, _, err = self.move(name, FIRST)
+        self.assertEqual(code, 1)
+        self.assertIn(f"{name} stays at {DEVICE}", err)
+        self.assertEqual(self.inspect(name, "{{.HostConfig.RestartPolicy.Name}} {{.State.Status}}"), "always running")
+
     def test_an_emptied_volume_stays_empty(self):
         name, volume = self.name(), self.volume()
         first = self.begun(name, "-v", f"{volume}:/usr/bin", "busybox", "sleep", "600")

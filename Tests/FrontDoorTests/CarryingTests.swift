@@ -206,21 +206,55 @@ extension CarryingTests {
     }
 }
 
+extension CarryingTests {
+    @Test(
+        "What a daemon kept its engine from starting has its policy back, before it is started if it ran",
+        arguments: [true, false])
+    func restarts(ran: Bool) async throws {
+        let folder = try ScratchFolder()
+        try await Rig.halt(in: folder.file("journal.db"), ran ? .stopped : nil, isUnrestarted: true)
+        try await Rig.with(engine: false, journal: folder.file("journal.db")) { rig in
+            let engine = FakeEngine(path: rig.folder.file("1.sock")) { request in
+                switch request.line {
+                case "POST /containers/\(Rig.cloud)/start": .raw("HTTP/1.1 204 No Content\r\n\r\n")
+                case "POST /containers/\(Rig.cloud)/update": .json(["Warnings": []])
+                case "GET /containers/\(Rig.cloud)/json": .json(Self.container(["State": ["Status": "exited"]]))
+                default: .json([:], status: 500)
+                }
+            }
+            try await engine.start()
+            let node = try await rig.addNode("cloud1", enginePath: engine.path)
+            while try await !rig.hasNoHalt() { await Task.yield() }
+            let told = engine.requests.filter { $0.line.hasPrefix("POST /containers/\(Rig.cloud)") }
+            #expect(told.map { $0.line.split(separator: "/").last } == (ran ? ["update", "start"] : ["update"]))
+            let policy = try JSON.parse(told[0].body)["RestartPolicy"]
+            #expect(policy == ["Name": "always", "MaximumRetryCount": 0])
+            await node.stop()
+            await engine.stop()
+        }
+    }
+}
+
 extension Rig {
     /// Leaves a journal as a daemon does that ends while a container is stopped for a move.
     @NodeLoop
-    fileprivate static func halt(in path: String, _ stage: Journal.Stage = .stopped, epoch: UInt64 = 1) throws {
+    fileprivate static func halt(
+        in path: String, _ stage: Journal.Stage? = .stopped, epoch: UInt64 = 1, isUnrestarted: Bool = false
+    ) throws {
         let journal = try Journal(path: path)
         try journal.put(
             Route(
                 containerID: cloud, name: "web", workload: .random(), epoch: 1, target: try NodeID("cloud1"),
                 ticket: Array("ticket".utf8), ticketRenewal: 4e9, image: "busybox", imageID: "sha256:1",
                 hasTerminal: false, removesItself: false, createdAt: 1))
-        try journal.put(Journal.Halt(container: cloud, epoch: epoch, stage: stage))
+        if let stage { try journal.put(Journal.Halt(container: cloud, epoch: epoch, stage: stage)) }
+        if isUnrestarted { try journal.putUnrestarted(cloud) }
     }
 
     @NodeLoop
-    fileprivate func hasNoHalt() throws -> Bool { try routes.journal.halts().isEmpty }
+    fileprivate func hasNoHalt() throws -> Bool {
+        try routes.journal.halts().isEmpty && routes.journal.unrestarted().isEmpty
+    }
 
     @NodeLoop
     fileprivate func share(_ volume: String, with name: String) throws {

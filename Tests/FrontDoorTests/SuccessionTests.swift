@@ -35,6 +35,12 @@ struct SuccessionTests {
         }
 
         @NodeLoop
+        func remove() {
+            guard let route = rig.routes[Rig.cloud] else { return }
+            rig.door.drop(route)
+        }
+
+        @NodeLoop
         func endMove() { rig.door.moving.remove(Rig.cloud) }
 
         func asks(_ method: String, _ path: String) async throws -> Peer {
@@ -233,6 +239,25 @@ struct SuccessionTests {
         }
     }
 
+    @Test("Statistics of a container that is removed end, also where its engine goes on with them or has not begun")
+    func statsOfGone() async throws {
+        try await with { scene in
+            let begun = try await scene.asks("GET", "stats")
+            let (old, _) = try await call(scene.first, "/stats")
+            try await old.send(Self.chunked)
+            try await old.send(ChunkedEncoding.chunk(ByteBuffer(string: "{\"name\":\"/web.edge1\"}\n")))
+            _ = try await begun.receive(to: "\"}\n\r\n")
+            let waiting = try await scene.asks("GET", "stats")
+            _ = try await call(scene.first, "/stats")
+            await scene.remove()
+            #expect(try await begun.receive(to: "\r\n\r\n") == "0\r\n\r\n")
+            let answer = String(buffer: try await waiting.receiveToEnd())
+            #expect(answer.hasPrefix("HTTP/1.1 404 "))
+            #expect(answer.contains("No such container: \(Rig.cloud)"))
+            #expect(try await old.receiveToEnd().readableBytes == 0)
+        }
+    }
+
     @Test("A terminal has the size of before when its container starts elsewhere")
     func window() async throws {
         try await with { scene in
@@ -357,7 +382,7 @@ extension Rig {
 
     @NodeLoop
     fileprivate func isFollowed() -> Bool {
-        (door.attached[Self.cloud] ?? []).compactMap(\.succession).allSatisfy(\.isCurrent)
+        door.attached[Self.cloud]?.all.allSatisfy(\.isCurrent) ?? true
     }
 
     @NodeLoop
