@@ -76,6 +76,6 @@ extension ClientHandler {
             return
         }
         exchange.backend.abandon()
-        endAtLast(exchange) { $0.endedWithContainer(exchange) }
+        end(exchange, broke: false) { $0.endedWithContainer(exchange) }
     }
 }

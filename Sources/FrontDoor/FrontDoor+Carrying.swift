@@ -81,7 +81,7 @@ extension FrontDoor {
         }
     }
 
-    private func keepsLayersInFolders(_ node: NodeID) async throws -> Bool {
+    func keepsLayersInFolders(_ node: NodeID) async throws -> Bool {
         let answer = try await client(at: node, purpose: "info").request("GET", "/info")
         return ["overlay2", "overlay"].contains((try? answer.json())?["Driver"]?.stringValue)
     }

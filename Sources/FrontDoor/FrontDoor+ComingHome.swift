@@ -8,7 +8,9 @@ internal import Session
 /// A container that was elsewhere is made anew by this device's own engine.
 extension FrontDoor {
     /// No other node takes it: this device does, with its own engine.
-    func comeHome(_ creation: Creation, _ placed: Placed, _ lost: Route) async throws {
+    /// - Returns: whether its start was answered, if it ran; else it is tried until it is.
+    @discardableResult
+    func comeHome(_ creation: Creation, _ placed: Placed, _ lost: Route) async throws -> Bool {
         let id = lost.containerID
         guard let engineClient else { throw Stayed(reason: "this device has no engine of its own") }
         ports.close(id)
@@ -19,7 +21,9 @@ extension FrontDoor {
         try await removeUnfinished(id, engineClient)
         let answer = try await engineClient.request("POST", target, headers: creation.passedHeaders, body: body)
         guard answer.status == 201, let engineID = try answer.json()["Id"]?.stringValue else {
-            await control.abandon(lost.workload, epoch: placed.epoch, reason: "create answered \(answer.status)")
+            if creation.isMove {
+                await control.abandon(lost.workload, epoch: placed.epoch, reason: "create answered \(answer.status)")
+            }
             throw Stayed(reason: "this device's engine refused it: \(Self.message(of: answer))")
         }
         do {
@@ -47,20 +51,27 @@ extension FrontDoor {
         logger.notice(
             "a container came back to this device", metadata: ["container": "\(lost.name)", "from": "\(lost.target)"])
         if let luggage = creation.luggage { await settle(luggage, at: control.node, before: lost.target) }
-        guard ran else { return }
+        guard ran else { return true }
         await letAttachedFollow(id)
-        let started = try await engineClient.request("POST", "/containers/\(engineID)/start")
-        guard started.status == 204 else {
-            let reason = "it came to this device but did not start: \(Self.message(of: started))"
-            guard creation.isMove else {
-                logger.error(
-                    "a container does not run yet", metadata: ["container": "\(lost.name)", "reason": "\(reason)"])
-                return keepStarting(Journal.Halt(container: id, epoch: placed.epoch, stage: .made))
+        let started: DockerResponse
+        do {
+            started = try await engineClient.request("POST", "/containers/\(engineID)/start")
+            guard [204, 304].contains(started.status) || creation.isMove else {
+                throw Stayed(reason: Self.message(of: started))
             }
-            throw Stayed(reason: reason)
+        } catch {
+            logger.error(
+                "a container came to this device but does not run yet",
+                metadata: ["container": "\(lost.name)", "reason": "\(stayed(error).reason)"])
+            keepStarting(Journal.Halt(container: id, epoch: placed.epoch, stage: .made))
+            return false
+        }
+        guard [204, 304].contains(started.status) else {
+            throw Stayed(reason: "it came to this device but did not start: \(Self.message(of: started))")
         }
         if !creation.isMove { try? routes.journal.removeHalt(of: id) }
-        if let client = self.engineClient { await resizeWindow(of: id, client) }
+        await resizeWindow(of: id, engineClient)
+        return true
     }
 
     /// Removes what an earlier run of this program made here of a container, and ended before it was recorded: it has its name.

@@ -176,7 +176,10 @@ extension FrontDoor {
         default: break
         }
         guard answer.status == 201, var json = try? JSON.parse(answer.body), let id = json["Id"]?.stringValue else {
-            await control.abandon(lease.workload, epoch: lease.epoch, reason: "create answered \(answer.status)")
+            // Of work that is begun again the lease stays: it may be placed again, and what is given up counts as removed.
+            if creation.replaces == nil || creation.isMove {
+                await control.abandon(lease.workload, epoch: lease.epoch, reason: "create answered \(answer.status)")
+            }
             let text = presentation.message(Self.message(of: answer))
             return .done(failure(answer.status < 400 ? 502 : answer.status, text))
         }

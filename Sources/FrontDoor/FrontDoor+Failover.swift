@@ -126,7 +126,10 @@ extension FrontDoor {
                 refused = [lost.target: "lost"]
                 continue
             }
-            if target == control.node { return try await comeHome(creation, placed, lost) }
+            if target == control.node {
+                try await comeHome(creation, placed, lost)
+                return
+            }
             let reason = try await begin(creation, placed, at: target, lost)
             guard let reason else { return }
             refused[target] = reason
@@ -166,7 +169,7 @@ extension FrontDoor {
         if let chosen {
             wish.policy.target = chosen
             wish.targetReason = "a move names it"
-            wish.stays = chosen == control.node
+            if chosen != control.node { wish.stays = false }
             sharing.company = nil
         }
         if !returns, wish.policy.target == lost.target { throw Stayed(reason: "its policy names no other node") }

@@ -15,7 +15,8 @@ extension FrontDoor {
         let halts = (try? routes.journal.halts()) ?? []
         for halt in halts { recover(halt) }
         // What did not run has no halt.
-        let stopped = Set((try? routes.journal.unrestarted()) ?? []).subtracting(halts.map(\.container))
+        let stopped = Set(((try? routes.journal.unrestarted()) ?? []).map(\.container)).subtracting(
+            halts.map(\.container))
         for container in stopped { start { await self.allowRestarts(of: container) } }
     }
 
@@ -75,8 +76,11 @@ extension FrontDoor {
     /// - Returns: whether nothing is left to do.
     private func goOn(_ halt: Journal.Halt, since start: ContinuousClock.Instant) async throws -> Bool {
         guard let route = try await whereItIs(halt.container) else { return true }
-        if halt.stage == .given, route.epoch == halt.epoch { return try await makeAgain(route) }
-        if route.epoch == halt.epoch { try await allowRestarts(of: route) }
+        if halt.isGiven, route.epoch == halt.epoch {
+            return try await makeAgain(route, wasRunning: halt.stage == .given)
+        }
+        try await allowRestarts(of: route)
+        if halt.stage == .givenAtRest { return true }
         let state = try await inspected(route)["State"]
         if halt.stage == .made || route.epoch != halt.epoch {
             // What has run at its new place has had its turn.
@@ -90,11 +94,11 @@ extension FrontDoor {
         return true
     }
 
-    private func makeAgain(_ route: Route) async throws -> Bool {
+    private func makeAgain(_ route: Route, wasRunning: Bool) async throws -> Bool {
         guard control.isConnected, moving.insert(route.containerID).inserted else { return false }
         defer { endMoving(route) }
         do {
-            try await makeAgain(route, wasRunning: true, because: "its move was not ended")
+            try await makeAgain(route, wasRunning: wasRunning, because: "its move was not ended")
         } catch let error as Stayed where error.isGone {
             // Nobody removes what is the last of it.
             let waitingRoom = "\(Luggage.prefix)\(route.workload)"
@@ -134,12 +138,13 @@ extension FrontDoor {
     }
 
     /// Whether the gateway may have given it to another node: what it was must not be started any more.
-    func isGivenAway(_ container: String) -> Bool { halted[container]?.stage == .given }
+    func isGivenAway(_ container: String) -> Bool { halted[container]?.isGiven ?? false }
 
     /// Its user says that it shall not run; one that was given away has to be made anew all the same.
     func forgetHalt(of container: String) {
-        guard let halt = halted[container], halt.stage != .given else { return }
+        guard let halt = halted[container], !halt.isGiven else { return }
         halted[container] = nil
+        start { await self.allowRestarts(of: container) }
         do { try routes.journal.remove(halt) } catch {
             logger.error("the journal did not take a change", metadata: ["error": "\(error)"])
         }
@@ -161,6 +166,7 @@ extension FrontDoor {
         guard creation.wasRunning else {
             // Should it fail now, it is done when this program starts anew.
             try? await allowRestarts(of: route)
+            try? routes.journal.remove(halt(route, .givenAtRest))
             return
         }
         let halt = halt(route, .stopped)
@@ -177,6 +183,10 @@ extension FrontDoor {
                 metadata: ["container": "\(route.name)", "reason": "\(stayed(error).reason)"])
         }
         recover(halt)
+    }
+
+    func haltGiven(_ route: Route, _ creation: Creation) -> Journal.Halt {
+        halt(route, creation.wasRunning ? .given : .givenAtRest)
     }
 
     func halt(_ route: Route, _ stage: Journal.Stage) -> Journal.Halt {

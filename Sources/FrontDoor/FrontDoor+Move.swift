@@ -93,6 +93,9 @@ extension FrontDoor {
     func move(_ route: Route, to node: NodeID, cause: MoveCause) async throws -> Bool {
         var creation = try await creationOfMove(route, to: node, cause: cause)
         creation.wasRunning = ["running", "restarting"].contains(lastStates[route.containerID])
+        guard !creation.wasRunning || !route.removesItself else {
+            throw Stayed(reason: "it removes itself when it is stopped (--rm)")
+        }
         try await check(creation, mayGoTo: node)
         let left = aliases.engineID(of: route.containerID, at: route.target) ?? route.containerID
         var given: Placed?
@@ -101,11 +104,11 @@ extension FrontDoor {
             try await forbidRestarts(of: route)
             if creation.wasRunning { try routes.journal.put(halt(route, .stopped)) }
             try await stop(route, creation)
-            if creation.wasRunning { try routes.journal.put(halt(route, .given)) }
+            try routes.journal.put(haltGiven(route, creation))
             let placed = try await place(carried: creation, route)
             given = placed
             if node == control.node {
-                try await arriveHere(creation, placed, route)
+                isAnswered = try await arriveHere(creation, placed, route)
             } else if let reason = try await begin(creation, placed, at: node, route) {
                 throw Stayed(reason: reason)
             } else if creation.wasRunning, let current = routes[route.containerID] {
@@ -175,7 +178,7 @@ extension FrontDoor {
             return
         }
         guard given != nil || error is Undecided else { return await startWhereItWas(route, creation) }
-        let halt = halt(route, .given)
+        let halt = haltGiven(route, creation)
         do {
             guard given != nil else { throw stayed(error) }
             try await makeAgain(route, wasRunning: creation.wasRunning, because: stayed(error).reason)
@@ -184,7 +187,7 @@ extension FrontDoor {
             logger.warning(
                 "a container that could not be moved is made anew when its node and the gateway can be asked",
                 metadata: ["container": "\(route.name)", "reason": "\(stayed(error).reason)"])
-            if creation.wasRunning { recover(halt) }
+            recover(halt)
         }
     }
 

@@ -80,12 +80,12 @@ extension FrontDoor {
             try await checkAlone(luggage, route)
             let body = state.creation.spec.json.withoutFilling(journey.empty).buffer
             state.creation.spec = try CreateRequest(body)
-            if state.creation.wasRunning { try routes.journal.put(halt(route, .given)) }
+            try routes.journal.put(haltGiven(route, state.creation))
             placed = try await place(carried: state.creation, route)
         } catch {
             if error is Undecided {
                 // The copies stay: what is there may be the last of it.
-                recover(halt(route, .given))
+                recover(haltGiven(route, state.creation))
             } else {
                 if state.isMoving { await startWhereItWas(route, state.creation) }
                 leftovers = node
@@ -204,8 +204,7 @@ extension FrontDoor {
         _ creation: Creation, _ placed: Placed, _ luggage: Luggage, at node: NodeID, _ route: Route
     ) async throws -> Bool {
         if node == control.node {
-            try await arriveHere(creation, placed, route)
-            return true
+            return try await arriveHere(creation, placed, route)
         }
         try await make(creation, placed, at: node, route)
         guard let current = routes[route.containerID] else { return true }
@@ -232,8 +231,9 @@ extension FrontDoor {
         }
     }
 
+    /// - Returns: whether its start was answered, if it ran.
     /// - Throws: what was in the way; nothing of it is here then, and it is known where it was.
-    func arriveHere(_ creation: Creation, _ placed: Placed, _ route: Route) async throws {
+    func arriveHere(_ creation: Creation, _ placed: Placed, _ route: Route) async throws -> Bool {
         let kept = try createRequest(of: route)
         var creation = creation
         if let image = creation.image, await localImage(creation.spec.image)?.id != image.id {
@@ -242,13 +242,13 @@ extension FrontDoor {
         let former = volumes.places(of: creation.luggage?.names ?? [])
         let left = aliases.engineID(of: route.containerID, at: route.target)
         do {
-            try await comeHome(creation, placed, route)
+            return try await comeHome(creation, placed, route)
         } catch {
             guard let engineClient else { throw error }
             if let engineID = aliases.engineID(of: route.containerID, at: control.node) {
                 // One that the engine still has may run.
                 let removed = try? await engineClient.request("DELETE", "/containers/\(engineID)?force=1")
-                guard let removed, [204, 404].contains(removed.status) else { return }
+                guard let removed, [204, 404].contains(removed.status) else { return true }
                 try aliases.remove(route.containerID, at: control.node)
             }
             if routes[route.containerID] == nil {
@@ -279,9 +279,9 @@ extension FrontDoor {
             } else {
                 try await makeAnew(route, left, moved, luggage, placed, error.reason)
             }
-            try routes.journal.removeHalt(of: route.containerID)
+            try routes.journal.remove(haltGiven(route, moved))
         } catch let second {
-            if moved.wasRunning { recover(halt(route, .given)) }
+            recover(haltGiven(route, moved))
             let remedy =
                 isHere
                 ? "`docker start` it"
@@ -322,7 +322,12 @@ extension FrontDoor {
             try await makeVolume(luggage.waitingRoom, nil, at: route.target)
             // It is no copy: after a crash it must be found.
             try routes.journal.remove(.init(volume: luggage.waitingRoom, node: route.target))
-            try await Self.placeLayer(luggage.waitingRoom, into: false, client)
+            if try await keepsLayersInFolders(route.target) {
+                try await Self.placeLayer(luggage.waitingRoom, into: false, client)
+            } else {
+                // Out of reach: so it was to move without what it wrote.
+                creation.luggage = nil
+            }
             let removed = try await client.request("DELETE", "/containers/\(left)")
             guard [204, 404].contains(removed.status) else { throw Stayed(reason: Self.message(of: removed)) }
             try await make(creation, again, at: route.target, route)

@@ -87,7 +87,15 @@ extension FrontDoor {
             localWorkload(left, workload)
             try routes.journal.putLocal(left, workload)
         }
-        try await allowRestarts(of: route)
-        if creation.wasRunning { try await tellHere("start", id) }
+        do {
+            try await allowRestarts(of: route)
+            if creation.wasRunning { try await tellHere("start", id) }
+        } catch {
+            guard creation.wasRunning else { throw error }
+            // It is another's lease by now: what was to be done for the former one is over.
+            let halt = Journal.Halt(container: id, epoch: 1, stage: .stopped)
+            try routes.journal.put(halt)
+            recover(halt)
+        }
     }
 }

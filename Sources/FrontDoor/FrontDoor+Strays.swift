@@ -59,7 +59,7 @@ extension FrontDoor {
 
     /// Not what travels; nor anything while it is open whether something was given away: it may be the last of it.
     private func mayGo(_ stray: Journal.Stray) -> Bool {
-        guard let halts = try? routes.journal.halts(), !halts.contains(where: { $0.stage == .given }),
+        guard let halts = try? routes.journal.halts(), !halts.contains(where: \.isGiven),
             (try? routes.journal.strays())?.contains(stray) ?? false
         else { return false }
         return !carrying.values.contains { $0.names.contains(stray.volume) || $0.waitingRoom == stray.volume }

@@ -7,6 +7,8 @@ extension Journal {
         /// Of the lease with which it ran.
         var epoch: UInt64
         var stage: Stage
+        /// Whether what it was must not be started any more.
+        var isGiven: Bool { stage == .given || stage == .givenAtRest }
     }
 
     enum Stage: Int64, Sendable {
@@ -16,6 +18,8 @@ extension Journal {
         case given
         /// It was made at its new node, whose answer to the start is not known.
         case made
+        /// The gateway may have given it to another node; it did not run.
+        case givenAtRest
     }
 
     private static let haltTable =
@@ -23,7 +27,9 @@ extension Journal {
 
     func makeHaltTable() throws(FrontDoorError) {
         try database.run(Self.haltTable)
-        try database.run("CREATE TABLE IF NOT EXISTS unrestarted(container TEXT PRIMARY KEY) WITHOUT ROWID")
+        try database.run(
+            "CREATE TABLE IF NOT EXISTS unrestarted(container TEXT PRIMARY KEY, epoch INTEGER NOT NULL, policy TEXT NOT NULL,"
+                + " retries INTEGER NOT NULL) WITHOUT ROWID")
         // As an earlier daemon called it.
         if try database.hasColumn("given", in: "halt") {
             try database.run("ALTER TABLE halt RENAME COLUMN given TO stage")
@@ -60,20 +66,37 @@ extension Journal {
 
     // MARK: Restarts
 
-    /// Its engine does not start it by itself any more, though that was asked for.
-    func putUnrestarted(_ container: String) throws(FrontDoorError) {
-        try database.run("INSERT OR IGNORE INTO unrestarted VALUES(?)", [.text(container)])
+    /// A restart policy that was taken from a container while it is given to another node.
+    struct Unrestarted: Hashable, Sendable {
+        var container: String
+        /// Of the lease with which it had the policy.
+        var epoch: UInt64
+        var policy: String
+        var retries: Int64
+    }
+
+    func put(_ unrestarted: Unrestarted) throws(FrontDoorError) {
+        // What was noted first is what was asked for.
+        try database.run(
+            "INSERT OR IGNORE INTO unrestarted VALUES(?,?,?,?)",
+            [
+                .text(unrestarted.container), .integer(Int64(bitPattern: unrestarted.epoch)), .text(unrestarted.policy),
+                .integer(unrestarted.retries),
+            ])
     }
 
     func removeUnrestarted(_ container: String) throws(FrontDoorError) {
         try database.run("DELETE FROM unrestarted WHERE container = ?", [.text(container)])
     }
 
-    func isUnrestarted(_ container: String) throws(FrontDoorError) -> Bool { try unrestarted().contains(container) }
-
-    func unrestarted() throws(FrontDoorError) -> [String] {
-        var found: [String] = []
-        try database.query("SELECT container FROM unrestarted") { found.append($0.text(0)) }
+    func unrestarted() throws(FrontDoorError) -> [Unrestarted] {
+        var found: [Unrestarted] = []
+        try database.query("SELECT container, epoch, policy, retries FROM unrestarted") { row in
+            found.append(
+                Unrestarted(
+                    container: row.text(0), epoch: UInt64(bitPattern: row.integer(1)), policy: row.text(2),
+                    retries: row.integer(3)))
+        }
         return found
     }
 }

@@ -232,6 +232,20 @@ class Failover(Case):
         self.docker("rm", "-f", full[:12])
         self.assertIsNone(self.on_engine(DEVICE, name))
 
+    def test_where_a_node_does_not_take_it_another_is_asked(self):
+        name = self.name()
+        first = self.begun(name, "--restart", "always", "busybox", "sh", "-c", COUNT)
+        other = SECOND if first == FIRST else FIRST
+        self.docker("run", "--rm", "--label", f"lighter.target={other}", "busybox", "true")
+        image = self.docker("image", "inspect", "-f", "{{.Id}}", "busybox", at=DEVICE, engine=True).line
+        self.docker("create", "--name", f"{name}.{DEVICE}", image, "true", at=other, engine=True)
+        self.addCleanup(self.docker, "rm", "-f", f"{name}.{DEVICE}", at=other, engine=True, expect=None)
+        self.fleet("kill", first)
+        self.assertEqual(self.moved(name, first, 40), DEVICE)
+        self.fleet("start", first)
+        eventually("what was left of it is gone", lambda: self.on_engine(first, name) is None, 30)
+        self.assertEqual(self.place(name), DEVICE)
+
     def test_the_gateway_restarts_and_nothing_moves(self):
         name = self.name()
         first = self.begun(name, "--restart", "always", "busybox", "sh", "-c", COUNT)

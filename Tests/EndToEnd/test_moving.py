@@ -372,13 +372,13 @@ class Moving(Case):
         self.assert_whole(name)
 
     def test_what_it_was_is_not_started_by_an_engine_that_starts_meanwhile(self):
-        for source in (FIRST, DEVICE):
+        for source, policy in ((FIRST, "always"), (DEVICE, "on-failure:3")):
             with self.subTest(source=source):
                 folder = self.scratch()
                 (folder / "large").write_bytes(os.urandom(20_000_000))
                 name, volume = self.name(), self.volume()
                 where = ("--label", "lighter.policy=local") if source == DEVICE else ("--label", f"lighter.target={source}")
-                self.docker("run", "-d", "--init", "--name", name, "--restart", "always", *where, "-v", f"{volume}:/data",
+                self.docker("run", "-d", "--init", "--name", name, "--restart", policy, *where, "-v", f"{volume}:/data",
                             "-v", f"{folder}:/in", "busybox", "sh", "-c", APPEND)
                 target = SECOND
                 # What is mounted follows when it has been made there, which is after the gateway has given it away.
@@ -399,7 +399,7 @@ class Moving(Case):
                                       "--filter", "event=start", "--format", "{{.Actor.Attributes.name}}", expect=0)
                 self.assertNotIn(name, [n.removesuffix(f".{DEVICE}") for n in started.out.split()])
                 self.assert_whole(name)
-                self.assertEqual(self.on_engine(target, name, "{{.HostConfig.RestartPolicy.Name}}"), "always")
+                self.assertEqual(self.on_engine(target, name, "{{.HostConfig.RestartPolicy.Name}}"), policy.split(":")[0])
                 found = self.docker("exec", name, "sh", "-c", "wc -c </in/large; echo heard >/in/answer")
                 self.assertEqual(found.line, "20000000")
                 eventually("what it writes is here", lambda: (folder / "answer").exists()
@@ -409,13 +409,13 @@ class Moving(Case):
 
     def test_what_stays_has_the_restart_policy_that_it_had(self):
         name, volume = self.name(), self.volume()
-        self.docker("run", "-d", "--init", "--name", name, "--restart", "always", "--label", "lighter.policy=local", "-v",
+        self.docker("run", "-d", "--init", "--name", name, "--restart", "on-failure:3", "--label", "lighter.policy=local", "-v",
                     f"{volume}:/data", "busybox", "sh", "-c", APPEND)
         self.block(name, FIRST, self.on_engine(DEVICE, name, "{{.Image}}"))
         code, _, err = self.move(name, FIRST)
         self.assertEqual(code, 1)
         self.assertIn(f"{name} stays at {DEVICE}", err)
-        self.assertEqual(self.inspect(name, "{{.HostConfig.RestartPolicy.Name}} {{.State.Status}}"), "always running")
+        self.assertEqual(self.inspect(name, "{{.HostConfig.RestartPolicy}} {{.State.Status}}"), "{on-failure 3} running")
 
     def test_an_emptied_volume_stays_empty(self):
         name, volume = self.name(), self.volume()

@@ -228,7 +228,7 @@ extension CarryingTests {
             let told = engine.requests.filter { $0.line.hasPrefix("POST /containers/\(Rig.cloud)") }
             #expect(told.map { $0.line.split(separator: "/").last } == (ran ? ["update", "start"] : ["update"]))
             let policy = try JSON.parse(told[0].body)["RestartPolicy"]
-            #expect(policy == ["Name": "always", "MaximumRetryCount": 0])
+            #expect(policy == ["Name": "on-failure", "MaximumRetryCount": 3])
             await node.stop()
             await engine.stop()
         }
@@ -248,7 +248,8 @@ extension Rig {
                 ticket: Array("ticket".utf8), ticketRenewal: 4e9, image: "busybox", imageID: "sha256:1",
                 hasTerminal: false, removesItself: false, createdAt: 1))
         if let stage { try journal.put(Journal.Halt(container: cloud, epoch: epoch, stage: stage)) }
-        if isUnrestarted { try journal.putUnrestarted(cloud) }
+        guard isUnrestarted else { return }
+        try journal.put(Journal.Unrestarted(container: cloud, epoch: 1, policy: "on-failure", retries: 3))
     }
 
     @NodeLoop
