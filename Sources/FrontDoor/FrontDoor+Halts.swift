@@ -14,6 +14,11 @@ extension FrontDoor {
     func recoverHalts() {
         let halts = (try? routes.journal.halts()) ?? []
         for halt in halts { recover(halt) }
+        // What the gateway has given away since, and was made there, is no longer this engine's.
+        for (engineID, workload) in (try? routes.journal.localWorkloads()) ?? [:]
+        where routes.all.contains(where: { $0.workload == workload.id && $0.epoch > workload.version.epoch }) {
+            start { await self.clearHere(engineID) }
+        }
         // What did not run has no halt.
         let stopped = Set(((try? routes.journal.unrestarted()) ?? []).map(\.container)).subtracting(
             halts.map(\.container))

@@ -407,6 +407,25 @@ class Moving(Case):
                 eventually("what it was is gone", lambda: self.on_engine(source, name) is None, 30)
                 self.fleet("link", target, "rate=0")
 
+    def test_what_it_left_on_the_device_is_removed_when_the_engine_is_back_though_the_daemon_was_not_there(self):
+        name, volume, folder = self.name(), self.volume(), self.scratch()
+        (folder / "large").write_bytes(os.urandom(10_000_000))
+        self.docker("run", "-d", "--init", "--name", name, "--label", "lighter.policy=local", "-v", f"{volume}:/data", "-v",
+                    f"{folder}:/in", "busybox", "sh", "-c", APPEND)
+        self.fleet("link", SECOND, "rate=20mbit")
+        process = self.command(name, SECOND)
+        eventually("it has been made there", lambda: self.on_engine(SECOND, name) == "created", 60)
+        self.fleet("stop", DEVICE)
+        _, err = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 0, err)
+        self.fleet("daemon", DEVICE, "kill")
+        self.fleet("start", "--soon", DEVICE)
+        eventually("what it was is gone", lambda: name not in self.engine(
+            DEVICE, "ps", "-a", "--format", "{{.Names}}", expect=0).out.split(), 40)
+        eventually("it runs there", lambda: self.place(name) == SECOND, 30)
+        self.assert_whole(name)
+        self.fleet("link", SECOND, "rate=0")
+
     def test_what_stays_has_the_restart_policy_that_it_had(self):
         name, volume = self.name(), self.volume()
         self.docker("run", "-d", "--init", "--name", name, "--restart", "on-failure:3", "--label", "lighter.policy=local", "-v",
