@@ -209,9 +209,7 @@ extension FrontDoor {
         if ended[route.containerID] == nil { leaveMounts(of: route) }
         fresh.remove(route.containerID)
         runs[route.containerID] = nil
-        if !moving.contains(route.containerID) { windows[route.containerID] = nil }
-        if !moving.contains(route.containerID) { attached[route.containerID] = nil }
-        if !moving.contains(route.containerID) { endMeasuring(route.containerID) }
+        if !moving.contains(route.containerID) { forgetFollowers(route.containerID) }
         moveRests[route.containerID] = nil
         do {
             try routes.remove(route.containerID)

@@ -89,8 +89,7 @@ extension FrontDoor {
     /// A container has been given another node, or was not.
     func endMoving(_ route: Route) {
         moving.remove(route.containerID)
-        if routes[route.containerID] == nil { (attached[route.containerID], windows[route.containerID]) = (nil, nil) }
-        if routes[route.containerID] == nil { endMeasuring(route.containerID) }
+        if routes[route.containerID] == nil { forgetFollowers(route.containerID) }
         catchUp(with: route)
     }
 

@@ -26,7 +26,7 @@ extension FrontDoor {
     }
 
     private func allowRestarts(of container: String) async {
-        var pause = 0.5
+        var delay = ReconnectDelay(first: .milliseconds(500), longest: .seconds(30))
         while !Task.isCancelled {
             do {
                 // A move of now takes care of it itself.
@@ -38,8 +38,7 @@ extension FrontDoor {
                     "a container that was not moved has no restart policy yet",
                     metadata: ["container": "\(container)", "reason": "\(stayed(error).reason)"])
             }
-            do { try await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1))) } catch { return }
-            pause = min(30, pause * 2)
+            do { try await Task.sleep(for: delay.next()) } catch { return }
         }
     }
 
@@ -60,20 +59,19 @@ extension FrontDoor {
 
     private func keepTrying(_ halt: Journal.Halt) async {
         let start = ContinuousClock.now
-        var pause = 0.5
+        var delay = ReconnectDelay(first: .milliseconds(500), longest: .seconds(8))
         while !Task.isCancelled, halted[halt.container] == halt {
             do {
                 if !moving.contains(halt.container), try await goOn(halt, since: start) {
                     return try routes.journal.remove(halt)
                 }
-                pause = 0.5
+                delay.reset()
             } catch {
                 logger.warning(
                     "a container that was to be moved does not run yet",
                     metadata: ["container": "\(halt.container)", "reason": "\(stayed(error).reason)"])
             }
-            do { try await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1))) } catch { return }
-            pause = min(8, pause * 2)
+            do { try await Task.sleep(for: delay.next()) } catch { return }
         }
     }
 

@@ -51,10 +51,9 @@ extension FrontDoor {
             "what a container left on this device is removed when the engine can be asked",
             metadata: ["container": "\(engineID)"])
         start { [self] in
-            var pause = 1.0
+            var delay = ReconnectDelay(first: .seconds(1), longest: .seconds(30))
             repeat {
-                do { try await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1))) } catch { return }
-                pause = min(30, pause * 2)
+                do { try await Task.sleep(for: delay.next()) } catch { return }
             } while await !isClearedHere(engineID)
         }
     }

@@ -173,8 +173,9 @@ extension FrontDoor {
         }
     }
 
-    /// Who follows the measures of a container that is gone need not wait for its engine to say so.
-    func endMeasuring(_ id: String) {
+    /// A container is elsewhere no more. Who follows its measures need not wait for its engine to say so.
+    func forgetFollowers(_ id: String) {
+        (attached[id], windows[id]) = (nil, nil)
         for succession in measured.removeValue(forKey: id)?.all ?? [] { succession.end() }
     }
 
