@@ -15,16 +15,14 @@ extension FrontDoor {
         guard let engineClient else { throw Stayed(reason: "this device has no engine of its own") }
         ports.close(id)
         leaveMounts(of: lost)
-        var json = creation.spec.json.withHostname(ofID: id)
-        json.update(named: "Labels") { $0[Presentation.containerLabel] = .string(id) }
-        let (body, target) = (json.buffer, creation.query.target("/containers/create"))
-        try await removeUnfinished(id, engineClient)
-        let answer = try await engineClient.request("POST", target, headers: creation.passedHeaders, body: body)
-        guard answer.status == 201, let engineID = try answer.json()["Id"]?.stringValue else {
+        let engineID: String
+        do {
+            engineID = try await make(creation, id, engineClient)
+        } catch {
             if creation.isMove {
-                await control.abandon(lost.workload, epoch: placed.epoch, reason: "create answered \(answer.status)")
+                await control.abandon(lost.workload, epoch: placed.epoch, reason: stayed(error).reason)
             }
-            throw Stayed(reason: "this device's engine refused it: \(Self.message(of: answer))")
+            throw error
         }
         do {
             if let luggage = creation.luggage { try await unpack(luggage, nil, engineID: engineID) }
@@ -45,6 +43,7 @@ extension FrontDoor {
         let kept = try routes.journal.asked(of: id)
         if !creation.isMove { try noteUnstarted(id, epoch: placed.epoch) }
         drop(lost)
+        if creation.luggage == nil { forgetVolumes(goneWith: lost) }
         localWorkload(engineID, workload)
         try routes.journal.putLocal(engineID, workload)
         if let kept { try routes.journal.putAsked(id, head: kept.head, body: kept.body) }
@@ -53,9 +52,34 @@ extension FrontDoor {
         if let luggage = creation.luggage { await settle(luggage, at: control.node, before: lost.target) }
         guard ran else { return true }
         await letAttachedFollow(id)
+        return try await start(engineID, creation, lost, placed.epoch, engineClient)
+    }
+
+    /// - Returns: its id in the engine here. An image that is missing is brought from the node that has it, or else pulled.
+    private func make(_ creation: Creation, _ id: String, _ engine: DockerClient) async throws -> String {
+        var json = creation.spec.json.withHostname(ofID: id)
+        json.update(named: "Labels") { $0[Presentation.containerLabel] = .string(id) }
+        let (body, target) = (json.buffer, creation.query.target("/containers/create"))
+        try await removeUnfinished(id, engine)
+        var answer = try await engine.request("POST", target, headers: creation.passedHeaders, body: body)
+        if answer.status == 404, Self.isMissingImage(answer) {
+            if let away = creation.awayImage { try await settle(away) } else { await pullAgain(creation, with: engine) }
+            answer = try await engine.request("POST", target, headers: creation.passedHeaders, body: body)
+        }
+        guard answer.status == 201, let engineID = try answer.json()["Id"]?.stringValue else {
+            throw Stayed(reason: "this device's engine refused it: \(Self.message(of: answer))")
+        }
+        return engineID
+    }
+
+    /// - Returns: whether that was answered; else it is tried until it is.
+    private func start(
+        _ engineID: String, _ creation: Creation, _ lost: Route, _ epoch: UInt64, _ engine: DockerClient
+    ) async throws -> Bool {
+        let id = lost.containerID
         let started: DockerResponse
         do {
-            started = try await engineClient.request("POST", "/containers/\(engineID)/start")
+            started = try await engine.request("POST", "/containers/\(engineID)/start")
             guard [204, 304].contains(started.status) || creation.isMove else {
                 throw Stayed(reason: Self.message(of: started))
             }
@@ -63,14 +87,14 @@ extension FrontDoor {
             logger.error(
                 "a container came to this device but does not run yet",
                 metadata: ["container": "\(lost.name)", "reason": "\(stayed(error).reason)"])
-            keepStarting(Journal.Halt(container: id, epoch: placed.epoch, stage: .made))
+            keepStarting(Journal.Halt(container: id, epoch: epoch, stage: .made))
             return false
         }
         guard [204, 304].contains(started.status) else {
             throw Stayed(reason: "it came to this device but did not start: \(Self.message(of: started))")
         }
         if !creation.isMove { try? routes.journal.removeHalt(of: id) }
-        await resizeWindow(of: id, engineClient)
+        await resizeWindow(of: id, engine)
         return true
     }
 

@@ -191,6 +191,15 @@ extension FrontDoor {
         }
     }
 
+    /// Whether the gateway may know better: it tells this device of its nodes a moment after they have changed, and who has made
+    /// one take work again may ask for it at once.
+    private func mayBeOutdated(_ decision: Decision, _ creation: Creation) -> Bool {
+        guard control.isConnected else { return false }
+        guard let target = decision.target else { return true }
+        return target == control.node && creation.request.policy.kind == .remote
+            && control.snapshot.nodes.contains { $0.drainedSince != nil }
+    }
+
     /// - Parameter refusals: of nodes that turned it down a moment ago.
     func place(_ creation: Creation, refused refusals: [NodeID: String] = [:]) async -> Job.Outcome {
         var refused = refusals
@@ -199,8 +208,13 @@ extension FrontDoor {
         if let company = creation.request.affinity?.node, refused[company] != nil {
             return await stayAfterAll(creation, decision, refused)
         }
-        guard let target = decision.target else { return refusal(decision) }
-        if target == control.node { return await createHere(creation, decision) }
+        let target = decision.target
+        if mayBeOutdated(decision, creation) {
+            logger.debug("the gateway is asked as well", metadata: ["reason": "\(decision.reason)"])
+        } else {
+            guard let target else { return refusal(decision) }
+            if target == control.node { return await createHere(creation, decision) }
+        }
         var named = creation
         let drawn = creation.name.isEmpty ? drawName() : ""
         defer { routes.unreserve(drawn) }
@@ -216,13 +230,21 @@ extension FrontDoor {
                 placed = try await control.place(creation.request, refused: refused)
             } catch {
                 await giveBack(last, "the fleet could not be asked again")
+                guard target != nil else { return refusal(decision) }
                 return await stayAfterAll(creation, decision, refused, "the fleet cannot be asked: \(error)")
             }
             guard let chosen = placed.decision.target else {
                 await giveBack(last, "no other node can take it")
                 return refusal(placed.decision)
             }
-            if chosen == control.node { return await createHere(creation, placed.decision, epoch: placed.epoch) }
+            if chosen == control.node {
+                guard target == nil, last == nil else {
+                    return await createHere(creation, placed.decision, epoch: placed.epoch)
+                }
+                // What this device can take it knows better than the gateway.
+                await control.abandon(creation.request.id, epoch: placed.epoch, reason: decision.reason)
+                return refusal(decision)
+            }
             let lease = PendingLease(placed: placed, target: chosen, creation: creation, madeAt: now())
             var early: Result<DockerResponse, any Error>?
             if round == 0, chosen == target {

@@ -212,7 +212,9 @@ extension FrontDoor {
         _ creation: Creation, _ placed: Placed, at target: NodeID, _ lost: Route
     ) async throws -> String? {
         let lease = PendingLease(placed: placed, target: target, creation: creation, madeAt: now())
-        if creation.image == nil { await pullAgain(creation, at: target) }
+        if creation.image == nil {
+            await pullAgain(creation, with: DockerClient(dialer: nodeDialer(target, purpose: "pull"), maximumIdle: 0))
+        }
         switch await attempt(creation, lease) {
         case .noRoom(let reason), .refused(let reason), .unreachable(let reason), .brokeOff(let reason):
             return reason
@@ -226,11 +228,11 @@ extension FrontDoor {
         }
     }
 
-    private func pullAgain(_ creation: Creation, at target: NodeID) async {
+    /// Has an engine pull the image that its container was made of, where a registry has it.
+    func pullAgain(_ creation: Creation, with client: DockerClient) async {
         var query = Query()
         query.set("fromImage", creation.spec.image)
         if ImageReference(creation.spec.image)?.tag == nil { query.set("tag", "latest") }
-        let client = DockerClient(dialer: nodeDialer(target, purpose: "pull"), maximumIdle: 0)
         _ = try? await client.request("POST", query.target("/images/create"), headers: creation.passedHeaders)
     }
 
@@ -239,6 +241,7 @@ extension FrontDoor {
         _ lost: Route, engineID: String, _ creation: Creation, _ lease: PendingLease
     ) async throws -> Attempt {
         let id = lost.containerID
+        let more = await volumes(of: engineID, creation, dialer(to: lease, purpose: "inspect"))
         guard var route = routes[id] ?? (lost.target == control.node ? lost : nil) else {
             // It was removed meanwhile.
             sweep(lease)
@@ -261,6 +264,11 @@ extension FrontDoor {
         route.imageID = creation.image?.id ?? creation.awayImage.map { "\($0.id)" } ?? route.imageID
         route.networks = creation.sharing.networks.map(\.id)
         route.mounts = creation.mounts
+        // What goes along keeps its name.
+        if creation.luggage == nil {
+            route.volumes = creation.sharing.volumes + more
+            route.anonymousVolumes = more.filter(VolumeName.isAnonymous)
+        }
         if creation.isReturn {
             route.note = "begun again at \(lease.target), as it could not be moved"
         } else if creation.isMove {
@@ -299,6 +307,10 @@ extension FrontDoor {
                 "container": "\(route.name)", "from": "\(lost.target)", "to": "\(route.target)",
                 "epoch": "\(route.epoch)",
             ])
+        if creation.luggage == nil {
+            await settle(route.volumes, at: lease.target)
+            forgetVolumes(goneWith: lost)
+        }
         return .done(.streamed)
     }
 

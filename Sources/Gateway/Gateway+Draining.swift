@@ -2,6 +2,7 @@ import Fleet
 import FoundationEssentials
 import Ledger
 import Logging
+import NIOCore
 import Wire
 
 extension Gateway {
@@ -71,6 +72,8 @@ extension Gateway {
             registry.drain(node.id, since: node.drainedSince, withState: node.drainsWithState)
             throw error
         }
+        // Who is answered may ask a device for work there at once: that is told before.
+        _ = registry.push(rankingEvery: TimeAmount(configuration.measureInterval))
     }
 
     /// Writes down which nodes were lost, where one has been since.

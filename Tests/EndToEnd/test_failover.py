@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from fixture import FLEET, Case, OwnFleet, command_output, eventually, remote_only
+from test_images import Registry
 
 DEVICE, FIRST, SECOND = "fo1", "fo2", "fo3"
 COUNT = "i=0; while true; do i=$((i+1)); echo $i; sleep 0.2; done"
@@ -231,6 +232,51 @@ class Failover(Case):
         self.assertEqual(self.place(name), DEVICE)
         self.docker("rm", "-f", full[:12])
         self.assertIsNone(self.on_engine(DEVICE, name))
+
+    def unnamed(self, name):
+        """The unnamed volumes that its users see it have; those that are listed."""
+        used = [m["Name"] for m in json.loads(self.inspect(name, "{{json .Mounts}}"))]
+        return used, self.docker("volume", "ls", "-q").out.split()
+
+    def test_its_unnamed_volumes_are_those_of_the_new_container(self):
+        name = self.name()
+        first = self.begun(name, "--restart", "always", "-v", "/data", "busybox", "sleep", "600")
+        (former,), listed = self.unnamed(name)
+        self.assertIn(former, listed)
+        self.fleet("kill", first)
+        second = self.moved(name, first)
+        eventually("it is inspected there", lambda: self.unnamed(name)[0] != [former])
+        (now,), listed = self.unnamed(name)
+        self.assertIn(now, listed)
+        self.assertNotIn(former, listed)
+        self.fleet("start", first)
+        eventually("what was left of it is gone", lambda: self.on_engine(first, name) is None, 30)
+        self.assertIn("in use", self.docker("volume", "rm", now, expect=1).err)
+        self.fleet("kill", FIRST, SECOND)
+        self.assertEqual(self.moved(name, second, 40), DEVICE)
+        eventually("its users find it", lambda: self.state(name) == "running")
+        (home,), listed = self.unnamed(name)
+        self.assertIn(home, listed)
+        self.assertNotIn(now, listed)
+        self.docker("rm", "-f", "-v", name)
+        self.assertNotIn(home, self.docker("volume", "ls", "-q").out.split())
+
+    def test_an_image_that_the_device_never_had_is_pulled_for_one_that_comes_home(self):
+        registry = Registry()
+        self.addCleanup(registry.close)
+        image, made, name = f"{registry.name}/team/{self.tag}:v1", self.name(), self.name()
+        self.docker("run", "--name", made, "--label", "lighter.policy=local", "busybox", "sh", "-c", "echo made > /made")
+        self.docker("commit", made, image, engine=True)
+        self.docker("push", image, engine=True)
+        self.docker("rm", made)
+        self.docker("rmi", image, engine=True)
+        for node in (FIRST, SECOND, DEVICE):
+            self.addCleanup(self.docker, "rmi", "-f", image, at=node, engine=True, expect=None)
+        first = self.begun(name, "--restart", "always", image, "sh", "-c", "cat /made; exec sleep 600")
+        self.docker("image", "inspect", image, at=DEVICE, engine=True, expect=1)
+        self.fleet("kill", FIRST, SECOND)
+        self.assertEqual(self.moved(name, first, 40), DEVICE)
+        eventually("it wrote what its image has", lambda: self.docker("logs", name).out == "made\n")
 
     def test_where_a_node_does_not_take_it_another_is_asked(self):
         name = self.name()

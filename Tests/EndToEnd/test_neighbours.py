@@ -24,7 +24,7 @@ class Neighbours(Case):
         cls.addClassCleanup(os.environ.pop, "TESTBED_FLEET", None)
         cls.addClassCleanup(lambda: command_output(FLEET, "down"))
         cls.world = OwnFleet(
-            "neighbours", (DEVICE, FIRST, SECOND), f"{DEVICE}:rtt=20ms,rate=150mbit", FIRST, SECOND)
+            "neighbours", (DEVICE, FIRST, SECOND), f"{DEVICE}:rtt=60ms,rate=150mbit", FIRST, SECOND)
 
     def setUp(self):
         super().setUp()

@@ -73,7 +73,7 @@ struct CreateTests {
         }
     }
 
-    /// Gives each workload to the first node that has not refused it, in a new epoch each time.
+    /// Gives each workload to the first node that it may have and that has not refused it, in a new epoch each time.
     private static func place(_ plane: FakePlane) {
         let epochs = Mutex<[WorkloadID: UInt64]>([:])
         plane.answerPlacements { request, refused throws(SessionError) in
@@ -81,11 +81,13 @@ struct CreateTests {
                 epochs[request.id, default: 0] += 1
                 return epochs[request.id] ?? 0
             }
-            let target = ["cloud1", "cloud2"].compactMap { try? NodeID($0) }.first { refused[$0] == nil }
+            let target = ["cloud1", "cloud2"].compactMap { try? NodeID($0) }.first {
+                refused[$0] == nil && request.policy.target ?? $0 == $0
+            }
             return Placed(
                 decision: Decision(
-                    workload: request.id, policy: .remote, target: target, reason: target == nil ? "nobody can" : "test"
-                ),
+                    workload: request.id, policy: .remote, target: target,
+                    reason: target == nil ? "\(request.policy.target?.name ?? "nobody") cannot" : "test"),
                 epoch: target == nil ? 0 : epoch, ticket: Array("ticket".utf8))
         }
     }
@@ -356,6 +358,39 @@ struct CreateTests {
             let answer = try await rig.post(
                 "/containers/create", #"{"Image":"busybox","Labels":{"lighter.target":"nowhere"}}"#)
             #expect(answer.head.hasPrefix("HTTP/1.1 409 ") && answer.body.contains("nowhere"), "\(answer)")
+            #expect(creates(engines.here) + creates(engines.cloud1) + creates(engines.cloud2) == 0)
+        }
+    }
+
+    @Test("What a device would refuse the gateway is asked about: it may know better", arguments: [true, false])
+    func outdated(names: Bool) async throws {
+        try await with { rig, engines in
+            rig.plane.snapshot.nodes[0].drainedSince = 5
+            let label = names ? #","Labels":{"lighter.target":"cloud1"}"# : ""
+            let answer = try await rig.post("/containers/create", #"{"Image":"busybox"\#(label)}"#)
+            #expect(answer.head.hasPrefix("HTTP/1.1 201 "), "\(answer)")
+            #expect(creates(engines.here) == 0 && creates(engines.cloud1) == 1)
+        }
+    }
+
+    @Test("Where the gateway would give a device what it cannot take, and where it cannot be asked, it is refused")
+    func stillRefused() async throws {
+        try await with { rig, engines in
+            let device = rig.plane.node
+            for isAway in [false, true] {
+                if isAway {
+                    rig.plane.answerPlacements { _, _ throws(SessionError) in throw SessionError(.unavailable, "away") }
+                } else {
+                    rig.plane.answerPlacements { request, _ throws(SessionError) in
+                        let stays = Decision(workload: request.id, policy: .remote, target: device, reason: "test")
+                        return Placed(decision: stays, epoch: 3)
+                    }
+                }
+                let answer = try await rig.post(
+                    "/containers/create", #"{"Image":"busybox","Labels":{"lighter.target":"nowhere"}}"#)
+                #expect(answer.head.hasPrefix("HTTP/1.1 409 ") && answer.body.contains("nowhere"), "\(answer)")
+            }
+            #expect(rig.plane.abandoned.map(\.epoch) == [3])
             #expect(creates(engines.here) + creates(engines.cloud1) + creates(engines.cloud2) == 0)
         }
     }

@@ -108,13 +108,16 @@ struct DrainTests {
                         }
                     }
                     _ = try await left(false)
-                    edge.report([row("without")], atDrained: node.node, withState: false)
-                    try await eventually("the gateway has heard it") { try await left(nil) == [row("without")] }
+                    // A report is not repeated by itself where the session has just ended.
+                    try await eventually("the gateway has heard it") {
+                        edge.report([row("without")], atDrained: node.node, withState: false)
+                        return try await left(nil) == [row("without")]
+                    }
                     #expect(try await left(true).map(\.standing) == [.unseen])
                     edge.report([row("late")], atDrained: node.node, withState: false)
-                    edge.report([row("with")], atDrained: node.node, withState: true)
                     try await eventually("the gateway has heard the new one") {
-                        try await left(nil) == [row("with")]
+                        edge.report([row("with")], atDrained: node.node, withState: true)
+                        return try await left(nil) == [row("with")]
                     }
                     edge.report([row("late")], atDrained: node.node, withState: false)
                     // By the time that a question of the same session is answered, the late report has been read.
