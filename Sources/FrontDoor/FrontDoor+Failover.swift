@@ -115,13 +115,12 @@ extension FrontDoor {
         defer { for key in keys { routes.unreserve(key) } }
         let creation = try await creation(lost, asked)
         var refused: [NodeID: String] = [lost.target: "lost"]
-        var pause = 0.5
+        var delay = ReconnectDelay(first: .milliseconds(500), longest: .seconds(30))
         while true {
             let placed = try await place(creation, lost, refused)
             guard let target = placed.decision.target else {
                 say("waits for a node: \(placed.decision.reason)", of: lost)
-                try await Task.sleep(for: .seconds(pause))
-                pause = min(30, pause * 2)
+                try await Task.sleep(for: delay.next())
                 refused = [lost.target: "lost"]
                 continue
             }
@@ -188,7 +187,7 @@ extension FrontDoor {
     private func place(
         _ creation: Creation, _ lost: Route, _ refused: [NodeID: String]
     ) async throws -> Placed {
-        var pause = 0.1
+        var delay = ReconnectDelay(longest: .seconds(2))
         while true {
             do {
                 let placed = try await control.replace(
@@ -201,8 +200,7 @@ extension FrontDoor {
                 throw Stayed(reason: error.message, isBack: true)
             } catch let error as SessionError where error.code == .unavailable || error.code == .timedOut {
                 logger.debug("the gateway was not asked", metadata: ["error": "\(error)"])
-                try await Task.sleep(for: .seconds(pause))
-                pause = min(2, pause * 2)
+                try await Task.sleep(for: delay.next())
             }
         }
     }

@@ -33,18 +33,17 @@ extension FrontDoor {
         let made = NodeGrants(term: control.leaseTerm)
         grants[node] = made
         start { [self] in
-            var pause = 0.1
+            var delay = ReconnectDelay(longest: .seconds(2))
             while !Task.isCancelled, !exclusiveRoutes(to: node).isEmpty || made.isGivenUp {
                 do {
                     let link = try await control.link(to: node)
                     let stream = try await open(on: link, made)
-                    pause = 0.1
+                    delay.reset()
                     try await stream.closeFuture.get()
                 } catch {
                     logger.debug("no lease stream", metadata: ["node": "\(node)", "error": "\(error)"])
                 }
-                do { try await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1))) } catch { return }
-                pause = min(2, pause * 2)
+                do { try await Task.sleep(for: delay.next()) } catch { return }
             }
             grants[node] = nil
         }

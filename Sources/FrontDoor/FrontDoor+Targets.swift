@@ -52,7 +52,7 @@ extension FrontDoor {
     }
 
     private func follow(_ node: NodeID) async {
-        var pause = 0.2
+        var delay = ReconnectDelay(first: .milliseconds(200))
         while !Task.isCancelled {
             if routes.routes(to: node).isEmpty {
                 followed.remove(node)
@@ -67,7 +67,7 @@ extension FrontDoor {
                 view(of: node).hear()
                 try await reconcile(node, client)
                 refresh(node)
-                pause = 0.2
+                delay.reset()
                 for try await line in Lines(stream.body) {
                     if let event = try? JSON.parse(line) { note(event, at: node) }
                     if routes.routes(to: node).isEmpty { break }
@@ -76,8 +76,7 @@ extension FrontDoor {
                 logger.debug("a node is not followed", metadata: ["node": "\(node)", "error": "\(error)"])
             }
             view(of: node).silence()
-            try? await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1)))
-            pause = min(8, pause * 2)
+            try? await Task.sleep(for: delay.next())
         }
     }
 

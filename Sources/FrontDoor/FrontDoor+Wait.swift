@@ -84,7 +84,7 @@ private final class Waiter {
     }
 
     func run() async -> Job.Outcome {
-        var pause = 0.1
+        var delay = ReconnectDelay(longest: .seconds(4))
         while true {
             do {
                 return try await askUntilMoved()
@@ -96,8 +96,7 @@ private final class Waiter {
                 guard hasBegun, !Task.isCancelled else { return door.unreachable(route, error) }
                 door.logger.debug("a wait goes on", metadata: ["node": "\(route.target)", "error": "\(error)"])
             }
-            do { try await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1))) } catch { return .streamed }
-            pause = min(4, pause * 2)
+            do { try await Task.sleep(for: delay.next()) } catch { return .streamed }
             await look()
         }
     }

@@ -43,6 +43,8 @@ extension Gateway {
         case .granted: break
         }
         defer { registry.endReplacing(request.id, at: known.target) }
+        // Of a newer lease that was given back nothing is anywhere: its node is as good as any.
+        guard known.version.epoch == epoch else { return try await place(request, refused: refused, for: session) }
         var refused = refused
         refused[known.target] = isMove ? "it was there before" : "lost: its lease of this workload has run out"
         let reply = try await place(request, refused: refused, for: session)

@@ -25,6 +25,8 @@ package enum Replacement: Sendable, Hashable {
             return .kept("\(epochs): \(LostEpochs.remedy)")
         }
         guard known.version.epoch == epoch else {
+            // Its origin was away after it had been given another node: nothing came of that, and what was before is over.
+            if !isMove, known.state == .removed, known.containerID.isEmpty { return .granted }
             return .kept("it was leased to \(known.target) since, in epoch \(known.version.epoch)")
         }
         if isMove {

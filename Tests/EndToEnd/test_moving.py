@@ -198,6 +198,32 @@ class Moving(Case):
         self.docker("start", name)
         self.assertEqual(self.docker("exec", name, "sh", "-c", "sleep 0.2; cat /own /data/f").out, "x\nx\ny\ny\n")
 
+    def test_a_device_whose_daemon_dies_while_one_that_does_not_run_moves_has_it_in_one_place(self):
+        for moment in ("its node has its volume", "its node has made it"):
+            with self.subTest(moment):
+                name, volume = self.name(), self.volume()
+                first = self.begun(name, "-v", f"{volume}:/data", "busybox", "sh", "-c", "echo x >>/own; echo y >>/data/f; sleep 600")
+                self.docker("stop", "-t", "0", name)
+                full, second = self.inspect(name, "{{.Id}}"), self.other(first)
+                process = self.command(name, second)
+                there = {"its node has its volume": lambda: volume in self.volumes(second),
+                         "its node has made it": lambda: self.on_engine(second, name) is not None}
+                eventually(moment, there[moment], 30)
+                self.fleet("daemon", DEVICE, "kill")
+                process.communicate(timeout=60)
+                self.fleet("daemon", DEVICE, "start")
+
+                def places():
+                    return [n for n in (first, second) if self.on_engine(n, name) is not None]
+                eventually("it is in one place", lambda: len(places()) == 1, 60)
+                self.assertEqual(self.inspect(name, "{{.Id}}"), full)
+                self.assertNotIn("running", [self.on_engine(n, name) for n in (first, second)], "nobody has started it")
+                eventually("it starts", lambda: self.docker("start", name, expect=None).code == 0, 30)
+                self.assertEqual(self.docker("exec", name, "sh", "-c", "sleep 0.2; cat /own /data/f").out, "x\nx\ny\ny\n")
+                eventually("its volume is where it is", lambda: [
+                    n for n in (first, second) if volume in self.volumes(n)] == places(), 60)
+                self.docker("rm", "-f", name)
+
     def under_way(self, rate="rate=20mbit"):
         """A container whose way takes long, and the node that it is on the way to."""
         name, volume = self.name(), self.volume()

@@ -106,6 +106,41 @@ struct ReplacingTests {
         }
     }
 
+    @Test("A device that was away after it was given another node may ask again, though that lease has expired")
+    func expired() async throws {
+        try await Scene.with { scene in
+            try await scene.withGateway({ ($0.heartbeat, $0.pendingLimit) = (.milliseconds(300), .seconds(2)) }) {
+                gateway in
+                let edge = try scene.node("edge", of: gateway)
+                let spare = try scene.node("spare", of: gateway, cpus: 1)
+                try await scene.running(edge) {
+                    let request = Self.request(edge)
+                    let (cloud, workload) = try await Self.settled(scene, gateway, edge, request)
+                    let replaced: @Sendable () async throws -> Placed = {
+                        try await edge.replace(request, epoch: workload.version.epoch, isMove: false, refused: [:])
+                    }
+                    try await scene.running(spare) {
+                        cloud.control.link.close(nil)
+                        try await eventually("both are known as they are") {
+                            edge.snapshot[workload.target]?.state == .unreachable
+                                && edge.snapshot[spare.node]?.state == .ready
+                        }
+                        try await eventually("it is given another node") { try await replaced().epoch == 2 }
+                        try await eventually("that lease expires") {
+                            try await scene.withOperator(gateway) { try await $0.explain(request.id.hex).state }
+                                == .removed
+                        }
+                        let again = try await replaced()
+                        #expect(again.decision.target == spare.node && again.epoch == 3)
+                        await #expect { _ = try await replaced() } throws: {
+                            ($0 as? SessionError)?.code == .conflict
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     @Test("A gateway that has just started waits for what the one before it may have granted")
     func formerGrants() async throws {
         try await Scene.with { scene in

@@ -38,6 +38,18 @@ struct ReplacementTests {
         #expect(Self.judge(try Self.workload(state), now: 200) == .kept("it is \(state) at cloud"))
     }
 
+    @Test("Of a newer lease of which nothing came and that was given back, but not in the middle of a move")
+    func givenBack() throws {
+        var known = try Self.workload(.removed, epoch: 2)
+        #expect(Self.judge(known, now: 0) == .granted)
+        let move = Replacement.judge(
+            epoch: 1, known: known, isHeard: false, lease: GrantedLease(runsOut: 0), margin: 10, now: 200, isMove: true)
+        #expect(move != .granted)
+        known.containerID = "c1"
+        #expect(Self.judge(known, now: 200) != .granted)
+        #expect(Self.judge(try Self.workload(.pending, epoch: 2), now: 200) != .granted)
+    }
+
     @Test("Every grant pushes the end out, and none pulls it in")
     func grants() {
         var lease = GrantedLease(runsOut: 0)
