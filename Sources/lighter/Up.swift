@@ -65,8 +65,15 @@ struct Up: AsyncParsableCommand {
         try await NodeDaemon(installation: installation).start(arguments)
         try await warnWithoutEngine(installation, gateway)
         print("node:    \(installation.defaultSocket)")
-        print("state:   \(installation.state) (logs in log/, `lighter down` ends both)\n")
+        // Of a folder that it is not told of, no other command knows.
+        let isFound = Installation.known.contains { $0.state == installation.state }
+        let ending = isFound ? "lighter down" : "lighter down --state \(installation.state)"
+        print("state:   \(installation.state) (logs in log/, `\(ending)` ends both)\n")
         try DockerContext(socket: installation.defaultSocket).use { print($0) }
+        if !isFound {
+            let credentials = installation.operatorCredentials
+            print("Set:   export LIGHTER_GATEWAY=\(gateway.address) LIGHTER_CREDENTIALS=\(credentials)")
+        }
         print("Then:  lighter ps, lighter explain NAME, lighter token (to let a second machine join)")
     }
 

@@ -67,6 +67,11 @@ class Commands(Case):
         self.assertEqual(self.pids(), before, "a second `up` restarted what ran as it should")
         nodes = json.loads(self.ask("nodes", "--format", "json"))
         self.assertEqual([(n["name"], n["state"]) for n in nodes], [("solo", "ready")])
+        self.assertIn(f"`lighter down --state {self.home}` ends both", said)
+        # Where it is kept elsewhere than by default, what else is to be said to the commands that are named.
+        told = re.search(r"Set: +export LIGHTER_GATEWAY=(\S+) LIGHTER_CREDENTIALS=(\S+)", said)
+        shown = self.program("lighter", "nodes", expect=0, LIGHTER_GATEWAY=told[1], LIGHTER_CREDENTIALS=told[2])
+        self.assertIn("solo", shown.stdout)
         self.lighter("down", "--state", self.home)
         self.assertNotEqual(self.run_at(self.home / "docker.sock", "true").returncode, 0)
         for pid in before:
