@@ -46,7 +46,8 @@ lint:
 	@scripts/need swift
 	@swift format lint --strict $(SWIFT)
 	@scripts/check-closure
-	@for script in scripts/need .ci/run; do bash -n $$script || exit 1; done
+	@scripts/check-rooms
+	@for script in scripts/need scripts/check-rooms .ci/run; do bash -n $$script || exit 1; done
 	@python3 -B scripts/check-python
 
 format:

@@ -53,7 +53,7 @@ let package = Package(
         room("Link", ["Fleet", "Trust", nioCore, nioPosix, nioTLS, nioSSL, logging]),
         room("Authority", ["Fleet", "Trust", crypto, x509, asn1]),
         .systemLibrary(name: "CSQLite", path: "Rooms/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
-        room("Ledger", ["Fleet", "CSQLite", grdb]),
+        room("Ledger", ["Fleet", "CSQLite", grdb, crypto]),
         room("Etcd", [nioCore, nioPosix, nioSSL, nioHTTP2, nioHPACK, protobuf]),
         room("LedgerEtcd", ["Fleet", "Ledger", "Etcd", nioCore]),
         program("LedgerBench", ["Fleet", "Ledger"]),
