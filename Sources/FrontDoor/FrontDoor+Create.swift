@@ -183,8 +183,7 @@ extension FrontDoor {
             let decision = Placement.decide(
                 creation.request, snapshot: snapshot, now: now(), fleetReachable: control.isConnected,
                 refused: refused, estimates: estimates, memory: &thresholds, policySource: creation.policySource)
-            let isStay = decision.target == control.node && creation.request.policy.kind == .remote
-            guard decision.target == nil || isStay, control.isConnected, ContinuousClock.now < end,
+            guard isAgainstItsPolicy(decision), control.isConnected, ContinuousClock.now < end,
                 snapshot.nodes.contains(where: { $0.state == .suspect })
             else { return decision }
             do { try await Task.sleep(for: .milliseconds(50)) } catch { return decision }
@@ -193,11 +192,14 @@ extension FrontDoor {
 
     /// Whether the gateway may know better: it tells this device of its nodes a moment after they have changed, and who has made
     /// one take work again may ask for it at once.
-    private func mayBeOutdated(_ decision: Decision, _ creation: Creation) -> Bool {
-        guard control.isConnected else { return false }
-        guard let target = decision.target else { return true }
-        return target == control.node && creation.request.policy.kind == .remote
-            && control.snapshot.nodes.contains { $0.drainedSince != nil }
+    private func mayBeOutdated(_ decision: Decision) -> Bool {
+        guard control.isConnected, isAgainstItsPolicy(decision) else { return false }
+        return decision.target == nil || control.snapshot.nodes.contains { $0.drainedSince != nil }
+    }
+
+    /// Whether it is refused, or stays here although other nodes are asked for.
+    private func isAgainstItsPolicy(_ decision: Decision) -> Bool {
+        decision.target == nil || decision.target == control.node && decision.policy == .remote
     }
 
     /// - Parameter refusals: of nodes that turned it down a moment ago.
@@ -209,7 +211,7 @@ extension FrontDoor {
             return await stayAfterAll(creation, decision, refused)
         }
         let target = decision.target
-        if mayBeOutdated(decision, creation) {
+        if mayBeOutdated(decision) {
             logger.debug("the gateway is asked as well", metadata: ["reason": "\(decision.reason)"])
         } else {
             guard let target else { return refusal(decision) }

@@ -230,8 +230,7 @@ extension FrontDoor {
         route.asked = creation.spec.limitsOfOtherNodes
         route.networks = creation.sharing.networks.map(\.id)
         let more = await volumes(of: id, creation, dialer(to: lease, purpose: "inspect"))
-        route.volumes = creation.sharing.volumes + more
-        route.anonymousVolumes = more.filter(VolumeName.isAnonymous)
+        route.setVolumes(named: creation.sharing.volumes, others: more)
         route.labels = creation.spec.labels
         route.command = (creation.spec.entrypoint + creation.spec.command).joined(separator: " ")
         route.publishesAll = creation.spec.host.publishAllPorts

@@ -239,7 +239,9 @@ extension FrontDoor {
         _ lost: Route, engineID: String, _ creation: Creation, _ lease: PendingLease
     ) async throws -> Attempt {
         let id = lost.containerID
-        let more = await volumes(of: engineID, creation, dialer(to: lease, purpose: "inspect"))
+        // What goes along keeps its name.
+        let isAnew = creation.luggage == nil
+        let more = isAnew ? await volumes(of: engineID, creation, dialer(to: lease, purpose: "inspect")) : []
         guard var route = routes[id] ?? (lost.target == control.node ? lost : nil) else {
             // It was removed meanwhile.
             sweep(lease)
@@ -262,11 +264,7 @@ extension FrontDoor {
         route.imageID = creation.image?.id ?? creation.awayImage.map { "\($0.id)" } ?? route.imageID
         route.networks = creation.sharing.networks.map(\.id)
         route.mounts = creation.mounts
-        // What goes along keeps its name.
-        if creation.luggage == nil {
-            route.volumes = creation.sharing.volumes + more
-            route.anonymousVolumes = more.filter(VolumeName.isAnonymous)
-        }
+        if isAnew { route.setVolumes(named: creation.sharing.volumes, others: more) }
         if creation.isReturn {
             route.note = "begun again at \(lease.target), as it could not be moved"
         } else if creation.isMove {
@@ -305,7 +303,7 @@ extension FrontDoor {
                 "container": "\(route.name)", "from": "\(lost.target)", "to": "\(route.target)",
                 "epoch": "\(route.epoch)",
             ])
-        if creation.luggage == nil {
+        if isAnew {
             await settle(route.volumes, at: lease.target)
             forgetVolumes(goneWith: lost)
         }

@@ -21,8 +21,7 @@ extension FrontDoor {
             removesItself: spec.host.autoRemove, createdAt: workload.createdAt)
         route.ports = spec.host.publishedPorts.map(PublishedPort.init)
         route.asked = spec.limitsOfOtherNodes
-        route.volumes = volumes
-        route.anonymousVolumes = volumes.filter(VolumeName.isAnonymous)
+        route.setVolumes(others: volumes)
         route.labels = spec.labels
         route.command = (spec.entrypoint + spec.command).joined(separator: " ")
         route.publishesAll = spec.host.publishAllPorts

@@ -1,3 +1,4 @@
+internal import DockerAPI
 package import Fleet
 
 /// Where a container of this device runs when it does not run here, and what its users were told of it.
@@ -52,6 +53,12 @@ package struct Route: Sendable, Hashable {
     package var wantsPreparing: Bool { publishes || !mounts.isEmpty }
 
     package var publishes: Bool { publishesAll || !ports.isEmpty }
+
+    /// - Parameter others: what its user did not name; those of them without a name of their own may go with it.
+    mutating func setVolumes(named: [String] = [], others: [String]) {
+        volumes = named + others
+        anonymousVolumes = others.filter(VolumeName.isAnonymous)
+    }
 
     package init(
         containerID: String, name: String, workload: WorkloadID, epoch: UInt64, target: NodeID, ticket: [UInt8],

@@ -27,6 +27,14 @@ struct ReplacingTests {
         return (cloud, workload)
     }
 
+    /// The node goes, and the device knows so, and that the other is there.
+    private static func lose(_ cloud: RawNode, known edge: GatewaySession, _ spare: GatewaySession) async throws {
+        cloud.control.link.close(nil)
+        try await eventually("both are known as they are") {
+            edge.snapshot[try NodeID("cloud")]?.state == .unreachable && edge.snapshot[spare.node]?.state == .ready
+        }
+    }
+
     private static func request(_ edge: GatewaySession) -> WorkloadRequest {
         WorkloadRequest(
             id: .random(), tenant: edge.tenant, origin: edge.node, image: "busybox",
@@ -66,11 +74,7 @@ struct ReplacingTests {
                     let request = Self.request(edge)
                     let (cloud, workload) = try await Self.settled(scene, gateway, edge, request)
                     try await scene.running(spare) {
-                        cloud.control.link.close(nil)
-                        try await eventually("both are known as they are") {
-                            edge.snapshot[workload.target]?.state == .unreachable
-                                && edge.snapshot[spare.node]?.state == .ready
-                        }
+                        try await Self.lose(cloud, known: edge, spare)
                         var placed = try await edge.replace(
                             request, epoch: workload.version.epoch, isMove: false, refused: [:])
                         while let wait = placed.wait {
@@ -120,11 +124,7 @@ struct ReplacingTests {
                         try await edge.replace(request, epoch: workload.version.epoch, isMove: false, refused: [:])
                     }
                     try await scene.running(spare) {
-                        cloud.control.link.close(nil)
-                        try await eventually("both are known as they are") {
-                            edge.snapshot[workload.target]?.state == .unreachable
-                                && edge.snapshot[spare.node]?.state == .ready
-                        }
+                        try await Self.lose(cloud, known: edge, spare)
                         try await eventually("it is given another node") { try await replaced().epoch == 2 }
                         try await eventually("that lease expires") {
                             try await scene.withOperator(gateway) { try await $0.explain(request.id.hex).state }
